@@ -1,0 +1,220 @@
+//! What is written down about a finished trial. A record, once written, is never changed.
+//!
+//! Layout on disk (`runs/<sweep>/<trial-id>/record.json`): one JSON object, the fields below. `format` is raised
+//! whenever a field is added or changes its meaning; readers accept every format up to their own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::TrialConfig;
+
+/// Format this version writes.
+pub const FORMAT: u32 = 1;
+
+/// One finished trial: what was asked, what came out, and what it ran on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// Trial id, 16 hex digits.
+    pub id: String,
+    /// Name of the sweep.
+    pub sweep: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why it did not end well; `None` exactly when `status` is `ok`.
+    pub error: Option<TrialError>,
+    /// Resolved configuration.
+    pub config: TrialConfig,
+    /// Seed of the trial, as in the configuration.
+    pub seed: u64,
+    /// Final metrics on the test set; `None` when there was no evaluation.
+    pub metrics: Option<Metrics>,
+    /// One entry a finished epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// One entry a quantized site, measured on the final network.
+    pub layers: Vec<LayerRecord>,
+    /// Size of the network.
+    pub model: ModelRecord,
+    /// When and how long.
+    pub time: TimeRecord,
+    /// What it ran on.
+    pub environment: Environment,
+    /// Which attempt at this trial wrote the record, from 1.
+    pub attempt: u32,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// All epochs done.
+    Ok,
+    /// The loss became NaN or infinite.
+    Diverged,
+    /// It could not go on.
+    Failed,
+}
+
+/// Why a trial did not end well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialError {
+    /// Class, which decides whether it is tried again.
+    pub class: FailureClass,
+    /// What happened, in one sentence.
+    pub message: String,
+}
+
+/// Classes of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Out of memory, on the device or on the host.
+    Oom,
+    /// The loss became NaN or infinite.
+    Nan,
+    /// No space left where records are written.
+    DiskFull,
+    /// The process died, by a signal or an abort inside a library.
+    Crash,
+    /// Stopped from outside.
+    Preempted,
+    /// Ran longer than allowed.
+    Timeout,
+    /// The configuration, data or method cannot work: trying again will not help.
+    Error,
+}
+
+impl FailureClass {
+    /// True when the cause lies outside the trial, so that a later start of the sweep tries it again unasked.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        match self {
+            FailureClass::Oom | FailureClass::Nan | FailureClass::Timeout | FailureClass::Error => false,
+            FailureClass::DiskFull | FailureClass::Crash | FailureClass::Preempted => true,
+        }
+    }
+
+    /// The name in records and summaries.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureClass::Oom => "oom",
+            FailureClass::Nan => "nan",
+            FailureClass::DiskFull => "disk_full",
+            FailureClass::Crash => "crash",
+            FailureClass::Preempted => "preempted",
+            FailureClass::Timeout => "timeout",
+            FailureClass::Error => "error",
+        }
+    }
+}
+
+/// Metrics on the test set. Portions, not percentages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Mean cross entropy, nats.
+    pub loss: f64,
+    /// Portion of samples whose first guess is right, in [0, 1].
+    pub top1: Option<f64>,
+    /// Portion of samples with the right class among the first five guesses; `None` below six classes.
+    pub top5: Option<f64>,
+    /// exp(loss) a token, for language models.
+    pub perplexity: Option<f64>,
+}
+
+/// One epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: u32,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Mean training loss over the epoch, in training mode.
+    pub train_loss: f64,
+    /// Portion of training samples right, in training mode.
+    pub train_top1: Option<f64>,
+    /// Evaluation after the epoch.
+    pub test: Metrics,
+    /// Wall-clock seconds of training, without evaluation.
+    pub train_seconds: f64,
+    /// Wall-clock seconds of evaluation.
+    pub test_seconds: f64,
+    /// Training samples a second.
+    pub samples_per_second: f64,
+}
+
+/// One quantized site of the final network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// Layer name, `conv2`.
+    pub layer: String,
+    /// `weight` or `activation`.
+    pub role: String,
+    /// Method name.
+    pub method: String,
+    /// Bit width.
+    pub bits: u8,
+    /// Shape of the tensor that was measured.
+    pub shape: Vec<i64>,
+    /// Squared error over squared norm of the tensor; 0 for a zero tensor.
+    pub relative_mse: f64,
+    /// Entropy of the codes in bits, at most `bits` (methods.md 1.8 calls it the effective bit width).
+    pub effective_bits: f64,
+    /// How often each code occurs, `2^bits` counts.
+    pub code_counts: Vec<u64>,
+    /// Portion of the elements that are quantized, 0..=1.
+    pub portion: f64,
+}
+
+/// Size of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// Trainable parameters.
+    pub parameters: u64,
+    /// Multiply-accumulates of one forward pass of one sample.
+    pub macs: u64,
+    /// Bits of all weights at their bit widths, full precision as 32.
+    pub weight_bits: u64,
+    /// Sum over layers of multiply-accumulates times weight bits times activation bits.
+    pub bit_ops: u64,
+}
+
+/// When and how long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimeRecord {
+    /// Start of the first attempt, seconds since 1970 UTC.
+    pub started: u64,
+    /// End, seconds since 1970 UTC.
+    pub finished: u64,
+    /// Wall-clock seconds of work, over all attempts that contributed.
+    pub seconds: f64,
+    /// Times it went on from a checkpoint.
+    pub resumed: u32,
+}
+
+/// What a trial ran on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Git commit of the working directory the command ran in, 40 hex digits; `None` outside a repository.
+    pub commit: Option<String>,
+    /// True when tracked files differed from that commit.
+    pub dirty: Option<bool>,
+    /// Version of harness.
+    pub harness: String,
+    /// Version of libtorch.
+    pub libtorch: String,
+    /// `cpu` or `cuda:0`.
+    pub device: String,
+    /// Marketing name of the CPU or GPU that computed.
+    pub device_name: String,
+    /// CPU model.
+    pub cpu: String,
+    /// Instruction sets that libtorch uses on this CPU, `AVX2`.
+    pub cpu_capability: String,
+    /// Threads of the trial.
+    pub threads: u32,
+    /// Host name.
+    pub host: String,
+    /// Operating system and architecture, `linux-x86_64`.
+    pub platform: String,
+}
