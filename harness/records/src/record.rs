@@ -158,7 +158,7 @@ pub struct LayerRecord {
     pub shape: Vec<i64>,
     /// Squared error over squared norm of the tensor; 0 for a zero tensor.
     pub relative_mse: f64,
-    /// Entropy of the codes in bits, at most `bits` (methods.md 1.8 calls it the effective bit width).
+    /// Entropy of the codes in bits, at most `bits`: the effective bit width.
     pub effective_bits: f64,
     /// How often each code occurs, `2^bits` counts.
     pub code_counts: Vec<u64>,

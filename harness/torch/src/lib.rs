@@ -1,1 +1,19 @@
-//! stub
+//! What harness needs of libtorch beyond tch: gradients given by a Rust closure, random numbers that are a pure
+//! function of a key, fused fake quantization and optimizer steps, and a GPU found at run time.
+//!
+//! The only C++ of the project lives here (`csrc/`), and the only `unsafe` around libtorch. Every failure inside
+//! libtorch comes back as a [`tch::TchError`]; no exception and no panic crosses the border.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod autograd;
+pub mod cuda;
+mod fake_quantize;
+mod ffi;
+pub mod optim;
+pub mod random;
+mod runtime;
+
+pub use autograd::with_gradient;
+pub use fake_quantize::UniformGrid;
+pub use runtime::{channels_last, cpu_capability, is_deterministic, set_deterministic, version};

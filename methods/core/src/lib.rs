@@ -1,1 +1,36 @@
-//! stub
+//! What a quantization method is.
+//!
+//! A method implements two traits: [`Method`], one `static` that is found by name, and [`Quantizer`], one value per
+//! place in a network. [`conformance!`] then gives it the shared tests. A method never sees a model, a data set or
+//! a file; what it sees is tensors, its [`Site`] and the [`Step`].
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`method`] | [`Method`] and what it says about itself |
+//! | [`site`] | [`Site`], [`Role`], [`Step`]: where and when |
+//! | [`quantizer`] | [`Quantizer`]: codes, backward rule, fake quantization |
+//! | [`codes`] | [`Codes`] and [`Levels`]: the one place where values become integers, and back |
+//! | [`fold`] | batch normalization as integers |
+//! | [`statistics`] | error, entropy and populations of codes |
+//! | [`rows`] | reductions per tensor, channel or sample |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod codes;
+pub mod conformance;
+pub mod error;
+pub mod fold;
+pub mod method;
+pub mod quantizer;
+pub mod rows;
+pub mod site;
+pub mod statistics;
+
+pub use codes::{Codes, Levels};
+pub use error::MethodError;
+pub use fold::{BatchNormChannel, Fold, IntegerBatchNorm};
+pub use harness_kernels::levels::{Bits, LevelTable};
+pub use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
+pub use method::{Method, MethodAbout, Nonlinearity, Support};
+pub use quantizer::{Dependence, Quantizer};
+pub use site::{Role, Site, Step};

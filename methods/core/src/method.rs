@@ -1,0 +1,121 @@
+//! A quantization method, and what it says about itself.
+
+use tch::nn;
+
+use crate::{About, Fold, IntegerBatchNorm, MethodError, Options, Quantizer, Role, Site};
+
+/// A quantization method, found by name. One `static` per method.
+pub trait Method: Sync {
+    /// Name, paper, roles, bit widths and options: `harness methods`, the JSON Schema, the checks of sweep files
+    /// and the help all come from here.
+    fn about(&self) -> &'static MethodAbout;
+
+    /// Refuses, before anything is built, what [`Method::quantizer`] would refuse at this site.
+    ///
+    /// # Errors
+    /// [`MethodError::Unsupported`] with the reason.
+    fn check(&self, site: &Site, _options: &Options) -> Result<(), MethodError> {
+        match self.about().support(site.role) {
+            Support::Yes => Ok(()),
+            Support::No(reason) => Err(self.unsupported(&format!("{} quantization: {reason}", site.role))),
+        }
+    }
+
+    /// Builds the quantizer of one site. Learned parameters and running statistics are variables under `vars`, so
+    /// that checkpoints carry them by name.
+    ///
+    /// # Errors
+    /// Whatever [`Method::check`] refuses, and failures of libtorch.
+    fn quantizer(&self, site: &Site, options: &Options, vars: &nn::Path<'_>)
+    -> Result<Box<dyn Quantizer>, MethodError>;
+
+    /// What stands at an activation that is kept in full precision in a network of this method.
+    fn nonlinearity(&self) -> Nonlinearity {
+        Nonlinearity::Relu
+    }
+
+    /// Rewrites batch normalization and the activation quantizer after it as integer arithmetic with the same
+    /// output code for every accumulator value in range.
+    ///
+    /// # Errors
+    /// [`MethodError::Unsupported`] unless the method is one for batch normalization.
+    fn fold(&self, _fold: &Fold<'_>, _options: &Options) -> Result<IntegerBatchNorm, MethodError> {
+        Err(self.unsupported("integer batch normalization"))
+    }
+
+    /// The error for a part that this method does not have.
+    fn unsupported(&self, what: &str) -> MethodError {
+        MethodError::Unsupported { method: self.about().about.name, what: what.to_owned() }
+    }
+}
+
+/// What a method says about itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MethodAbout {
+    /// Name, summary, paper and options.
+    pub about: About,
+    /// Least and greatest bit width; `None` for full precision, which takes no width.
+    pub bits: Option<(u8, u8)>,
+    /// Whether it quantizes weights.
+    pub weights: Support,
+    /// Whether it quantizes activations.
+    pub activations: Support,
+    /// Whether it quantizes gradients.
+    pub gradients: Support,
+}
+
+impl MethodAbout {
+    /// Whether it quantizes this.
+    #[must_use]
+    pub fn support(&self, role: Role) -> Support {
+        match role {
+            Role::Weight => self.weights,
+            Role::Activation => self.activations,
+            Role::Gradient => self.gradients,
+        }
+    }
+}
+
+/// Whether a method has a part. "No" is a value with a reason, shown by `harness methods`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// It has.
+    Yes,
+    /// It has not, for this reason.
+    No(&'static str),
+}
+
+impl Support {
+    /// True for [`Support::Yes`].
+    #[must_use]
+    pub fn is_yes(self) -> bool {
+        self == Support::Yes
+    }
+}
+
+/// A bounded or unbounded activation function in full precision.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Nonlinearity {
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, low), high)`.
+    Clip {
+        /// Least value.
+        low: f64,
+        /// Greatest value.
+        high: f64,
+    },
+}
+
+impl Nonlinearity {
+    /// Applies it, any shape.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn apply(self, x: &tch::Tensor) -> Result<tch::Tensor, tch::TchError> {
+        match self {
+            Nonlinearity::Relu => x.f_relu(),
+            Nonlinearity::Clip { low, high } => x.f_clamp(low, high),
+        }
+    }
+}

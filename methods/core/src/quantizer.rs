@@ -1,0 +1,77 @@
+//! One quantizer at one place in one network.
+
+use std::fmt;
+
+use tch::{Kind, Tensor};
+
+use crate::{Codes, MethodError, Site, Step};
+
+/// One quantizer at one [`Site`].
+pub trait Quantizer: fmt::Debug + Send {
+    /// Where it stands.
+    fn site(&self) -> &Site;
+
+    /// Assigns codes. `x` is f32, any shape; dimension 0 is the output channel for weights, the sample otherwise.
+    /// Called under `no_grad`, with values that are finite or whose codes nobody will read.
+    ///
+    /// The only place where values become integers: fake quantization, export and statistics all read its result.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError>;
+
+    /// [`Quantizer::assign`] for input from outside: looks at every value first (which on a GPU means waiting for
+    /// it, so that training does not).
+    ///
+    /// # Errors
+    /// [`MethodError::NotFinite`] when `x` holds NaN or an infinity, and failures of libtorch.
+    fn quantize(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+        tch::no_grad(|| {
+            let finite = i64::try_from(&x.f_isfinite()?.f_sum(Kind::Int64)?)?;
+            let total = i64::try_from(x.numel()).unwrap_or(i64::MAX);
+            if finite < total {
+                let layer = self.site().layer.clone();
+                return Err(MethodError::NotFinite { layer, count: total - finite, total });
+            }
+            self.assign(x, step)
+        })
+    }
+
+    /// A differentiable stand-in whose *gradient* is the backward rule; its value is discarded. By default the
+    /// identity: the plain straight-through estimator (STE).
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
+        Ok(x.f_view_as(x)?)
+    }
+
+    /// Fake quantization: values exactly on the grid, gradient of [`Quantizer::surrogate`]. Where `x` is not
+    /// finite, neither is the result, so that divergence shows in the loss.
+    ///
+    /// Override only for speed; the conformance suite asserts that values are bit-identical to the levels of
+    /// [`Quantizer::quantize`] and gradients equal to the surrogate's.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+        let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
+        let surrogate = self.surrogate(x)?;
+        // `s - s` is exactly zero, so the sum stays on the grid. `x + (q - x)` would leave it by an ulp.
+        Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?)
+    }
+
+    /// What a code depends on at inference.
+    fn dependence(&self) -> Dependence {
+        Dependence::Element
+    }
+}
+
+/// What the code of one element depends on at inference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependence {
+    /// On that element alone: compiles to fixed thresholds.
+    Element,
+    /// On the whole sample: the engine must compute levels per sample, and says so in its report.
+    Sample,
+}

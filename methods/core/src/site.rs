@@ -1,0 +1,83 @@
+//! Where a quantizer stands, and when it is called.
+
+use std::fmt;
+
+use harness_torch::random;
+use tch::Device;
+
+use crate::Bits;
+
+/// What a quantizer stands for in the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Parameters of a convolution or linear layer, `[C_out, ...]`.
+    Weight,
+    /// Input of a convolution or linear layer, `[N, ...]`. The quantizer takes the place of the non-linearity: it
+    /// is given what comes out of batch normalization and bounds it itself.
+    Activation,
+    /// Gradient with respect to the output of a convolution or linear layer, `[N, ...]`.
+    Gradient,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Weight => "weight",
+            Role::Activation => "activation",
+            Role::Gradient => "gradient",
+        })
+    }
+}
+
+/// One place in one network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Layer name, `conv2`.
+    pub layer: String,
+    /// Number of the layer in the network; keys random draws.
+    pub index: u64,
+    /// What is quantized.
+    pub role: Role,
+    /// `[C_out, C_in / groups, h, w]` or `[C_out, C_in]` for weights; the shape of one sample otherwise.
+    pub shape: Vec<i64>,
+    /// Bit width.
+    pub bits: Bits,
+    /// Where the tensors live.
+    pub device: Device,
+}
+
+impl Site {
+    /// Key of the random draws of this site at `step`.
+    #[must_use]
+    pub fn key(&self, step: &Step) -> u64 {
+        random::key(&[step.seed, self.index, self.role as u64, step.step])
+    }
+}
+
+/// When a quantizer is called. Schedules and random draws are pure functions of this: resuming needs no generator
+/// state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Optimizer steps done before this one.
+    pub step: u64,
+    /// Optimizer steps of the whole training.
+    pub total: u64,
+    /// Seed of the trial.
+    pub seed: u64,
+    /// False in evaluation: running statistics are used and left alone.
+    pub training: bool,
+}
+
+impl Step {
+    /// A step outside any training: evaluation of a finished network.
+    #[must_use]
+    pub fn evaluation(seed: u64) -> Step {
+        Step { step: 0, total: 0, seed, training: false }
+    }
+
+    /// Portion of the training that is done, in [0, 1]; 1 after its end.
+    #[must_use]
+    pub fn progress(&self) -> f64 {
+        if self.total == 0 { 1.0 } else { (self.step as f64 / self.total as f64).min(1.0) }
+    }
+}
