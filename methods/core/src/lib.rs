@@ -13,9 +13,11 @@
 //! | [`fold`] | batch normalization as integers |
 //! | [`statistics`] | error, entropy and populations of codes |
 //! | [`rows`] | reductions per tensor, channel or sample |
+//! | [`base`] | binary and ternary quantizers that several methods start from |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod base;
 pub mod codes;
 pub mod conformance;
 pub mod error;
