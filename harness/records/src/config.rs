@@ -105,9 +105,9 @@ pub struct TrainConfig {
     pub limit: Option<u64>,
 }
 
-/// Update rule and its constants. Keys that a rule does not have are refused.
+/// Update rule and its constants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "name", rename_all = "lowercase")]
 pub enum OptimizerConfig {
     /// Stochastic gradient descent.
     Sgd {
@@ -159,7 +159,7 @@ impl OptimizerConfig {
 /// Learning rate over time, as a factor of the optimizer's `lr`. `warmup` is the number of epochs (fractions
 /// allowed) over which the factor first rises linearly from zero.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "name", rename_all = "kebab-case")]
 pub enum ScheduleConfig {
     /// No change.
     Constant {

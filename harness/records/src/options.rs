@@ -57,8 +57,10 @@ pub enum OptionKind {
     },
     /// One of a few words.
     Choice(&'static [&'static str]),
-    /// Any text, for instance a path.
+    /// Any text.
     Text,
+    /// A path: text that says where something is, not what it is, so it stays out of trial ids.
+    Path,
 }
 
 /// Default of an option.
@@ -138,6 +140,7 @@ impl fmt::Display for OptionKind {
                 }
             }
             OptionKind::Text => f.write_str("text"),
+            OptionKind::Path => f.write_str("a path"),
         }
     }
 }
@@ -170,14 +173,14 @@ impl OptionDefault {
 impl OptionKind {
     /// The value in this option's own type (a whole number given to a float option becomes a float), or `None`
     /// when the type or the range is wrong.
-    fn accept(self, value: &OptionValue) -> Option<OptionValue> {
+    pub(crate) fn accept(self, value: &OptionValue) -> Option<OptionValue> {
         match (self, value) {
             (OptionKind::Bool, OptionValue::Bool(_)) => Some(value.clone()),
             (OptionKind::Int { min, max }, &OptionValue::Int(v)) => (min..=max).contains(&v).then(|| value.clone()),
             (OptionKind::Float { min, max }, &OptionValue::Float(v)) => (min..=max).contains(&v).then(|| value.clone()),
             (OptionKind::Float { .. }, &OptionValue::Int(v)) => self.accept(&OptionValue::Float(v as f64)),
             (OptionKind::Choice(words), OptionValue::Text(v)) => words.contains(&v.as_str()).then(|| value.clone()),
-            (OptionKind::Text, OptionValue::Text(_)) => Some(value.clone()),
+            (OptionKind::Text | OptionKind::Path, OptionValue::Text(_)) => Some(value.clone()),
             _ => None,
         }
     }
@@ -232,12 +235,13 @@ impl Options {
         self.0.is_empty()
     }
 
-    /// Those that differ from their default: what goes into a trial id, so that an option added later with a
-    /// default does not change the ids of old trials.
+    /// Those that differ from their default and are no paths: what goes into a trial id, so that an option added
+    /// later with a default does not change the ids of old trials.
     #[must_use]
     pub fn non_default(&self, docs: &[OptionDoc]) -> Options {
-        let differs = |name: &str, value: &OptionValue| {
-            docs.iter().find(|doc| doc.name == name).and_then(|doc| doc.default.value()).as_ref() != Some(value)
+        let differs = |name: &str, value: &OptionValue| match docs.iter().find(|doc| doc.name == name) {
+            Some(doc) => doc.kind != OptionKind::Path && doc.default.value().as_ref() != Some(value),
+            None => true,
         };
         Options(self.0.iter().filter(|(n, v)| differs(n, v)).map(|(n, v)| (n.clone(), v.clone())).collect())
     }

@@ -113,12 +113,16 @@ impl FailureClass {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Mean cross entropy, nats.
+    #[serde(with = "crate::number")]
     pub loss: f64,
     /// Portion of samples whose first guess is right, in [0, 1].
+    #[serde(with = "crate::number::option", default)]
     pub top1: Option<f64>,
     /// Portion of samples with the right class among the first five guesses; `None` below six classes.
+    #[serde(with = "crate::number::option", default)]
     pub top5: Option<f64>,
     /// exp(loss) a token, for language models.
+    #[serde(with = "crate::number::option", default)]
     pub perplexity: Option<f64>,
 }
 
@@ -128,18 +132,24 @@ pub struct EpochRecord {
     /// From 1.
     pub epoch: u32,
     /// Learning rate of the last step.
+    #[serde(with = "crate::number")]
     pub lr: f64,
     /// Mean training loss over the epoch, in training mode.
+    #[serde(with = "crate::number")]
     pub train_loss: f64,
     /// Portion of training samples right, in training mode.
+    #[serde(with = "crate::number::option", default)]
     pub train_top1: Option<f64>,
     /// Evaluation after the epoch.
     pub test: Metrics,
     /// Wall-clock seconds of training, without evaluation.
+    #[serde(with = "crate::number")]
     pub train_seconds: f64,
     /// Wall-clock seconds of evaluation.
+    #[serde(with = "crate::number")]
     pub test_seconds: f64,
     /// Training samples a second.
+    #[serde(with = "crate::number")]
     pub samples_per_second: f64,
 }
 
@@ -157,12 +167,15 @@ pub struct LayerRecord {
     /// Shape of the tensor that was measured.
     pub shape: Vec<i64>,
     /// Squared error over squared norm of the tensor; 0 for a zero tensor.
+    #[serde(with = "crate::number")]
     pub relative_mse: f64,
     /// Entropy of the codes in bits, at most `bits`: the effective bit width.
+    #[serde(with = "crate::number")]
     pub effective_bits: f64,
     /// How often each code occurs, `2^bits` counts.
     pub code_counts: Vec<u64>,
     /// Portion of the elements that are quantized, 0..=1.
+    #[serde(with = "crate::number")]
     pub portion: f64,
 }
 
@@ -187,6 +200,7 @@ pub struct TimeRecord {
     /// End, seconds since 1970 UTC.
     pub finished: u64,
     /// Wall-clock seconds of work, over all attempts that contributed.
+    #[serde(with = "crate::number")]
     pub seconds: f64,
     /// Times it went on from a checkpoint.
     pub resumed: u32,
