@@ -5,8 +5,12 @@ pub use harness_method_core as core;
 use harness_method_core::Method;
 
 /// All methods, in the order `harness methods` shows them.
-pub static METHODS: &[&dyn Method] =
-    &[&harness_method_baseline::Float, &harness_method_baseline::Uniform, &harness_method_baseline::DoReFa];
+pub static METHODS: &[&dyn Method] = &[
+    &harness_method_baseline::Float,
+    &harness_method_baseline::Uniform,
+    &harness_method_baseline::DoReFa,
+    &harness_method_bn_optimal::BnOptimal,
+];
 
 /// The method of this name.
 #[must_use]
