@@ -1,0 +1,44 @@
+//! Running cargo from a task.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use anyhow::{Context, Result};
+
+/// The cargo that runs this task, in the workspace.
+pub(crate) fn command(root: &Path) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    cargo.current_dir(root);
+    cargo
+}
+
+/// Runs cargo with the terminal as its own and returns its exit code.
+///
+/// # Errors
+/// When cargo cannot be started.
+pub(crate) fn run(root: &Path, args: &[&str], more: &[String]) -> Result<ExitCode> {
+    let status = command(root)
+        .args(args)
+        .args(more)
+        .status()
+        .with_context(|| format!("cannot start `cargo {}`", args.join(" ")))?;
+    Ok(exit_code(status))
+}
+
+/// The code a shell would show: a program that ends by a signal has 128 plus the signal's number.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| signal(status).map(|number| 128 + number));
+    code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal(_status: ExitStatus) -> Option<i32> {
+    None
+}

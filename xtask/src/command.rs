@@ -1,0 +1,124 @@
+//! The command line: what can be asked for, and which module answers.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::setup::Request;
+use crate::{cargo, setup, tidy, workspace};
+
+/// Printed by `help` and after a bad command line.
+pub(crate) const USAGE: &str = "\
+Usage: cargo xtask <task>
+
+  setup [--cuda] [--force] [--archive]
+      Put libtorch into .libtorch, once. Does nothing where LIBTORCH or LIBTORCH_USE_PYTORCH names another.
+      --cuda     with the CUDA libraries (several gigabytes), for a machine that has no other libtorch with CUDA
+      --force    again, over whatever .libtorch holds
+      --archive  from the official libtorch archive, not with pip
+  quickstart [ARGUMENT...]
+      setup, then `harness sweep sweeps/quickstart.yaml ARGUMENT...`
+  test [ARGUMENT...]
+      setup, then `cargo test --workspace ARGUMENT...`
+  tidy
+      Check the workspace's rules that no compiler checks.
+  help
+      Print this.";
+
+/// One task with its arguments.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Setup(Request),
+    Quickstart(Vec<String>),
+    Test(Vec<String>),
+    Tidy,
+    Help,
+}
+
+/// Reads the command line, without the program's name.
+///
+/// # Errors
+/// Says what is wrong and, where it can, what would be right.
+pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
+    let Some((task, rest)) = args.split_first() else {
+        return Err("no task given".to_owned());
+    };
+    match task.as_str() {
+        "setup" => request(rest).map(Command::Setup),
+        "quickstart" => Ok(Command::Quickstart(rest.to_vec())),
+        "test" => Ok(Command::Test(rest.to_vec())),
+        "tidy" => nothing_after(task, rest).map(|()| Command::Tidy),
+        "help" | "--help" | "-h" => Ok(Command::Help),
+        unknown => Err(format!("there is no task `{unknown}`")),
+    }
+}
+
+fn request(options: &[String]) -> Result<Request, String> {
+    let mut request = Request::default();
+    for option in options {
+        match option.as_str() {
+            "--cuda" => request.cuda = true,
+            "--force" => request.force = true,
+            "--archive" => request.archive = true,
+            unknown => return Err(format!("setup has no option `{unknown}`")),
+        }
+    }
+    Ok(request)
+}
+
+fn nothing_after(task: &str, rest: &[String]) -> Result<(), String> {
+    rest.first().map_or(Ok(()), |extra| Err(format!("{task} takes no argument, got `{extra}`")))
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// Whatever keeps the task from being done; a program that the task runs reports by its exit code instead.
+pub(crate) fn run(command: Command) -> Result<ExitCode> {
+    let root = workspace::root()?;
+    match command {
+        Command::Setup(request) => {
+            setup::run(&root, request)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Quickstart(args) => {
+            setup::run(&root, Request::default())?;
+            cargo::run(&root, &["run", "--package", "harness", "--", "sweep", "sweeps/quickstart.yaml"], &args)
+        }
+        Command::Test(args) => {
+            setup::run(&root, Request::default())?;
+            cargo::run(&root, &["test", "--workspace"], &args)
+        }
+        Command::Tidy => tidy::run(&root),
+        Command::Help => {
+            eprintln!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Result<Command, &str>) {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(parse(&args), expected.map_err(str::to_owned), "{line}");
+    }
+
+    #[test]
+    fn command_lines() {
+        let request = Request::default();
+        check("setup", Ok(Command::Setup(request)));
+        check("setup --cuda --force", Ok(Command::Setup(Request { cuda: true, force: true, archive: false })));
+        check("setup --archive", Ok(Command::Setup(Request { archive: true, ..request })));
+        check("quickstart --jobs 2", Ok(Command::Quickstart(vec!["--jobs".to_owned(), "2".to_owned()])));
+        check("test -p harness", Ok(Command::Test(vec!["-p".to_owned(), "harness".to_owned()])));
+        check("tidy", Ok(Command::Tidy));
+        check("--help", Ok(Command::Help));
+        check("", Err("no task given"));
+        check("stup", Err("there is no task `stup`"));
+        check("setup --gpu", Err("setup has no option `--gpu`"));
+        check("tidy all", Err("tidy takes no argument, got `all`"));
+    }
+}
