@@ -1,1 +1,32 @@
-//! stub
+//! Makes a trial into a record.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`bench`] | the cost of a quantized training step |
+//! | [`catalog`] | what a sweep file can name: every method, model and data set |
+//! | [`prepare`] | what a sweep would do, and why it cannot |
+//! | [`execute`] | trials spread over worker processes |
+//! | [`worker`] | one worker process: claims trials and runs them |
+//! | [`run`] | one trial, from its configuration to its record |
+//! | [`schedule`], [`optimizer`], [`data`], [`evaluate`], [`checkpoint`] | the parts of a training run |
+//! | [`environment`], [`device`] | what it runs on |
+//! | [`event`] | what workers report while they work |
+//! | [`failure`] | what can go wrong, by class |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod bench;
+pub mod catalog;
+pub mod checkpoint;
+pub mod data;
+pub mod device;
+pub mod environment;
+pub mod evaluate;
+pub mod event;
+pub mod execute;
+pub mod failure;
+pub mod optimizer;
+pub mod prepare;
+pub mod run;
+pub mod schedule;
+pub mod worker;

@@ -1,0 +1,66 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{bench, completions, report, sweep, worker};
+
+/// Research harness and benchmark suite for low-bit quantized neural networks.
+#[derive(Debug, Parser)]
+#[command(
+    name = "harness",
+    version,
+    max_term_width = 110,
+    after_help = "Example:\n  harness sweep sweeps/quickstart.yaml"
+)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) volume: Volume,
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Volume {
+    /// Say more: every epoch, every note
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train every trial of a sweep file and report on them
+    Sweep(sweep::Arguments),
+    /// Write tables and figures of trials that have run
+    Report(report::Arguments),
+    /// Time training steps of networks, quantized against full precision
+    Bench(bench::Arguments),
+    /// List the quantization methods and their options
+    Methods(Listing),
+    /// List the models and their options
+    Models(Listing),
+    /// Look at the machine: libtorch, CUDA, CPU, data sets
+    Doctor(Listing),
+    /// Print the JSON Schema of sweep files
+    #[command(after_help = "Example:\n  harness schema > sweep.schema.json")]
+    Schema,
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+    /// Run trials given on standard input (started by `sweep`)
+    #[command(hide = true)]
+    Worker(worker::Arguments),
+}
+
+/// A command that only lists.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  harness methods --json")]
+pub(crate) struct Listing {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}

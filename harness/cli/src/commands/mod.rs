@@ -1,0 +1,30 @@
+//! One file a command.
+
+pub(crate) mod bench;
+pub(crate) mod completions;
+mod doctor;
+mod methods;
+mod models;
+pub(crate) mod report;
+mod schema;
+pub(crate) mod sweep;
+pub(crate) mod worker;
+
+use crate::arguments::{Arguments, Command};
+use crate::exit::Outcome;
+
+/// Runs the command.
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    let volume = arguments.volume;
+    match arguments.command {
+        Command::Sweep(arguments) => sweep::run(&arguments, volume),
+        Command::Report(arguments) => report::run(&arguments, volume),
+        Command::Bench(arguments) => bench::run(&arguments, volume),
+        Command::Methods(listing) => methods::run(&listing),
+        Command::Models(listing) => models::run(&listing),
+        Command::Doctor(listing) => doctor::run(&listing),
+        Command::Schema => schema::run(),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Worker(arguments) => worker::run(&arguments),
+    }
+}

@@ -1,0 +1,164 @@
+//! `harness report`, and the report at the end of a sweep.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use harness_records::record::RunRecord;
+use harness_records::spec::{ReportSpec, SweepSpec};
+use harness_records::store::{ScanEntry, Store, TrialState};
+use harness_reports::{Format, ReportInput};
+use serde::Serialize;
+
+use crate::arguments::Volume;
+use crate::catalog::catalog;
+use crate::exit::{Outcome, Stop, refuse};
+use crate::output::{print, print_json, talk};
+
+/// Folder of the report inside the folder of a sweep. No trial can have its name.
+const FOLDER: &str = "report";
+
+/// What is written when nothing else is asked for.
+const FORMATS: &str = "md,csv,svg,png";
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  harness report sweeps/quickstart.yaml\n  harness report runs --format md,csv --out summary"
+)]
+pub(crate) struct Arguments {
+    /// A sweep file, or a folder of runs
+    input: PathBuf,
+    /// Folder of the runs, when a sweep file is given
+    #[arg(long, default_value = "runs")]
+    runs: PathBuf,
+    /// Where to write; by default the folder `report` beside the trials
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What to write: md, csv, svg, png
+    #[arg(long, default_value = FORMATS)]
+    format: String,
+    /// Override a key of the sweep file, as in `sweep`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Print the files written as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A report that was written.
+#[derive(Debug, Serialize)]
+pub(crate) struct Written {
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    /// Its files.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+    let formats = Format::parse_list(&arguments.format).map_err(refuse)?;
+    let (input, folder) = if arguments.input.is_dir() { of_folder(arguments)? } else { of_sweep(arguments)? };
+    let folder = arguments.out.clone().unwrap_or(folder);
+    let written = write(&input, &folder, &formats)?;
+    if arguments.json {
+        print_json(&written)?;
+    } else {
+        print(table(&written).unwrap_or_default().trim_end())?;
+    }
+    if !volume.quiet {
+        talk(format_args!("report: {}", written.folder.join("report.md").display()));
+    }
+    Ok(())
+}
+
+/// Writes a report.
+pub(crate) fn write(input: &ReportInput, folder: &Path, formats: &[Format]) -> Result<Written, Stop> {
+    let files = harness_reports::write(input, folder, formats).map_err(|error| match error {
+        harness_reports::ReportError::Write { .. } => Stop::Broken(error.into()),
+        refused => refuse(refused),
+    })?;
+    Ok(Written { folder: folder.to_owned(), files })
+}
+
+/// The accuracy table of a report, for the terminal.
+pub(crate) fn table(written: &Written) -> Option<String> {
+    let file = written.files.iter().find(|file| file.ends_with("tables/accuracy.md"))?;
+    std::fs::read_to_string(file).ok()
+}
+
+/// Everything that a sweep's own section and its trials in the store say.
+pub(crate) fn input(spec: &SweepSpec, store: &Store) -> Result<ReportInput, Stop> {
+    let entries = store.scan(Some(&spec.name))?;
+    let wanted = |entry: &ScanEntry| spec.trials().iter().any(|trial| trial.id == entry.id);
+    let (records, mut problems) = split(entries.into_iter().filter(wanted));
+    let missing = spec.trials().len() - records.len() - problems.len();
+    if missing > 0 {
+        problems.push(format!("{missing} of {} trials of the sweep have not run", spec.trials().len()));
+    }
+    Ok(with_names(&spec.name, records, problems, &spec.report))
+}
+
+/// Where the report of a sweep goes.
+pub(crate) fn folder(store: &Store, sweep: &str) -> PathBuf {
+    store.root().join(sweep).join(FOLDER)
+}
+
+/// Every format that is written at the end of a sweep.
+pub(crate) fn all_formats() -> Result<Vec<Format>, Stop> {
+    Format::parse_list(FORMATS).map_err(refuse)
+}
+
+fn of_sweep(arguments: &Arguments) -> Result<(ReportInput, PathBuf), Stop> {
+    let spec = SweepSpec::read(&arguments.input, &arguments.sets, &catalog()).map_err(refuse)?;
+    let store = Store::open(&arguments.runs);
+    Ok((input(&spec, &store)?, folder(&store, &spec.name)))
+}
+
+/// A folder of runs, `runs`, or of one sweep in it, `runs/quickstart`.
+fn of_folder(arguments: &Arguments) -> Result<(ReportInput, PathBuf), Stop> {
+    if !arguments.sets.is_empty() {
+        return Err(refuse("--set needs a sweep file, not a folder of runs"));
+    }
+    let path = &arguments.input;
+    let store = Store::open(path);
+    let mut entries = store.scan(None)?;
+    let mut title = "runs".to_owned();
+    if entries.is_empty()
+        && let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        entries = Store::open(parent).scan(Some(name))?;
+        name.clone_into(&mut title);
+    }
+    if entries.is_empty() {
+        return Err(refuse(format_args!("{} holds no trials, expected a folder of runs", path.display())));
+    }
+    let (records, problems) = split(entries.into_iter());
+    Ok((with_names(&title, records, problems, &ReportSpec::default()), path.join(FOLDER)))
+}
+
+fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<String>) {
+    let (mut records, mut problems) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry.state {
+            TrialState::Done(record) | TrialState::Failed(record) => records.push(*record),
+            TrialState::Broken(reason) => problems.push(format!("trial {}: {reason}", entry.id)),
+            TrialState::Partial(epochs) => problems.push(format!("trial {} stopped after {epochs} epochs", entry.id)),
+            TrialState::Leased(_) => problems.push(format!("trial {} is still running", entry.id)),
+            TrialState::New => problems.push(format!("trial {} has not got through its first epoch", entry.id)),
+        }
+    }
+    (records, problems)
+}
+
+fn with_names(title: &str, records: Vec<RunRecord>, problems: Vec<String>, spec: &ReportSpec) -> ReportInput {
+    let all = harness_reports::names();
+    let or_all = |given: &Option<Vec<String>>, all: Vec<&str>| {
+        given.clone().unwrap_or_else(|| all.into_iter().map(str::to_owned).collect())
+    };
+    ReportInput {
+        title: title.to_owned(),
+        tables: or_all(&spec.tables, all.tables),
+        figures: or_all(&spec.figures, all.figures),
+        records,
+        problems,
+    }
+}

@@ -1,0 +1,62 @@
+//! `harness worker`: one worker process of a sweep.
+//!
+//! Trials come in on standard input, one JSON object a line; events go out on standard output, likewise. The end of
+//! standard input means that whoever started the worker is done with it, or dead: it ends at once, even in the
+//! middle of a trial, whose lease then falls to the next process that looks at it.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::process;
+use std::sync::mpsc;
+use std::thread;
+
+use clap::Args;
+use harness_engine::device::DeviceChoice;
+use harness_engine::event::Event;
+use harness_engine::worker::Worker;
+use harness_records::store::Store;
+use harness_records::trial::Trial;
+
+use crate::exit::{self, Outcome, refuse};
+use crate::output;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Folder of the runs
+    #[arg(long)]
+    runs: PathBuf,
+    /// Where to compute
+    #[arg(long)]
+    device: DeviceChoice,
+    /// Run failed trials again
+    #[arg(long)]
+    retry_failed: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let device = arguments.device.resolve().map_err(refuse)?;
+    let store = Store::open(&arguments.runs);
+    let worker = Worker { store: &store, device, retry_failed: arguments.retry_failed };
+    let (sender, trials) = mpsc::channel::<Trial>();
+    thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let Ok(trial) = serde_json::from_str(&line) else { continue };
+            if sender.send(trial).is_err() {
+                return;
+            }
+        }
+        process::exit(i32::from(exit::DONE));
+    });
+    for trial in trials {
+        worker.run(&[trial], &mut report);
+    }
+    Ok(())
+}
+
+fn report(event: Event) {
+    let Ok(line) = serde_json::to_string(&event) else { return };
+    if output::print(line).is_err() {
+        // Nobody listens any more: the sweep is dead.
+        process::exit(i32::from(exit::FAILED));
+    }
+}

@@ -1,0 +1,186 @@
+//! What a quantized training step costs: forward, backward and update of the same network, quantized and not, timed
+//! in turn in one process, so that a change of the machine's speed meets all of them alike.
+
+use std::time::Instant;
+
+use harness_methods::core::Step;
+use harness_models::{Network, Plan};
+use harness_records::config::{MethodChoice, ModelChoice, OptimizerConfig, QuantConfig};
+use harness_records::options::{OptionValue, Options};
+use serde::Serialize;
+use tch::{Device, Kind, Reduction, Tensor, nn};
+
+use crate::failure::EngineError;
+use crate::optimizer::Optimizer;
+
+/// Least time of one measurement, seconds.
+const LEAST_SECONDS: f64 = 0.3;
+
+const CLASSES: i64 = 10;
+
+/// A network and how it is quantized.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Name of the network in the result.
+    pub network: &'static str,
+    /// Name of the quantization in the result.
+    pub quantization: &'static str,
+    model: ModelChoice,
+    quant: QuantConfig,
+    input: [i64; 3],
+}
+
+/// What came out for one case.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Network.
+    pub network: &'static str,
+    /// Quantization.
+    pub quantization: &'static str,
+    /// Training images a second, median over the rounds.
+    pub images_per_second: f64,
+    /// Time of a step over the float step of the same network and round: median over the rounds.
+    pub ratio_to_float: f64,
+    /// Least and greatest of these ratios.
+    pub ratio_range: (f64, f64),
+}
+
+/// LeNet on 1x28x28 and VGG-9 of width 16 on 3x32x32, in full precision and with DoReFa at 2 bits.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let networks = [("lenet", "lenet", None, [1, 28, 28]), ("vgg9 width 16", "vgg9", Some(("width", 16)), [3, 32, 32])];
+    let mut cases = Vec::new();
+    for (network, name, option, input) in networks {
+        let given = option.map(|(key, value): (&str, i64)| (key.to_owned(), OptionValue::Int(value)));
+        let model = ModelChoice { name: name.to_owned(), options: given.into_iter().collect() };
+        for (quantization, bits) in [("float", None), ("dorefa w2a2", Some(2))] {
+            cases.push(Case { network, quantization, model: model.clone(), quant: quant(bits), input });
+        }
+    }
+    cases
+}
+
+fn quant(bits: Option<u8>) -> QuantConfig {
+    let choice = || match bits {
+        None => MethodChoice::float(),
+        Some(_) => MethodChoice { method: "dorefa".to_owned(), bits, options: Options::default() },
+    };
+    QuantConfig {
+        weights: choice(),
+        activations: choice(),
+        gradients: MethodChoice::float(),
+        keep_float: vec!["first".to_owned(), "last".to_owned()],
+    }
+}
+
+/// A case, ready to step.
+struct Bench {
+    network: Network,
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    _store: nn::VarStore,
+}
+
+impl Bench {
+    fn new(case: &Case, batch: i64) -> Result<Bench, EngineError> {
+        let plan = Plan::new(&case.model, &case.quant, case.input, CLASSES)?;
+        let store = nn::VarStore::new(Device::Cpu);
+        let network = Network::new(&plan, &store.root())?;
+        let sgd = OptimizerConfig::Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+        let optimizer = Optimizer::new(&sgd, &store)?;
+        let [c, h, w] = case.input;
+        Ok(Bench {
+            network,
+            optimizer,
+            images: Tensor::f_randn([batch, c, h, w], (Kind::Float, Device::Cpu))?,
+            labels: Tensor::f_randint(CLASSES, [batch], (Kind::Int64, Device::Cpu))?,
+            _store: store,
+        })
+    }
+
+    fn step(&mut self) -> Result<(), EngineError> {
+        let step = Step { step: 0, total: 1, seed: 0, training: true };
+        let scores = self.network.forward(&self.images, &step)?;
+        let loss = scores.f_cross_entropy_loss(&self.labels, None::<Tensor>, Reduction::Mean, -100, 0.0)?;
+        self.optimizer.zero_grad();
+        loss.f_backward()?;
+        Ok(self.optimizer.step(0.01)?)
+    }
+
+    /// Seconds of one step, over `steps` of them.
+    fn time(&mut self, steps: u32) -> Result<f64, EngineError> {
+        let began = Instant::now();
+        for _ in 0..steps {
+            self.step()?;
+        }
+        Ok(began.elapsed().as_secs_f64() / f64::from(steps))
+    }
+
+    /// Steps that take long enough to be timed; warms everything up on the way.
+    fn calibrate(&mut self) -> Result<u32, EngineError> {
+        let once = self.time(3)?.min(self.time(3)?);
+        Ok((LEAST_SECONDS / once).ceil().clamp(1.0, 1000.0) as u32)
+    }
+}
+
+/// Times every case `rounds` times in turn, batches of `batch` images on `threads` threads.
+///
+/// # Errors
+/// When a network cannot be built or stepped.
+pub fn run(cases: &[Case], batch: i64, threads: i32, rounds: u32) -> Result<Vec<Row>, EngineError> {
+    tch::set_num_threads(threads);
+    let mut benches = cases.iter().map(|case| Bench::new(case, batch)).collect::<Result<Vec<_>, _>>()?;
+    let steps = benches.iter_mut().map(Bench::calibrate).collect::<Result<Vec<_>, _>>()?;
+    let mut seconds = vec![Vec::new(); cases.len()];
+    for _ in 0..rounds {
+        for (i, bench) in benches.iter_mut().enumerate() {
+            seconds[i].push(bench.time(steps[i])?);
+        }
+    }
+    let row = |(i, case): (usize, &Case)| {
+        let float = cases.iter().position(|c| c.network == case.network && c.quantization == "float").unwrap_or(i);
+        let ratios: Vec<f64> = seconds[i].iter().zip(&seconds[float]).map(|(a, b)| a / b).collect();
+        Row {
+            network: case.network,
+            quantization: case.quantization,
+            images_per_second: batch as f64 / median(&seconds[i]),
+            ratio_to_float: median(&ratios),
+            ratio_range: (
+                ratios.iter().copied().fold(f64::INFINITY, f64::min),
+                ratios.iter().copied().fold(0.0, f64::max),
+            ),
+        }
+    };
+    Ok(cases.iter().enumerate().map(row).collect())
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_runs_and_float_is_its_own_measure() {
+        let rows = run(&cases(), 2, 1, 3).unwrap();
+        assert_eq!(rows.len(), 4);
+        for row in rows {
+            assert!(row.images_per_second > 0.0 && row.ratio_to_float > 0.0, "{row:?}");
+            if row.quantization == "float" {
+                assert_eq!((row.ratio_to_float, row.ratio_range), (1.0, (1.0, 1.0)));
+            }
+        }
+    }
+
+    #[test]
+    fn median_of_odd_and_even_counts() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}

@@ -1,0 +1,75 @@
+//! A network on the test set.
+
+use harness_methods::core::Step;
+use harness_models::Network;
+use harness_records::record::Metrics;
+use tch::{Kind, Reduction, Tensor};
+
+use crate::data::DeviceImages;
+use crate::failure::EngineError;
+
+/// Images of one evaluation batch. Part of the numbers' definition, as sums depend on it; not a setting.
+pub const BATCH: u32 = 250;
+
+/// Guesses that count for top-5.
+const GUESSES: i64 = 5;
+
+/// Sums over a test set.
+#[derive(Debug, Default)]
+struct Sums {
+    loss: f64,
+    first: i64,
+    five: i64,
+}
+
+/// Metrics of `network` on all of `images`. `between` is called after each batch.
+///
+/// # Errors
+/// When the network fails, or whatever `between` returns.
+pub fn evaluate(
+    network: &mut Network,
+    images: &DeviceImages,
+    classes: i64,
+    step: &Step,
+    mut between: impl FnMut() -> Result<(), EngineError>,
+) -> Result<Metrics, EngineError> {
+    let step = Step { training: false, ..*step };
+    let mut sums = Sums::default();
+    let mut start = 0;
+    while start < images.len() {
+        let count = BATCH.min(images.len() - start);
+        tch::no_grad(|| sums.add(network, images, start, count, &step))?;
+        start += count;
+        between()?;
+    }
+    let n = f64::from(images.len());
+    Ok(Metrics {
+        loss: sums.loss / n,
+        top1: Some(sums.first as f64 / n),
+        top5: (classes > GUESSES).then_some(sums.five as f64 / n),
+        perplexity: None,
+    })
+}
+
+impl Sums {
+    fn add(
+        &mut self,
+        network: &mut Network,
+        images: &DeviceImages,
+        start: u32,
+        count: u32,
+        step: &Step,
+    ) -> Result<(), EngineError> {
+        let (x, y) = images.range(start, count)?;
+        let scores = network.forward(&x, step)?;
+        let loss = scores.f_cross_entropy_loss(&y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
+        self.loss += f64::try_from(&loss.f_to_kind(Kind::Double)?)?;
+        let guesses = GUESSES.min(scores.size()[1]);
+        let (_, best) = scores.f_topk(guesses, 1, true, true)?;
+        let right = best.f_eq_tensor(&y.f_unsqueeze(1)?)?;
+        let count = |right: &Tensor| -> Result<i64, EngineError> { Ok(i64::try_from(&right.f_sum(Kind::Int64)?)?) };
+        self.first += count(&right.f_select(1, 0)?)?;
+        self.five += count(&right)?;
+        Ok(())
+    }
+}

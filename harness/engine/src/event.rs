@@ -1,0 +1,75 @@
+//! What a worker reports while it works: one JSON object a line on its standard output.
+
+use harness_records::record::{EpochRecord, Metrics, Status, TrialError};
+use serde::{Deserialize, Serialize};
+
+/// One report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Work on a trial begins.
+    Started {
+        /// Trial id.
+        id: String,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Epochs that a checkpoint spares it.
+        resumed_epochs: u32,
+        /// `cpu` or `cuda:0`.
+        device: String,
+    },
+    /// Some steps are done; sent a few times a second at most.
+    Step {
+        /// Trial id.
+        id: String,
+        /// Epoch, from 1.
+        epoch: u32,
+        /// Optimizer steps of the whole training that are done.
+        done: u64,
+        /// Optimizer steps of the whole training.
+        total: u64,
+        /// Loss of the last step.
+        loss: f64,
+        /// Training samples a second in this epoch.
+        samples_per_second: f64,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Trial id.
+        id: String,
+        /// What it came to.
+        record: EpochRecord,
+    },
+    /// A trial ended and its record is written.
+    Finished {
+        /// Trial id.
+        id: String,
+        /// How.
+        status: Status,
+        /// Final metrics.
+        metrics: Option<Metrics>,
+        /// Why, unless it ended well.
+        error: Option<TrialError>,
+    },
+    /// A trial was not run: somebody else has it or finished it.
+    Passed {
+        /// Trial id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something the user should know.
+    Note {
+        /// Trial id.
+        id: String,
+        /// What.
+        message: String,
+    },
+    /// A trial could not even be recorded as failed.
+    Broken {
+        /// Trial id.
+        id: String,
+        /// Why.
+        error: TrialError,
+    },
+}

@@ -1,0 +1,97 @@
+//! Learning rate over time: a pure function of the step, so that resuming needs no state.
+
+use harness_records::config::ScheduleConfig;
+
+/// Length of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// Steps of one epoch, at least 1.
+    pub steps_per_epoch: u64,
+    /// Steps of the whole training.
+    pub total: u64,
+}
+
+/// Factor of the base learning rate at `step` (from 0).
+#[must_use]
+pub fn factor(schedule: &ScheduleConfig, step: u64, horizon: Horizon) -> f64 {
+    let epoch = step / horizon.steps_per_epoch;
+    let warmup = warmup_steps(schedule, horizon);
+    // Portion of what comes after the warm-up that is done.
+    let rest = horizon.total as f64 - warmup;
+    let progress = if rest > 0.0 { ((step as f64 - warmup) / rest).clamp(0.0, 1.0) } else { 1.0 };
+    let shape = match schedule {
+        ScheduleConfig::Constant { .. } => 1.0,
+        ScheduleConfig::Step { every, gamma, .. } => power(*gamma, epoch / u64::from((*every).max(1))),
+        ScheduleConfig::MultiStep { milestones, gamma, .. } => {
+            power(*gamma, milestones.iter().filter(|&&milestone| u64::from(milestone) <= epoch).count() as u64)
+        }
+        ScheduleConfig::Linear { end, .. } => 1.0 + (end - 1.0) * progress,
+        ScheduleConfig::Cosine { end, .. } => end + (1.0 - end) * (1.0 + (std::f64::consts::PI * progress).cos()) / 2.0,
+    };
+    let rise = if warmup > 0.0 { ((step + 1) as f64 / warmup).min(1.0) } else { 1.0 };
+    shape * rise
+}
+
+fn warmup_steps(schedule: &ScheduleConfig, horizon: Horizon) -> f64 {
+    let epochs = match schedule {
+        ScheduleConfig::Constant { warmup }
+        | ScheduleConfig::Step { warmup, .. }
+        | ScheduleConfig::MultiStep { warmup, .. }
+        | ScheduleConfig::Linear { warmup, .. }
+        | ScheduleConfig::Cosine { warmup, .. } => *warmup,
+    };
+    epochs * horizon.steps_per_epoch as f64
+}
+
+fn power(gamma: f64, times: u64) -> f64 {
+    gamma.powi(i32::try_from(times).unwrap_or(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HORIZON: Horizon = Horizon { steps_per_epoch: 10, total: 100 };
+
+    fn check(schedule: &ScheduleConfig, rows: &[(u64, f64)]) {
+        for &(step, expected) in rows {
+            let found = factor(schedule, step, HORIZON);
+            assert!((found - expected).abs() < 1e-12, "{schedule:?} at {step}: {found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn shapes() {
+        check(&ScheduleConfig::Constant { warmup: 0.0 }, &[(0, 1.0), (99, 1.0)]);
+        let step = ScheduleConfig::Step { every: 3, gamma: 0.5, warmup: 0.0 };
+        check(&step, &[(0, 1.0), (29, 1.0), (30, 0.5), (59, 0.5), (60, 0.25)]);
+        let multi = ScheduleConfig::MultiStep { milestones: vec![6, 8], gamma: 0.1, warmup: 0.0 };
+        check(&multi, &[(59, 1.0), (60, 0.1), (79, 0.1), (80, 0.01)]);
+        check(&ScheduleConfig::Linear { end: 0.0, warmup: 0.0 }, &[(0, 1.0), (50, 0.5), (75, 0.25)]);
+        check(&ScheduleConfig::Cosine { end: 0.0, warmup: 0.0 }, &[(0, 1.0), (50, 0.5), (100, 0.0)]);
+        check(&ScheduleConfig::Cosine { end: 0.2, warmup: 0.0 }, &[(0, 1.0), (50, 0.6), (100, 0.2)]);
+    }
+
+    #[test]
+    fn warm_up_rises_in_equal_steps_and_then_hands_over() {
+        check(&ScheduleConfig::Constant { warmup: 2.0 }, &[(0, 0.05), (9, 0.5), (19, 1.0), (20, 1.0)]);
+        check(&ScheduleConfig::Linear { end: 0.0, warmup: 2.0 }, &[(19, 1.0), (20, 1.0), (60, 0.5)]);
+        check(&ScheduleConfig::Constant { warmup: 0.25 }, &[(0, 0.4), (1, 0.8), (2, 1.0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_negative_never_above_one(step in 0u64..100, end in 0.0f64..1.0, warmup in 0.0f64..12.0) {
+            for schedule in [
+                ScheduleConfig::Constant { warmup },
+                ScheduleConfig::Linear { end, warmup },
+                ScheduleConfig::Cosine { end, warmup },
+                ScheduleConfig::Step { every: 2, gamma: end, warmup },
+            ] {
+                let f = factor(&schedule, step, HORIZON);
+                prop_assert!((0.0..=1.0).contains(&f), "{schedule:?}: {f}");
+            }
+        }
+    }
+}

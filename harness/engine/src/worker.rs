@@ -1,0 +1,148 @@
+//! One worker process: claims trials from the runs folder, one after the other, and runs them.
+//!
+//! A worker is given the trials of a sweep and decides nothing: whoever claims a trial runs it, so any number of
+//! workers, started by anybody on any machine that sees the folder, share a sweep.
+
+use harness_records::lease::{HEARTBEAT, Lease};
+use harness_records::record::{FailureClass, TrialError};
+use harness_records::store::{Claim, Store, TrialState};
+use harness_records::trial::Trial;
+use tch::Device;
+
+use crate::environment::Revision;
+use crate::event::Event;
+use crate::failure::EngineError;
+use crate::run::{self, Job};
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    /// Where trials are kept.
+    pub store: &'a Store,
+    /// Where to compute.
+    pub device: Device,
+    /// Run failed trials again whose class says that trying again will not help.
+    pub retry_failed: bool,
+}
+
+impl Worker<'_> {
+    /// Runs whichever of `trials` can be claimed, in order.
+    pub fn run(&self, trials: &[Trial], report: &mut dyn FnMut(Event)) {
+        let revision = Revision::here();
+        for trial in trials {
+            if let Err(error) = self.one(trial, &revision, report) {
+                report(Event::Broken { id: trial.id.clone(), error: error.to_trial_error() });
+            }
+        }
+    }
+
+    fn one(&self, trial: &Trial, revision: &Revision, report: &mut dyn FnMut(Event)) -> Result<(), EngineError> {
+        let dir = self.store.trial(&trial.sweep, &trial.id);
+        let passed = |reason: String| Event::Passed { id: trial.id.clone(), reason };
+        let mut lease = match dir.claim()? {
+            Claim::Ours(lease) => lease,
+            Claim::Finished => {
+                report(passed("finished by another process".to_owned()));
+                return Ok(());
+            }
+            Claim::Held(_) => {
+                report(passed("another process works on it".to_owned()));
+                return Ok(());
+            }
+        };
+        // Another process may have failed at it since the sweep was looked at.
+        if let Some(record) = dir.record().unwrap_or_default()
+            && !self.retry_failed
+            && record.error.is_some_and(|error| !error.class.is_transient())
+        {
+            report(passed("failed in another process".to_owned()));
+            return Ok(());
+        }
+        start_heart(&mut lease)?;
+        let job = Job { trial, dir: &dir, lease: &lease, device: self.device, revision, report };
+        match run::run(job) {
+            Ok(_) => {}
+            Err(EngineError::LeaseLost) => report(passed("another process has taken it over".to_owned())),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn start_heart(lease: &mut Lease) -> Result<(), EngineError> {
+    let beating = lease.beat_every(HEARTBEAT);
+    beating.map_err(|error| EngineError::Checkpoint(format!("no thread for the lease's heartbeat: {error}")))
+}
+
+/// Whether a trial in this state would be run, and why (not).
+#[must_use]
+pub fn decide(state: &TrialState, retry_failed: bool) -> Decision {
+    match state {
+        TrialState::New => Decision::Run("new".to_owned()),
+        TrialState::Partial(epochs) => Decision::Resume { epochs: *epochs },
+        TrialState::Leased(owner) => {
+            let owner = owner.as_ref().map_or_else(String::new, |o| format!(" ({}, process {})", o.host, o.pid));
+            Decision::Skip(format!("running in another process{owner}"))
+        }
+        TrialState::Done(_) => Decision::Skip("done".to_owned()),
+        TrialState::Failed(record) => {
+            let unknown = TrialError { class: FailureClass::Error, message: String::new() };
+            let error = record.error.as_ref().unwrap_or(&unknown);
+            let name = error.class.name();
+            if error.class.is_transient() {
+                Decision::Run(format!("failed before ({name}), tried again"))
+            } else if retry_failed {
+                Decision::Run(format!("failed before ({name}), tried again as asked"))
+            } else {
+                Decision::Skip(format!("failed ({name}); --retry-failed tries it again"))
+            }
+        }
+        TrialState::Broken(reason) => Decision::Run(format!("its record cannot be used: {reason}")),
+    }
+}
+
+/// What a sweep does with a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It runs from the start, for this reason.
+    Run(String),
+    /// It goes on from its last checkpoint.
+    Resume {
+        /// Epochs that are done.
+        epochs: u32,
+    },
+    /// It does not run, for this reason.
+    Skip(String),
+}
+
+impl Decision {
+    /// The reason in words.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Decision::Run(reason) | Decision::Skip(reason) => reason.clone(),
+            Decision::Resume { epochs } => format!("{epochs} epochs done"),
+        }
+    }
+
+    /// `run`, `resume` or `skip`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Decision::Run(_) => "run",
+            Decision::Resume { .. } => "resume",
+            Decision::Skip(_) => "skip",
+        }
+    }
+}
+
+/// Writes the record of a trial whose worker died before it could. The attempt has been counted already.
+///
+/// # Errors
+/// When the record cannot be written.
+pub fn record_death(store: &Store, trial: &Trial, device: Device, error: &TrialError) -> Result<(), EngineError> {
+    let dir = store.trial(&trial.sweep, &trial.id);
+    let Claim::Ours(_lease) = dir.claim()? else { return Ok(()) };
+    let record = run::record_of_death(trial, &dir, device, error)?;
+    Ok(dir.write_record(&record)?)
+}

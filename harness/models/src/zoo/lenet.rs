@@ -1,0 +1,60 @@
+//! LeNet with batch normalization: convolution, maximum pooling, normalization, activation, twice; one hidden layer.
+
+use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+
+use super::Model;
+use crate::layer::Layer;
+
+/// LeNet.
+#[derive(Debug)]
+pub(super) struct LeNet;
+
+/// Images below this height or width are padded by default: two 5x5 filters and two poolings need it.
+const LEAST_UNPADDED: i64 = 16;
+
+static ABOUT: About = About {
+    name: "lenet",
+    summary: "two 5x5 convolutions and a hidden layer, with batch normalization",
+    source: "LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11), 1998",
+    options: &[
+        OptionDoc {
+            name: "variant",
+            kind: OptionKind::Choice(&["classic", "small"]),
+            default: OptionDefault::Text("classic"),
+            doc: "20C5-50C5-500FC, or 8C5-16C5-64FC",
+        },
+        OptionDoc {
+            name: "padding",
+            kind: OptionKind::Int { min: 0, max: 2 },
+            default: OptionDefault::Absent,
+            doc: "zeros around the image in both convolutions; 0 unless the image is below 16 pixels, then 2",
+        },
+    ],
+};
+
+impl Model for LeNet {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn layers(&self, [_, height, width]: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
+        let (first, second, hidden) = if options.text("variant") == "small" { (8, 16, 64) } else { (20, 50, 500) };
+        let by_size = if height.min(width) < LEAST_UNPADDED { 2 } else { 0 };
+        let padding = options.int("padding").unwrap_or(by_size);
+        vec![
+            Layer::conv("conv1", first, 5, padding),
+            Layer::MaxPool { size: 2 },
+            Layer::norm("bn1"),
+            Layer::activation("conv2"),
+            Layer::conv("conv2", second, 5, padding),
+            Layer::MaxPool { size: 2 },
+            Layer::norm("bn2"),
+            Layer::activation("fc1"),
+            Layer::Flatten,
+            Layer::linear("fc1", hidden),
+            Layer::norm("bn3"),
+            Layer::activation("fc2"),
+            Layer::classifier("fc2", classes),
+        ]
+    }
+}

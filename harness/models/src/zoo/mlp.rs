@@ -1,0 +1,52 @@
+//! Multi-layer perceptron with batch normalization.
+
+use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+
+use super::Model;
+use crate::layer::Layer;
+
+/// Multi-layer perceptron.
+#[derive(Debug)]
+pub(super) struct Mlp;
+
+static ABOUT: About = About {
+    name: "mlp",
+    summary: "fully connected layers with batch normalization",
+    source: "",
+    options: &[
+        OptionDoc {
+            name: "hidden",
+            kind: OptionKind::Int { min: 1, max: 65536 },
+            default: OptionDefault::Int(256),
+            doc: "units of a hidden layer",
+        },
+        OptionDoc {
+            name: "depth",
+            kind: OptionKind::Int { min: 1, max: 64 },
+            default: OptionDefault::Int(2),
+            doc: "hidden layers",
+        },
+    ],
+};
+
+impl Model for Mlp {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
+        let hidden = options.int("hidden").unwrap_or(256);
+        let depth = options.int("depth").unwrap_or(2);
+        let mut layers = vec![Layer::Flatten];
+        for i in 1..=depth {
+            let next = format!("fc{}", i + 1);
+            layers.extend([
+                Layer::linear(&format!("fc{i}"), hidden),
+                Layer::norm(&format!("bn{i}")),
+                Layer::activation(&next),
+            ]);
+        }
+        layers.push(Layer::classifier(&format!("fc{}", depth + 1), classes));
+        layers
+    }
+}

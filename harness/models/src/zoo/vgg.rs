@@ -1,0 +1,70 @@
+//! VGG-9 as in Stochastic Quantization (Dong et al. 2017): `w`C3-`w`C3-MP-2`w`C3-2`w`C3-MP-4`w`C3-4`w`C3-MP-8`w`FC-8`w`FC
+//! with w = 64; smaller widths make it fit small machines.
+
+use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+
+use super::Model;
+use crate::layer::Layer;
+
+/// VGG-9.
+#[derive(Debug)]
+pub(super) struct Vgg9;
+
+static ABOUT: About = About {
+    name: "vgg9",
+    summary: "six 3x3 convolutions in three stages and two hidden layers, with batch normalization",
+    source: "Dong et al., Learning Accurate Low-Bit Deep Neural Networks with Stochastic Quantization, BMVC 2017, \
+             arXiv:1708.01001; after Simonyan and Zisserman, arXiv:1409.1556",
+    options: &[
+        OptionDoc {
+            name: "width",
+            kind: OptionKind::Int { min: 1, max: 1024 },
+            default: OptionDefault::Int(64),
+            doc: "channels of the first stage; the later ones have 2, 4 and (hidden layers) 8 times as many",
+        },
+        OptionDoc {
+            name: "dropout",
+            kind: OptionKind::Float { min: 0.0, max: 0.9 },
+            default: OptionDefault::Float(0.0),
+            doc: "portion dropped before each hidden layer and the classifier",
+        },
+    ],
+};
+
+impl Model for Vgg9 {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
+        let width = options.int("width").unwrap_or(64);
+        let portion = options.float("dropout").unwrap_or(0.0);
+        let mut layers = Vec::new();
+        for stage in 0..3i64 {
+            for (half, number) in [(0, 2 * stage + 1), (1, 2 * stage + 2)] {
+                let next = if number == 6 { "fc1".to_owned() } else { format!("conv{}", number + 1) };
+                layers.push(Layer::conv(&format!("conv{number}"), width << stage, 3, 1));
+                if half == 1 {
+                    layers.push(Layer::MaxPool { size: 2 });
+                }
+                layers.extend([Layer::norm(&format!("bn{number}")), Layer::activation(&next)]);
+            }
+        }
+        layers.push(Layer::Flatten);
+        for (number, next) in [(1, "fc2"), (2, "fc3")] {
+            layers.extend(dropout(number, portion));
+            layers.extend([
+                Layer::linear(&format!("fc{number}"), 8 * width),
+                Layer::norm(&format!("bn{}", 6 + number)),
+                Layer::activation(next),
+            ]);
+        }
+        layers.extend(dropout(3, portion));
+        layers.push(Layer::classifier("fc3", classes));
+        layers
+    }
+}
+
+fn dropout(number: i64, portion: f64) -> Option<Layer> {
+    (portion > 0.0).then(|| Layer::Dropout { name: format!("drop{number}"), portion })
+}
