@@ -6,7 +6,10 @@
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/ceil.h>
 #include <ATen/ops/clamp.h>
+#include <ATen/ops/copysign.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/where.h>
@@ -22,7 +25,7 @@
 #endif
 
 namespace {
-// code(x) = clamp(round_half_even(x * inverse) + zero_point, 0, max_code)
+// code(x) = clamp(round(x * inverse) + zero_point, 0, max_code)
 // level(c) = (step * c - zero) * scale
 struct Grid {
   float inverse;
@@ -31,21 +34,40 @@ struct Grid {
   float step;
   float zero;
   float scale;
+  // Ties go toward zero instead of to the even neighbour.
+  bool half_to_zero;
 };
 
+inline float half_to_even(float x) { return std::rint(x); }
+
+// Where a tie is possible the subtraction is exact.
+inline float half_to_zero(float x) { return std::copysign(std::ceil(std::fabs(x) - 0.5f), x); }
+
 // A NaN passes both comparisons by and stays a NaN: it must not become a level.
-inline float code_of(float x, const Grid& grid) {
-  float code = std::rint(x * grid.inverse) + grid.zero_point;
+inline float clamped(float rounded, const Grid& grid) {
+  float code = rounded + grid.zero_point;
   code = code < 0.0f ? 0.0f : code;
   return code > grid.max_code ? grid.max_code : code;
 }
 
+inline float level_of(float code, const Grid& grid) { return (grid.step * code - grid.zero) * grid.scale; }
+
+inline uint8_t byte_of(float code) { return static_cast<uint8_t>(static_cast<int32_t>(code)); }
+
 EVERY_CPU void levels_of(const float* x, float* y, int64_t count, Grid grid) {
-  for (int64_t i = 0; i < count; ++i) y[i] = (grid.step * code_of(x[i], grid) - grid.zero) * grid.scale;
+  if (grid.half_to_zero) {
+    for (int64_t i = 0; i < count; ++i) y[i] = level_of(clamped(half_to_zero(x[i] * grid.inverse), grid), grid);
+  } else {
+    for (int64_t i = 0; i < count; ++i) y[i] = level_of(clamped(half_to_even(x[i] * grid.inverse), grid), grid);
+  }
 }
 
 EVERY_CPU void codes_of(const float* x, uint8_t* y, int64_t count, Grid grid) {
-  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<uint8_t>(static_cast<int32_t>(code_of(x[i], grid)));
+  if (grid.half_to_zero) {
+    for (int64_t i = 0; i < count; ++i) y[i] = byte_of(clamped(half_to_zero(x[i] * grid.inverse), grid));
+  } else {
+    for (int64_t i = 0; i < count; ++i) y[i] = byte_of(clamped(half_to_even(x[i] * grid.inverse), grid));
+  }
 }
 
 EVERY_CPU void gate(const float* x, const float* g, float* y, int64_t count, float low, float high) {
@@ -59,7 +81,10 @@ bool fast(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFl
 at::Tensor dense(const at::Tensor& x) { return x.contiguous(x.suggest_memory_format()); }
 
 at::Tensor code_tensor(const at::Tensor& x, const Grid& grid) {
-  return at::round(x * grid.inverse).add_(grid.zero_point).clamp_(0, grid.max_code);
+  at::Tensor scaled = x * grid.inverse;
+  at::Tensor rounded =
+      grid.half_to_zero ? at::abs(scaled).sub_(0.5).ceil_().copysign_(scaled) : at::round(scaled);
+  return rounded.add_(grid.zero_point).clamp_(0, grid.max_code);
 }
 
 at::Tensor levels(const at::Tensor& input, const Grid& grid) {

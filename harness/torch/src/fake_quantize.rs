@@ -6,8 +6,8 @@ use crate::ffi;
 
 /// An evenly spaced grid of one tensor.
 ///
-/// `code(x) = clamp(round_half_even(x * inverse) + zero_point, 0, max_code)`,
-/// `level(c) = (step * c - zero) * scale`, every operation rounded once to f32.
+/// `code(x) = clamp(round(x * inverse) + zero_point, 0, max_code)`, `level(c) = (step * c - zero) * scale`, every
+/// operation rounded once to f32. Ties go to the even neighbour; with [`UniformGrid::half_to_zero`] toward zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UniformGrid {
     /// Codes per unit of x.
@@ -24,9 +24,48 @@ pub struct UniformGrid {
     pub scale: f32,
 }
 
+/// A [`UniformGrid`] whose ties go toward zero: `round(x) = sign(x) * ceil(|x| - 1/2)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HalfToZero(UniformGrid);
+
+impl HalfToZero {
+    /// As [`UniformGrid::codes`].
+    ///
+    /// # Errors
+    /// When libtorch refuses, memory for one.
+    pub fn codes(self, x: &Tensor) -> Result<Tensor, TchError> {
+        codes(x, &self.0.raw(true))
+    }
+
+    /// As [`UniformGrid::fake_quantize`].
+    ///
+    /// # Errors
+    /// When libtorch refuses, memory for one.
+    pub fn fake_quantize(self, x: &Tensor, low: f32, high: f32) -> Result<Tensor, TchError> {
+        fake_quantize(x, &self.0.raw(true), low, high)
+    }
+}
+
+fn codes(x: &Tensor, grid: &ffi::Grid) -> Result<Tensor, TchError> {
+    // SAFETY: the handle is borrowed from a live tensor and `grid` lives through the call.
+    ffi::taken(unsafe { ffi::ht_quantize_codes(x.as_ptr(), grid) })
+}
+
+fn fake_quantize(x: &Tensor, grid: &ffi::Grid, low: f32, high: f32) -> Result<Tensor, TchError> {
+    // SAFETY: as in `codes`.
+    ffi::taken(unsafe { ffi::ht_fake_quantize(x.as_ptr(), grid, f64::from(low), f64::from(high)) })
+}
+
 impl UniformGrid {
-    fn raw(self) -> ffi::Grid {
+    /// The same grid with ties toward zero.
+    #[must_use]
+    pub fn half_to_zero(self) -> HalfToZero {
+        HalfToZero(self)
+    }
+
+    fn raw(self, half_to_zero: bool) -> ffi::Grid {
         ffi::Grid {
+            half_to_zero,
             inverse: self.inverse,
             zero_point: self.zero_point as f32,
             max_code: f32::from(self.max_code),
@@ -41,9 +80,7 @@ impl UniformGrid {
     /// # Errors
     /// When libtorch refuses, memory for one.
     pub fn codes(self, x: &Tensor) -> Result<Tensor, TchError> {
-        let grid = self.raw();
-        // SAFETY: the handle is borrowed from a live tensor and `grid` lives through the call.
-        ffi::taken(unsafe { ffi::ht_quantize_codes(x.as_ptr(), &grid) })
+        codes(x, &self.raw(false))
     }
 
     /// The levels of the codes of `x`: f32, same shape, a NaN where `x` is one. The gradient passes where
@@ -52,9 +89,7 @@ impl UniformGrid {
     /// # Errors
     /// When libtorch refuses, memory for one.
     pub fn fake_quantize(self, x: &Tensor, low: f32, high: f32) -> Result<Tensor, TchError> {
-        let grid = self.raw();
-        // SAFETY: as in `codes`.
-        ffi::taken(unsafe { ffi::ht_fake_quantize(x.as_ptr(), &grid, f64::from(low), f64::from(high)) })
+        fake_quantize(x, &self.raw(false), low, high)
     }
 }
 
@@ -70,9 +105,13 @@ mod tests {
     }
 
     /// The definition, one element at a time.
-    fn naive(x: f32, grid: UniformGrid) -> (u8, f32) {
-        let code = ((x * grid.inverse).round_ties_even() + grid.zero_point as f32).clamp(0.0, f32::from(grid.max_code));
-        (code as u8, (grid.step * code as i32 - grid.zero) as f32 * grid.scale)
+    fn naive(x: f32, grid: UniformGrid, round: fn(f32) -> f32) -> (u8, u32) {
+        let code = (round(x * grid.inverse) + grid.zero_point as f32).clamp(0.0, f32::from(grid.max_code));
+        (code as u8, ((grid.step * code as i32 - grid.zero) as f32 * grid.scale).to_bits())
+    }
+
+    fn toward_zero(x: f32) -> f32 {
+        if x.abs().fract() == 0.5 { x.trunc() } else { x.round() }
     }
 
     proptest! {
@@ -90,9 +129,30 @@ mod tests {
             let x = Tensor::from_slice(&values);
             let codes = Vec::<u8>::try_from(grid.codes(&x).unwrap()).unwrap();
             let levels = Vec::<f32>::try_from(grid.fake_quantize(&x, -1.0, 1.0).unwrap()).unwrap();
+            let other = grid.half_to_zero();
+            let other_codes = Vec::<u8>::try_from(other.codes(&x).unwrap()).unwrap();
+            let other_levels = Vec::<f32>::try_from(other.fake_quantize(&x, -1.0, 1.0).unwrap()).unwrap();
             for (i, &value) in values.iter().enumerate() {
-                prop_assert_eq!((codes[i], levels[i].to_bits()), { let (c, l) = naive(value, grid); (c, l.to_bits()) });
+                prop_assert_eq!((codes[i], levels[i].to_bits()), naive(value, grid, f32::round_ties_even));
+                prop_assert_eq!((other_codes[i], other_levels[i].to_bits()), naive(value, grid, toward_zero));
             }
+        }
+    }
+
+    #[test]
+    fn ties_go_to_even_or_toward_zero() {
+        let ties = [-2.5f32, -1.5, -0.5, 0.5, 1.5, 2.5, 0.500_000_06, 0.499_999_97, 1.500_000_1, -1.500_000_1];
+        // Both paths: f32 in one pass, and the general one that CUDA takes too.
+        for kind in [Kind::Float, Kind::Double] {
+            let x = Tensor::from_slice(&ties).to_kind(kind);
+            let grid = UniformGrid { inverse: 1.0, zero_point: 3, max_code: 6, step: 1, zero: 3, scale: 1.0 };
+            let floats = |y: Tensor| Vec::<f32>::try_from(y.to_kind(Kind::Float)).unwrap();
+            let even = floats(grid.fake_quantize(&x, 0.0, 1.0).unwrap());
+            assert_eq!(even, [-2.0, -2.0, 0.0, 0.0, 2.0, 2.0, 1.0, 0.0, 2.0, -2.0], "{kind:?}");
+            let zero = floats(grid.half_to_zero().fake_quantize(&x, 0.0, 1.0).unwrap());
+            assert_eq!(zero, [-2.0, -1.0, 0.0, 0.0, 1.0, 2.0, 1.0, 0.0, 2.0, -2.0], "{kind:?}");
+            let codes = Vec::<u8>::try_from(grid.half_to_zero().codes(&x).unwrap()).unwrap();
+            assert_eq!(codes, [1, 2, 3, 3, 4, 5, 4, 3, 5, 1], "{kind:?}");
         }
     }
 

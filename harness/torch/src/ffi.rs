@@ -15,6 +15,7 @@ pub(crate) struct Grid {
     pub(crate) step: f32,
     pub(crate) zero: f32,
     pub(crate) scale: f32,
+    pub(crate) half_to_zero: bool,
 }
 
 /// A Rust closure as the shim sees it; mirrors `Closure` in `csrc/autograd.cpp`.

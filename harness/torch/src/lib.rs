@@ -15,5 +15,5 @@ pub mod random;
 mod runtime;
 
 pub use autograd::with_gradient;
-pub use fake_quantize::UniformGrid;
+pub use fake_quantize::{HalfToZero, UniformGrid};
 pub use runtime::{channels_last, cpu_capability, is_deterministic, set_deterministic, version};
