@@ -249,6 +249,7 @@ fn options() -> serde_yaml::Options {
     serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
             max_nodes: MAX_NODES,
             max_aliases: 1_000,
         },
@@ -264,8 +265,13 @@ fn options() -> serde_yaml::Options {
 
 fn syntax(place: &Place<'_>, error: &serde_yaml::Error) -> Problem {
     use serde_yaml::Error;
+    use serde_yaml::budget::BudgetBreach;
     let origin = error.location().map_or_else(|| Origin::whole(place.source), |location| place.origin(location, 1));
-    match error.without_snippet() {
+    let mut cause = error;
+    while let Error::AliasError { error, .. } | Error::WithSnippet { error, .. } = cause {
+        cause = error;
+    }
+    match cause {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             let length = key.chars().count().max(1);
             Problem::new(Origin { length, ..origin }, format!("the key `{key}` is given twice in this map"))
@@ -279,6 +285,9 @@ fn syntax(place: &Place<'_>, error: &serde_yaml::Error) -> Problem {
         | Error::AliasReplayStackDepthExceeded { .. } => {
             Problem::new(origin, "the aliases (`*name`) of this file expand to far too much")
         }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            Problem::new(origin, format!("maps and lists are nested more than {MAX_DEPTH} deep"))
+        }
         Error::Budget { breach, .. } => Problem::new(origin, format!("this is beyond any sensible sweep: {breach:?}")),
         other => Problem::new(origin, plain(other)),
     }
@@ -288,7 +297,11 @@ fn syntax(place: &Place<'_>, error: &serde_yaml::Error) -> Problem {
 fn plain(error: &serde_yaml::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("YAML parse error: ").unwrap_or(&text);
-    text.split(" at line ").next().unwrap_or(text).trim().to_owned()
+    let text = text.split(" at line ").next().unwrap_or(text).trim();
+    match text {
+        "recursion limit exceeded" => format!("lists and maps are nested more than {MAX_DEPTH} deep"),
+        _ => text.to_owned(),
+    }
 }
 
 /// Turns the parser's locations into ours.

@@ -33,13 +33,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.message)?;
+        write!(f, "{}: {}", printable(&self.origin.to_string()), printable(&self.message))?;
         if let Some(line) = self.origin.line.checked_sub(1).and_then(|n| self.origin.source.text.lines().nth(n)) {
             let column = self.origin.column.max(1) - 1;
             let first = column.saturating_sub(WIDTH / 2);
-            // Control characters would otherwise reach the terminal.
-            let clean = |c: char| if c.is_control() { ' ' } else { c };
-            let shown: String = line.chars().skip(first).take(WIDTH).map(clean).collect();
+            let shown = printable(&line.chars().skip(first).take(WIDTH).collect::<String>());
             let room = shown.chars().count().saturating_sub(column - first).max(1);
             let number = if self.origin.source.is_file { self.origin.line.to_string() } else { String::new() };
             let indent = " ".repeat(number.len());
@@ -47,10 +45,15 @@ impl fmt::Display for Problem {
             write!(f, "{}{}", " ".repeat(column - first), "^".repeat(self.origin.length.clamp(1, room)))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", printable(hint))?;
         }
         Ok(())
     }
+}
+
+/// The text with blanks for control characters, which must not reach a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Why a sweep file was refused: every mistake that could be found at once, at least one.

@@ -1,5 +1,6 @@
 //! One trial of a sweep: its configuration, its id, and what to call it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::catalog::{Catalog, Entry};
@@ -8,7 +9,7 @@ use crate::fields::{self, Field, ROLES};
 use crate::options::{OptionDoc, Options};
 
 /// One trial of a sweep.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// See [`trial_id`].
     pub id: String,

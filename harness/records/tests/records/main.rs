@@ -1,0 +1,11 @@
+//! Tests of the public interface: one file a subject.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod ids;
+mod leases;
+mod malformed;
+mod schemas;
+mod stores;
+mod support;
+mod sweeps;

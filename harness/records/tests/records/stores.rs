@@ -1,0 +1,325 @@
+//! What is written is read back, and what is broken says so.
+
+use std::fs;
+use std::io;
+
+use harness_records::record::{
+    Environment, EpochRecord, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, Status, TimeRecord,
+    TrialError,
+};
+use harness_records::spec::read_config;
+use harness_records::store::{Claim, ResumeState, Store, StoreError, TrialState};
+use proptest::prelude::*;
+
+use crate::ids::config;
+use crate::support::{catalog, good};
+
+const ID: &str = "0123456789abcdef";
+
+fn record(status: Status) -> RunRecord {
+    RunRecord {
+        format: 1,
+        id: ID.to_owned(),
+        sweep: "s".to_owned(),
+        status,
+        error: (status != Status::Ok).then(|| TrialError { class: FailureClass::Nan, message: "loss is NaN".into() }),
+        config: good("{}", &[]).trials()[0].config.clone(),
+        seed: 0,
+        metrics: Some(Metrics { loss: 0.1, top1: Some(0.97), top5: None, perplexity: None }),
+        epochs: vec![epoch(f64::NAN), epoch(f64::INFINITY), epoch(f64::NEG_INFINITY), epoch(0.1 + 0.2)],
+        layers: vec![LayerRecord {
+            layer: "conv1".into(),
+            role: "weight".into(),
+            method: "uniform".into(),
+            bits: 2,
+            shape: vec![20, 1, 5, 5],
+            relative_mse: 0.125,
+            effective_bits: 1.5,
+            code_counts: vec![1, 2, 3, 4],
+            portion: 1.0,
+        }],
+        model: ModelRecord { parameters: 10, macs: 20, weight_bits: 30, bit_ops: 40 },
+        time: TimeRecord { started: 1, finished: 2, seconds: 0.5, resumed: 0 },
+        environment: Environment {
+            commit: None,
+            dirty: None,
+            harness: "0.1.0".into(),
+            libtorch: "2.11.0".into(),
+            device: "cpu".into(),
+            device_name: "a CPU".into(),
+            cpu: "a CPU".into(),
+            cpu_capability: "AVX2".into(),
+            threads: 1,
+            host: "here".into(),
+            platform: "linux-x86_64".into(),
+        },
+        attempt: 1,
+    }
+}
+
+fn epoch(loss: f64) -> EpochRecord {
+    EpochRecord {
+        epoch: 1,
+        lr: 1e-3,
+        train_loss: loss,
+        train_top1: Some(0.5),
+        test: Metrics { loss, top1: Some(loss), top5: None, perplexity: Some(loss) },
+        train_seconds: 1.0,
+        test_seconds: 0.25,
+        samples_per_second: 1e5,
+    }
+}
+
+fn resume(epoch: u32) -> ResumeState {
+    ResumeState {
+        format: 1,
+        id: ID.to_owned(),
+        epoch,
+        step: 7 * u64::from(epoch),
+        epochs: Vec::new(),
+        started: 5,
+        seconds: 1.5,
+        resumed: 0,
+        engine: serde_json::json!({"loss_sum": 0.1}),
+        checkpoint: String::new(),
+    }
+}
+
+/// Two records are the same when they are written the same: NaN differs from itself.
+fn text(record: &RunRecord) -> String {
+    serde_json::to_string(record).unwrap()
+}
+
+#[test]
+fn opening_and_looking_create_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("runs");
+    let store = Store::open(&runs);
+    let dir = store.trial("s", ID);
+    assert_eq!(dir.state(), TrialState::New);
+    assert!(dir.record().unwrap().is_none());
+    assert!(dir.load_checkpoint().unwrap().is_none());
+    assert_eq!(dir.attempts().unwrap(), 0);
+    assert!(store.scan(None).unwrap().is_empty() && store.scan(Some("s")).unwrap().is_empty());
+    assert!(!runs.exists());
+}
+
+#[test]
+fn a_record_is_read_back_as_it_was_written() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path());
+    let dir = store.trial("s", ID);
+    let written = record(Status::Ok);
+    dir.write_record(&written).unwrap();
+    let read = dir.record().unwrap().unwrap();
+    assert_eq!(text(&read), text(&written));
+    assert!(read.epochs[0].train_loss.is_nan());
+    assert_eq!(read.epochs[2].test.top1, Some(f64::NEG_INFINITY));
+    assert_eq!(read.epochs[3].train_loss.to_bits(), (0.1_f64 + 0.2).to_bits());
+    assert!(matches!(dir.state(), TrialState::Done(_)));
+    let scanned = store.scan(None).unwrap();
+    assert_eq!(scanned.len(), 1);
+    assert_eq!((scanned[0].sweep.as_str(), scanned[0].id.as_str()), ("s", ID));
+}
+
+#[test]
+fn a_finished_record_is_never_changed() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    dir.write_record(&record(Status::Ok)).unwrap();
+    let before = fs::read(dir.record_path()).unwrap();
+    for status in [Status::Ok, Status::Failed] {
+        let error = dir.write_record(&record(status)).unwrap_err();
+        assert!(matches!(error, StoreError::Finished { .. }), "{error}");
+    }
+    assert!(matches!(dir.claim().unwrap(), Claim::Finished));
+    assert_eq!(fs::read(dir.record_path()).unwrap(), before);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only the record is there");
+}
+
+#[test]
+fn a_failed_record_moves_aside_for_the_next_attempt() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    let Claim::Ours(lease) = dir.claim().unwrap() else { panic!("not ours") };
+    assert_eq!(dir.begin_attempt().unwrap(), 1);
+    dir.write_record(&record(Status::Diverged)).unwrap();
+    assert!(matches!(dir.state(), TrialState::Leased(_)));
+    lease.release().unwrap();
+    assert!(matches!(dir.state(), TrialState::Failed(record) if record.status == Status::Diverged));
+    let Claim::Ours(lease) = dir.claim().unwrap() else { panic!("not ours") };
+    assert_eq!(dir.begin_attempt().unwrap(), 2);
+    dir.write_record(&RunRecord { attempt: 2, ..record(Status::Ok) }).unwrap();
+    lease.release().unwrap();
+    assert!(matches!(dir.state(), TrialState::Done(record) if record.attempt == 2));
+    let old: RunRecord = serde_json::from_slice(&fs::read(dir.path().join("record-1.json")).unwrap()).unwrap();
+    assert_eq!(old.status, Status::Diverged);
+    assert_eq!(dir.attempts().unwrap(), 2);
+    let leases = fs::read_dir(dir.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("lease"));
+    assert_eq!(leases.count(), 0, "a finished trial needs no lease");
+}
+
+#[test]
+fn unknown_fields_of_a_record_are_ignored() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    let mut json = serde_json::to_value(record(Status::Ok)).unwrap();
+    json["invented"] = 3.into();
+    json["config"]["train"]["invented"] = 3.into();
+    json["config"]["train"]["optimizer"]["invented"] = 3.into();
+    json["epochs"][0]["test"]["invented"] = 3.into();
+    dir.write("record.json", json.to_string().as_bytes()).unwrap();
+    assert_eq!(text(&dir.record().unwrap().unwrap()), text(&record(Status::Ok)));
+}
+
+#[test]
+fn broken_records_are_reported_with_the_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path());
+    let dir = store.trial("s", ID);
+    let whole = serde_json::to_vec(&record(Status::Ok)).unwrap();
+    let other = RunRecord { id: "f".repeat(16), ..record(Status::Ok) };
+    let newer = RunRecord { format: 2, ..record(Status::Ok) };
+    for (bytes, want) in [
+        (whole[..whole.len() / 2].to_vec(), "is damaged: EOF while parsing"),
+        (Vec::new(), "is damaged: EOF while parsing"),
+        (b"\0\0\0\0".to_vec(), "is damaged: "),
+        (b"{}".to_vec(), "is damaged: missing field `format`"),
+        (b"{\"format\": 1}".to_vec(), "is damaged: missing field `id`"),
+        (serde_json::to_vec(&other).unwrap(), "is damaged: it is the record of trial ffff"),
+        (serde_json::to_vec(&newer).unwrap(), "has format 2, this version reads up to 1: use a newer harness"),
+        (b"{\"format\": 9}".to_vec(), "has format 9"),
+    ] {
+        dir.write("record.json", &bytes).unwrap();
+        let scanned = store.scan(Some("s")).unwrap();
+        match &scanned[0].state {
+            TrialState::Broken(reason) => assert!(reason.contains(want) && reason.contains("record.json"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // A newer record is no reason to run the trial again; a damaged one is.
+    assert!(matches!(dir.claim(), Err(StoreError::Newer { found: 9, .. })));
+    dir.write("record.json", b"half").unwrap();
+    let Claim::Ours(_lease) = dir.claim().unwrap() else { panic!("not ours") };
+    dir.write_record(&record(Status::Ok)).unwrap();
+    assert!(dir.record().unwrap().is_some());
+}
+
+#[test]
+fn a_scan_lists_trials_only_and_in_order() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path());
+    for (sweep, id) in [("b", "00000000000000ff"), ("a", "ffffffffffffffff"), ("a", "0000000000000000")] {
+        store.trial(sweep, id).write("config.yaml", b"x").unwrap();
+    }
+    fs::create_dir_all(root.path().join("a/report")).unwrap();
+    fs::create_dir_all(root.path().join(".git/0000000000000000")).unwrap();
+    fs::write(root.path().join("notes.txt"), "").unwrap();
+    let found: Vec<String> = store.scan(None).unwrap().iter().map(|e| format!("{}/{}", e.sweep, e.id)).collect();
+    assert_eq!(found, ["a/0000000000000000", "a/ffffffffffffffff", "b/00000000000000ff"]);
+    assert_eq!(store.sweeps().unwrap(), ["a", "b"]);
+}
+
+fn fill(content: &'static str) -> impl FnOnce(&std::path::Path) -> Result<(), StoreError> {
+    move |path| {
+        assert_eq!(path.extension().unwrap(), "safetensors");
+        fs::write(path, content).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn checkpoint_and_state_belong_together() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    dir.save_checkpoint(&resume(1), fill("one")).unwrap();
+    dir.save_checkpoint(&resume(2), fill("two")).unwrap();
+    let (state, path) = dir.load_checkpoint().unwrap().unwrap();
+    assert_eq!((state.epoch, state.step), (2, 14));
+    assert_eq!(state.engine["loss_sum"], 0.1);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+    assert_eq!(path, dir.checkpoint_path());
+    assert_eq!(dir.state(), TrialState::Partial(2));
+    dir.remove_checkpoint().unwrap();
+    assert_eq!(dir.state(), TrialState::New);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_process_that_dies_while_saving_leaves_one_pair_or_the_other() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    dir.save_checkpoint(&resume(1), fill("one")).unwrap();
+    let first = fs::read(dir.state_path()).unwrap();
+    let next = dir.path().join("next-checkpoint.safetensors");
+
+    // Died in the middle of writing the checkpoint: nothing has changed.
+    let failed = dir.save_checkpoint(&resume(2), |path| {
+        fs::write(path, "ha").unwrap();
+        Err(StoreError::Io { action: "write", path: path.into(), source: io::ErrorKind::StorageFull.into() })
+    });
+    assert!(failed.unwrap_err().is_disk_full());
+    assert_eq!(dir.load_checkpoint().unwrap().unwrap().0.epoch, 1);
+
+    // Died before the state was written: the old pair counts.
+    fs::write(&next, "two").unwrap();
+    let (state, path) = dir.load_checkpoint().unwrap().unwrap();
+    assert_eq!((state.epoch, fs::read_to_string(path).unwrap().as_str()), (1, "one"));
+
+    // Died after it: the new pair counts.
+    dir.save_checkpoint(&resume(2), fill("two")).unwrap();
+    fs::rename(dir.checkpoint_path(), &next).unwrap();
+    fs::write(dir.checkpoint_path(), "one").unwrap();
+    let (state, path) = dir.load_checkpoint().unwrap().unwrap();
+    assert_eq!((state.epoch, fs::read_to_string(path).unwrap().as_str()), (2, "two"));
+
+    // A mixture that none of these leaves is not gone on from.
+    fs::write(dir.state_path(), first).unwrap();
+    let error = dir.load_checkpoint().unwrap_err();
+    assert!(error.to_string().contains("is not the checkpoint that `state.json` belongs to"), "{error}");
+}
+
+#[test]
+fn litter_of_a_dead_owner_is_cleared() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    dir.write("config.yaml", b"x").unwrap();
+    fs::write(dir.path().join(".tmp-0123-checkpoint.safetensors"), "half").unwrap();
+    let Claim::Ours(_lease) = dir.claim().unwrap() else { panic!("not ours") };
+    let mut names: Vec<String> =
+        fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["config.yaml", "lease.1"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn records_of_any_configuration_and_numbers_come_back(
+        config in config(),
+        losses in proptest::collection::vec(any::<f64>(), 0..4),
+        message in any::<String>(),
+    ) {
+        let mut written = record(Status::Failed);
+        written.config = config;
+        written.epochs = losses.into_iter().map(epoch).collect();
+        written.error = Some(TrialError { class: FailureClass::Crash, message });
+        let json = text(&written);
+        let read: RunRecord = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!(&read.config, &written.config);
+        prop_assert_eq!(&read.error, &written.error);
+        prop_assert_eq!(text(&read), json);
+    }
+
+    #[test]
+    fn a_configuration_comes_back_from_its_file(config in config()) {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Store::open(root.path()).trial("s", ID);
+        dir.write_config(&config).unwrap();
+        let read = read_config(&dir.config_path(), &catalog());
+        prop_assert_eq!(read.map_err(|error| error.to_string()), Ok(config));
+    }
+}
