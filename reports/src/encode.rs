@@ -1,0 +1,11 @@
+//! The formats tables are written in, one file each.
+
+pub(crate) mod csv;
+pub(crate) mod markdown;
+
+/// Text as one printable line: line breaks and other control characters become spaces, and the marks that reverse
+/// the direction of the text around them go.
+pub(crate) fn one_line(text: &str) -> String {
+    let kept = text.chars().filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+    kept.map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
+}

@@ -1,0 +1,52 @@
+//! The figures of a report, by name. Adding one: a file with a [`Figure`] in it, and its line in [`FIGURES`].
+
+pub(crate) mod accuracy_vs_bits;
+
+use crate::error::ReportError;
+use crate::plot::canvas::Canvas;
+use crate::plot::text::Lettering;
+use crate::sheet::Data;
+use crate::trials::Trials;
+
+/// A figure, found by name.
+pub(crate) trait Figure: Sync {
+    /// Name in sweep files, also of its files.
+    fn name(&self) -> &'static str;
+
+    /// Heading.
+    fn title(&self) -> &'static str;
+
+    /// The figure of these trials.
+    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError>;
+}
+
+/// What came of drawing a figure.
+#[derive(Debug)]
+pub(crate) enum Drawn {
+    /// A picture.
+    Picture(Picture),
+    /// These trials have nothing to show in it: why, in a sentence.
+    Nothing(String),
+}
+
+/// A figure with all that goes with it.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// The drawing.
+    pub(crate) canvas: Canvas,
+    /// Everything that is in the drawing, and what did not fit into it.
+    pub(crate) data: Data,
+    /// What is shown, for the text below it and for those who cannot see it.
+    pub(crate) caption: String,
+}
+
+/// All figures.
+pub(crate) static FIGURES: &[&dyn Figure] = &[&accuracy_vs_bits::AccuracyVsBits];
+
+/// The figure of a name.
+pub(crate) fn find(name: &str) -> Result<&'static dyn Figure, ReportError> {
+    FIGURES.iter().copied().find(|figure| figure.name() == name).ok_or_else(|| ReportError::UnknownFigure {
+        name: name.to_owned(),
+        expected: FIGURES.iter().map(|figure| figure.name()).collect(),
+    })
+}

@@ -1,0 +1,187 @@
+//! Records as a data frame: one row a trial, one typed column a fact. What reads many trials at once (tables,
+//! figures, exports) reads this.
+
+use harness_records::record::{RunRecord, Status};
+use polars::prelude::{
+    Column, DataFrame, Float64Chunked, GroupsIndicator, NamedFrom, PolarsError, Series, StringChunked, UInt32Chunked,
+    UInt64Chunked,
+};
+
+use crate::error::ReportError;
+use crate::labels::{Labels, is_float, width};
+
+/// Trials as columns. Names and types:
+///
+/// * text: `id`, `sweep`, `dataset`, `model`, `setting`, `float_setting`, `method`, `weight_method`,
+///   `activation_method`, `gradient_method` (labels, see [`Labels`]), `status`, `error_class`, `error`, `commit`,
+///   `device_name`
+/// * whole numbers: `weight_width`, `activation_width`, `gradient_width` (bits, full precision as 32), `is_float` (0
+///   or 1); `seed`, `parameters`, `macs`, `weight_bits`, `bit_ops`
+/// * numbers, absent where there is none or it is not finite: `top1`, `top5` (portions), `perplexity`, `loss` (nats),
+///   `effective_weight_bits`, `effective_activation_bits` (mean over quantized layers), `seconds`
+///
+/// Metrics of trials that did not end well are absent: those networks are not finished.
+#[derive(Debug)]
+pub(crate) struct Frame(DataFrame);
+
+impl From<PolarsError> for ReportError {
+    fn from(error: PolarsError) -> ReportError {
+        ReportError::Build { what: "the frame of trials", reason: error.to_string() }
+    }
+}
+
+impl Frame {
+    /// One row a record, in their order.
+    ///
+    /// # Errors
+    /// Only if this module contradicts itself: columns of different lengths or the same name.
+    pub(crate) fn new(records: &[RunRecord], labels: &Labels) -> Result<Frame, ReportError> {
+        let text = |name: &str, of: &dyn Fn(&RunRecord) -> String| {
+            let values: Vec<String> = records.iter().map(of).collect();
+            Column::from(Series::new(name.into(), values))
+        };
+        let maybe_text = |name: &str, of: &dyn Fn(&RunRecord) -> Option<String>| {
+            let values: Vec<Option<String>> = records.iter().map(of).collect();
+            Column::from(Series::new(name.into(), values))
+        };
+        let bits = |name: &str, of: &dyn Fn(&RunRecord) -> u32| {
+            let values: Vec<u32> = records.iter().map(of).collect();
+            Column::from(Series::new(name.into(), values))
+        };
+        let whole = |name: &str, of: &dyn Fn(&RunRecord) -> u64| {
+            let values: Vec<u64> = records.iter().map(of).collect();
+            Column::from(Series::new(name.into(), values))
+        };
+        let number = |name: &str, of: &dyn Fn(&RunRecord) -> Option<f64>| {
+            let values: Vec<Option<f64>> = records.iter().map(|r| of(r).filter(|v| v.is_finite())).collect();
+            Column::from(Series::new(name.into(), values))
+        };
+        let metrics = |record: &RunRecord| record.metrics.clone().filter(|_| record.status == Status::Ok);
+        let columns = vec![
+            text("id", &|r| r.id.clone()),
+            text("sweep", &|r| r.sweep.clone()),
+            text("dataset", &|r| labels.dataset(&r.config)),
+            text("model", &|r| labels.model(&r.config)),
+            text("setting", &|r| labels.setting(&r.config)),
+            text("float_setting", &|r| labels.float_setting(&r.config)),
+            text("method", &|r| labels.quant(&r.config.quant)),
+            text("weight_method", &|r| labels.method(&r.config.quant.weights)),
+            bits("weight_width", &|r| width(&r.config.quant.weights)),
+            text("activation_method", &|r| labels.method(&r.config.quant.activations)),
+            bits("activation_width", &|r| width(&r.config.quant.activations)),
+            text("gradient_method", &|r| labels.method(&r.config.quant.gradients)),
+            bits("gradient_width", &|r| width(&r.config.quant.gradients)),
+            bits("is_float", &|r| u32::from(is_float(&r.config.quant))),
+            whole("seed", &|r| r.seed),
+            text("status", &|r| status_name(r.status).to_owned()),
+            maybe_text("error_class", &|r| r.error.as_ref().map(|e| e.class.name().to_owned())),
+            maybe_text("error", &|r| r.error.as_ref().map(|e| e.message.clone())),
+            number("top1", &|r| metrics(r)?.top1),
+            number("top5", &|r| metrics(r)?.top5),
+            number("perplexity", &|r| metrics(r)?.perplexity),
+            number("loss", &|r| Some(metrics(r)?.loss)),
+            number("effective_weight_bits", &|r| effective_bits(r, "weight")),
+            number("effective_activation_bits", &|r| effective_bits(r, "activation")),
+            whole("parameters", &|r| r.model.parameters),
+            whole("macs", &|r| r.model.macs),
+            whole("weight_bits", &|r| r.model.weight_bits),
+            whole("bit_ops", &|r| r.model.bit_ops),
+            number("seconds", &|r| Some(r.time.seconds)),
+            maybe_text("commit", &|r| r.environment.commit.clone()),
+            text("device_name", &|r| r.environment.device_name.clone()),
+        ];
+        Ok(Frame(DataFrame::new(records.len(), columns)?))
+    }
+
+    /// A text column.
+    pub(crate) fn text(&self, name: &str) -> Result<&StringChunked, ReportError> {
+        Ok(self.0.column(name)?.str()?)
+    }
+
+    /// A column of bit widths.
+    pub(crate) fn bits(&self, name: &str) -> Result<&UInt32Chunked, ReportError> {
+        Ok(self.0.column(name)?.u32()?)
+    }
+
+    /// A column of whole numbers.
+    pub(crate) fn whole(&self, name: &str) -> Result<&UInt64Chunked, ReportError> {
+        Ok(self.0.column(name)?.u64()?)
+    }
+
+    /// A column of numbers.
+    pub(crate) fn number(&self, name: &str) -> Result<&Float64Chunked, ReportError> {
+        Ok(self.0.column(name)?.f64()?)
+    }
+
+    /// Rows that agree in all columns `by`, in the order of their first row.
+    pub(crate) fn groups(&self, by: &[&str]) -> Result<Vec<Vec<usize>>, ReportError> {
+        let groups = self.0.group_by_stable(by.iter().copied())?.into_groups();
+        let rows = |group: GroupsIndicator| match group {
+            GroupsIndicator::Idx((_, rows)) => rows.iter().map(|&row| row as usize).collect(),
+            GroupsIndicator::Slice([first, len]) => (first as usize..(first + len) as usize).collect(),
+        };
+        Ok(groups.iter().map(rows).collect())
+    }
+}
+
+/// The name in records, tables and summaries.
+pub(crate) fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Diverged => "diverged",
+        Status::Failed => "failed",
+    }
+}
+
+/// Mean over the quantized layers of one role; `None` where none is quantized.
+fn effective_bits(record: &RunRecord, role: &str) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0u32);
+    for layer in record.layers.iter().filter(|layer| layer.role == role) {
+        sum += layer.effective_bits;
+        count += 1;
+    }
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{method, record};
+    use harness_records::record::FailureClass;
+
+    #[test]
+    fn columns_hold_what_the_records_say() {
+        let records = [
+            record().weights(method("dorefa", 2, &[])).effective_bits(&[("weight", 1.5), ("weight", 2.0)]).build(),
+            record().seed(4).top1(f64::NAN).build(),
+            record().seed(5).top1(0.5).edit(|r| r.status = Status::Diverged).build(),
+            record().seed(6).ended(Status::Failed, FailureClass::Oom, "out of memory").build(),
+        ];
+        let frame = Frame::new(&records, &Labels::new(&records)).unwrap();
+        let collect = |name: &str| frame.number(name).unwrap().iter().collect::<Vec<_>>();
+        assert_eq!(collect("top1"), [Some(0.975), None, None, None]);
+        assert_eq!(collect("effective_weight_bits"), [Some(1.75), None, None, None]);
+        assert_eq!(collect("effective_activation_bits"), [None; 4]);
+        assert_eq!(frame.bits("weight_width").unwrap().iter().collect::<Vec<_>>(), [2, 32, 32, 32].map(Some));
+        assert_eq!(frame.whole("seed").unwrap().iter().collect::<Vec<_>>(), [0, 4, 5, 6].map(Some));
+        assert_eq!(frame.text("error_class").unwrap().get(3), Some("oom"));
+        assert_eq!(frame.text("error").unwrap().get(0), None);
+        assert!(frame.text("no such column").is_err());
+    }
+
+    #[test]
+    fn groups_are_the_rows_that_agree() {
+        let records: Vec<RunRecord> = (0..40u64)
+            .map(|seed| {
+                let bits = u8::try_from(1 + seed % 3).unwrap();
+                record().weights(method(if seed % 2 == 0 { "a" } else { "b" }, bits, &[])).seed(seed).build()
+            })
+            .collect();
+        let frame = Frame::new(&records, &Labels::new(&records)).unwrap();
+        let groups = frame.groups(&["weight_method", "weight_width"]).unwrap();
+        assert_eq!(groups.len(), 6);
+        for (first, group) in groups.iter().enumerate() {
+            assert_eq!(*group, (0..40).filter(|row| row % 6 == first).collect::<Vec<_>>());
+        }
+    }
+}

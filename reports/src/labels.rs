@@ -1,0 +1,276 @@
+//! Short names for long configurations.
+//!
+//! A report shows what differs among its trials and says once what is the same everywhere. An option of a method,
+//! model or data set belongs to its label only when it differs among the records that use that name; the rest of the
+//! configuration (training, layers kept in full precision) makes up the *setting*, again only where it differs. Two
+//! configurations that differ in anything but the seed and places on disk never share all their labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use harness_records::config::{MethodChoice, QuantConfig, TrialConfig};
+use harness_records::options::{OptionValue, Options};
+use harness_records::record::RunRecord;
+use serde_json::Value;
+
+/// Bits of a full-precision value.
+pub(crate) const FLOAT_WIDTH: u32 = 32;
+
+/// What differs among the configurations of a report, and what does not.
+#[derive(Debug)]
+pub(crate) struct Labels {
+    /// By kind and name of what is chosen: options that differ, with the others' common value.
+    options: BTreeMap<(Kind, String), Seen>,
+    /// Keys outside the choices, `train.epochs`.
+    setting: Seen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Dataset,
+    Model,
+    Method,
+}
+
+/// Values seen of each key.
+#[derive(Debug, Default)]
+struct Seen {
+    values: BTreeMap<String, BTreeSet<String>>,
+    /// How often each key was there, and how often it could have been: a key that is sometimes absent differs.
+    present: BTreeMap<String, usize>,
+    total: usize,
+}
+
+impl Seen {
+    fn add(&mut self, pairs: Vec<(String, String)>) {
+        self.total += 1;
+        for (key, value) in pairs {
+            *self.present.entry(key.clone()).or_default() += 1;
+            self.values.entry(key).or_default().insert(value);
+        }
+    }
+
+    fn differs(&self, key: &str) -> bool {
+        self.values.get(key).is_some_and(|values| values.len() > 1) || self.present.get(key) != Some(&self.total)
+    }
+
+    fn common(&self) -> impl Iterator<Item = (&str, &str)> {
+        let common = self.values.iter().filter(|(key, _)| !self.differs(key));
+        common.filter_map(|(key, values)| Some((key.as_str(), values.first()?.as_str())))
+    }
+}
+
+impl Labels {
+    pub(crate) fn new(records: &[RunRecord]) -> Labels {
+        let mut labels = Labels { options: BTreeMap::new(), setting: Seen::default() };
+        for record in records {
+            let TrialConfig { dataset, model, quant, .. } = &record.config;
+            labels.add(Kind::Dataset, &dataset.name, &dataset.options);
+            labels.add(Kind::Model, &model.name, &model.options);
+            for choice in [&quant.weights, &quant.activations, &quant.gradients] {
+                labels.add(Kind::Method, &choice.method, &choice.options);
+            }
+            labels.setting.add(setting_pairs(&record.config));
+        }
+        labels
+    }
+
+    fn add(&mut self, kind: Kind, name: &str, options: &Options) {
+        self.options.entry((kind, name.to_owned())).or_default().add(option_pairs(options));
+    }
+
+    fn choice(&self, kind: Kind, name: &str, options: &Options) -> String {
+        let Some(seen) = self.options.get(&(kind, name.to_owned())) else { return name.to_owned() };
+        let shown: Vec<String> = option_pairs(options)
+            .into_iter()
+            .filter(|(key, _)| seen.differs(key))
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        if shown.is_empty() { name.to_owned() } else { format!("{name} ({})", shown.join(", ")) }
+    }
+
+    /// The data set with the options that differ.
+    pub(crate) fn dataset(&self, config: &TrialConfig) -> String {
+        self.choice(Kind::Dataset, &config.dataset.name, &config.dataset.options)
+    }
+
+    /// The model with the options that differ.
+    pub(crate) fn model(&self, config: &TrialConfig) -> String {
+        self.choice(Kind::Model, &config.model.name, &config.model.options)
+    }
+
+    /// One method with the options that differ, without its bit width.
+    pub(crate) fn method(&self, choice: &MethodChoice) -> String {
+        self.choice(Kind::Method, &choice.method, &choice.options)
+    }
+
+    /// All methods of a trial in one: a single name where every quantized role has the same, otherwise weights /
+    /// activations, and / gradients where those are quantized.
+    pub(crate) fn quant(&self, quant: &QuantConfig) -> String {
+        let roles = [&quant.weights, &quant.activations, &quant.gradients];
+        let names: Vec<String> = roles.iter().map(|choice| self.method(choice)).collect();
+        let quantized: BTreeSet<&str> =
+            roles.iter().zip(&names).filter(|(choice, _)| !choice.is_float()).map(|(_, name)| name.as_str()).collect();
+        match quantized.first() {
+            None => self.method(&quant.weights),
+            Some(name) if quantized.len() == 1 => (*name).to_owned(),
+            Some(_) if quant.gradients.is_float() => names[..2].join(" / "),
+            Some(_) => names.join(" / "),
+        }
+    }
+
+    /// Whatever else differs, `train.epochs=5, train.optimizer.lr=0.01`; empty when nothing does.
+    pub(crate) fn setting(&self, config: &TrialConfig) -> String {
+        self.differing_setting(config, |_| true)
+    }
+
+    /// As [`Labels::setting`], without what cannot matter to a network in full precision.
+    pub(crate) fn float_setting(&self, config: &TrialConfig) -> String {
+        self.differing_setting(config, |key| key != KEEP_FLOAT)
+    }
+
+    fn differing_setting(&self, config: &TrialConfig, wanted: impl Fn(&str) -> bool) -> String {
+        if !self.setting.values.keys().any(|key| self.setting.differs(key)) {
+            return String::new();
+        }
+        let mut text = String::new();
+        for (key, value) in
+            setting_pairs(config).into_iter().filter(|(key, _)| wanted(key) && self.setting.differs(key))
+        {
+            let separator = if text.is_empty() { "" } else { ", " };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{separator}{key}={value}");
+        }
+        text
+    }
+
+    /// What is the same in every trial: settings, then options by the name they belong to.
+    pub(crate) fn common(&self) -> Vec<(String, String)> {
+        let mut common: Vec<(String, String)> =
+            self.setting.common().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        for ((kind, name), seen) in &self.options {
+            let kind = match kind {
+                Kind::Dataset => "dataset",
+                Kind::Model => "model",
+                Kind::Method => "method",
+            };
+            common.extend(seen.common().map(|(key, value)| (format!("{kind} {name}: {key}"), value.to_owned())));
+        }
+        common
+    }
+}
+
+/// Bit width of a choice, full precision as 32.
+pub(crate) fn width(choice: &MethodChoice) -> u32 {
+    match choice.bits {
+        Some(bits) if !choice.is_float() => u32::from(bits),
+        _ => FLOAT_WIDTH,
+    }
+}
+
+/// True when nothing of a trial is quantized.
+pub(crate) fn is_float(quant: &QuantConfig) -> bool {
+    [&quant.weights, &quant.activations, &quant.gradients].iter().all(|choice| choice.is_float())
+}
+
+const KEEP_FLOAT: &str = "quant.keep_float";
+
+fn option_pairs(options: &Options) -> Vec<(String, String)> {
+    options.iter().map(|(key, value)| (key.to_owned(), option_text(value))).collect()
+}
+
+/// A plain word as it is; other text between quotes, so that no value can look like the next option.
+fn option_text(value: &OptionValue) -> String {
+    match value {
+        OptionValue::Text(text) => plain_or_quoted(text),
+        other => other.to_string(),
+    }
+}
+
+fn plain_or_quoted(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+    if plain { text.to_owned() } else { format!("{text:?}") }
+}
+
+/// Every key of a configuration that is neither a choice by name nor the seed, in dotted form.
+fn setting_pairs(config: &TrialConfig) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    // A configuration of plain numbers and words always has a JSON form.
+    if let Ok(train) = serde_json::to_value(&config.train) {
+        flatten("train", &train, &mut pairs);
+    }
+    pairs.retain(|(key, _)| key != "train.seed");
+    let kept: Vec<String> = config.quant.keep_float.iter().map(|name| plain_or_quoted(name)).collect();
+    pairs.push((KEEP_FLOAT.to_owned(), format!("[{}]", kept.join(", "))));
+    pairs
+}
+
+fn flatten(key: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| flatten(&format!("{key}.{name}"), value, pairs)),
+        Value::Null => pairs.push((key.to_owned(), "none".to_owned())),
+        Value::String(text) => pairs.push((key.to_owned(), plain_or_quoted(text))),
+        other => pairs.push((key.to_owned(), other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{method, options, record};
+
+    #[test]
+    fn only_what_differs_is_shown() {
+        let mut records = vec![
+            record().weights(method("uniform", 2, &[("per", "channel"), ("range", "symmetric")])).seed(0).build(),
+            record().weights(method("uniform", 2, &[("per", "tensor"), ("range", "symmetric")])).seed(1).build(),
+            record().weights(method("dorefa", 2, &[("per", "tensor")])).seed(2).build(),
+        ];
+        records[2].config.train.epochs = 7;
+        let labels = Labels::new(&records);
+        let names: Vec<String> = records.iter().map(|r| labels.quant(&r.config.quant)).collect();
+        assert_eq!(names, ["uniform (per=channel)", "uniform (per=tensor)", "dorefa"]);
+        let settings: Vec<String> = records.iter().map(|r| labels.setting(&r.config)).collect();
+        assert_eq!(settings, ["train.epochs=10", "train.epochs=10", "train.epochs=7"]);
+        let common = labels.common();
+        assert!(common.contains(&("method uniform: range".to_owned(), "symmetric".to_owned())), "{common:?}");
+        assert!(common.contains(&("train.batch".to_owned(), "128".to_owned())), "{common:?}");
+        assert!(!common.iter().any(|(key, _)| key.contains("seed") || key.contains("root")), "{common:?}");
+    }
+
+    #[test]
+    fn an_option_that_old_records_lack_differs() {
+        let old = record().weights(method("uniform", 2, &[])).build();
+        let new = record().weights(method("uniform", 2, &[("per", "tensor")])).build();
+        let labels = Labels::new(&[old.clone(), new.clone()]);
+        assert_eq!(labels.quant(&old.config.quant), "uniform");
+        assert_eq!(labels.quant(&new.config.quant), "uniform (per=tensor)");
+    }
+
+    #[test]
+    fn roles_with_different_methods_are_all_named() {
+        let float = MethodChoice::float();
+        let check = |weights: &MethodChoice, activations: &MethodChoice, gradients: &MethodChoice, expected: &str| {
+            let record = record().quant(weights.clone(), activations.clone(), gradients.clone()).build();
+            assert_eq!(Labels::new(std::slice::from_ref(&record)).quant(&record.config.quant), expected);
+        };
+        let (a, b) = (method("a", 2, &[]), method("b", 4, &[]));
+        check(&float, &float, &float, "float");
+        check(&a, &float, &float, "a");
+        check(&float, &b, &float, "b");
+        check(&a, &a, &a, "a");
+        check(&a, &b, &float, "a / b");
+        check(&a, &float, &b, "a / float / b");
+    }
+
+    #[test]
+    fn no_text_can_imitate_another_option() {
+        let honest = options(&[("a", "x"), ("b", "y")]);
+        let hostile = options(&[("a", "x, b=y")]);
+        let choice = |options: Options| MethodChoice { method: "m".to_owned(), bits: Some(1), options };
+        let records = [record().weights(choice(honest)).build(), record().weights(choice(hostile)).build()];
+        let labels = Labels::new(&records);
+        assert_eq!(labels.quant(&records[0].config.quant), "m (a=x, b=y)");
+        assert_eq!(labels.quant(&records[1].config.quant), r#"m (a="x, b=y")"#);
+    }
+}

@@ -1,0 +1,217 @@
+//! One panel: a pair of axes with ticks, labels and a title, and the way from values to places on paper.
+
+use crate::plot::canvas::{Anchor, Canvas, Point};
+use crate::plot::style::{GRID, INK, LABEL_SIZE, SMALL_SIZE};
+use crate::plot::text::Lettering;
+
+/// What an axis runs over.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scale {
+    /// Numbers from `low` to `high`, with ticks at whole multiples of a round step.
+    Linear { low: f64, high: f64, step: f64, decimals: usize, most: f64, least: f64 },
+    /// Names at even distances; the value of the first is 0, of the second 1.
+    Categories(Vec<String>),
+}
+
+impl Scale {
+    /// An axis around `values`, at least `span` long, with a margin at both ends; ticks stay within `bounds`, the
+    /// values that can occur. Without values it runs over the bounds.
+    pub(crate) fn linear(values: impl IntoIterator<Item = f64>, span: f64, bounds: (f64, f64)) -> Scale {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if low > high {
+            (low, high) = bounds;
+        }
+        let missing = (span - (high - low)).max(0.0);
+        let margin = 0.06 * (high - low).max(span);
+        (low, high) = (low - missing / 2.0 - margin, high + missing / 2.0 + margin);
+        let (step, decimals) = round_step(low.max(bounds.0), high.min(bounds.1));
+        Scale::Linear { low, high, step, decimals, least: bounds.0, most: bounds.1 }
+    }
+
+    /// Portion of the axis at which a value lies.
+    fn place(&self, value: f64) -> f64 {
+        match self {
+            Scale::Linear { low, high, .. } => (value - low) / (high - low),
+            Scale::Categories(names) => (value + 0.5) / names.len() as f64,
+        }
+    }
+
+    fn ticks(&self) -> Vec<(f64, String)> {
+        match self {
+            Scale::Linear { low, high, step, decimals, least, most } => {
+                let (first, last) = ((low.max(*least) / step - 1e-9).ceil(), (high.min(*most) / step + 1e-9).floor());
+                let count = (last - first).max(-1.0) as usize + 1;
+                (0..count)
+                    .map(|i| {
+                        // Adding zero turns the negative zero into the positive one.
+                        let value = (first + i as f64) * step + 0.0;
+                        (value, format!("{value:.decimals$}").replace('-', "−"))
+                    })
+                    .collect()
+            }
+            Scale::Categories(names) => names.iter().enumerate().map(|(i, name)| (i as f64, name.clone())).collect(),
+        }
+    }
+}
+
+/// Ticks an axis should have.
+const TICKS: f64 = 5.0;
+
+/// 1, 2 or 5 times a power of ten, whichever puts nearest to [`TICKS`] ticks between `low` and `high`, with the
+/// decimals it needs.
+fn round_step(low: f64, high: f64) -> (f64, usize) {
+    let power = ((high - low) / TICKS).log10().floor() as i32;
+    let candidates = (power - 1..=power + 1).flat_map(|power| [1.0, 2.0, 5.0].map(|factor| (factor, power)));
+    let steps = candidates.map(|(factor, power)| (factor * 10f64.powi(power), (-power).max(0) as usize));
+    let off = |step: f64| ((high / step + 1e-9).floor() - (low / step - 1e-9).ceil() + 1.0 - TICKS).abs();
+    steps.fold((high - low, 0), |best, next| if off(next.0) < off(best.0) { next } else { best })
+}
+
+/// A rectangle, in points.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Area {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// A panel, before it has a place.
+#[derive(Debug, Clone)]
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) x_label: String,
+    pub(crate) y_label: String,
+    pub(crate) x: Scale,
+    pub(crate) y: Scale,
+}
+
+/// A panel in its place: where its values go.
+#[derive(Debug, Clone)]
+pub(crate) struct Axes {
+    /// The rectangle of the data.
+    pub(crate) inner: Area,
+    x: Scale,
+    y: Scale,
+}
+
+const TICK: f64 = 2.5;
+/// Width of the lines of the axes.
+pub(crate) const AXIS_WIDTH: f64 = 0.7;
+const GRID_WIDTH: f64 = 0.5;
+/// From a tick to its words, and between words.
+const GAP: f64 = 2.5;
+/// Room for the half of a tick's label that reaches over the end of an axis.
+const RIM: f64 = 5.0;
+
+impl Panel {
+    /// Room that the vertical axis needs to the left of the data.
+    pub(crate) fn left_room(&self, lettering: &Lettering) -> f64 {
+        let widest = self.y.ticks().iter().map(|(_, text)| lettering.width(text, SMALL_SIZE)).fold(0.0, f64::max);
+        LABEL_SIZE * 1.2 + GAP + widest + GAP + TICK
+    }
+
+    /// Draws everything but the data into `area`, `left_room` of it to the left of the data, and says where data go.
+    pub(crate) fn draw(self, canvas: &mut Canvas, lettering: &Lettering, area: Area, left_room: f64) -> Axes {
+        let title_room = if self.title.is_empty() { RIM } else { LABEL_SIZE + 2.0 * GAP };
+        let bottom_room = TICK + GAP + SMALL_SIZE + GAP + LABEL_SIZE * 1.2;
+        let inner = Area {
+            left: area.left + left_room,
+            top: area.top + title_room,
+            width: area.width - left_room - RIM,
+            height: area.height - title_room - bottom_room,
+        };
+        let axes = Axes { inner, x: self.x, y: self.y };
+        let (right, bottom) = (inner.left + inner.width, inner.top + inner.height);
+
+        for (value, text) in axes.y.ticks() {
+            let y = axes.y_at(value);
+            canvas.stroke(vec![(inner.left, y), (right, y)], GRID_WIDTH, GRID);
+            canvas.stroke(vec![(inner.left - TICK, y), (inner.left, y)], AXIS_WIDTH, INK);
+            canvas.words(&text, (inner.left - TICK - GAP, y), SMALL_SIZE, Anchor::End, INK);
+        }
+        let ticks = axes.x.ticks();
+        let room = inner.width / ticks.len().max(1) as f64 - GAP;
+        for (value, text) in ticks {
+            let x = axes.x_at(value);
+            canvas.stroke(vec![(x, bottom), (x, bottom + TICK)], AXIS_WIDTH, INK);
+            let middle = bottom + TICK + GAP + SMALL_SIZE / 2.0;
+            let text = lettering.fit(&text, SMALL_SIZE, room);
+            canvas.words(&text, (x, middle), SMALL_SIZE, Anchor::Middle, INK);
+        }
+        canvas.stroke(vec![(inner.left, inner.top), (inner.left, bottom), (right, bottom)], AXIS_WIDTH, INK);
+
+        let centre = (inner.left + inner.width / 2.0, inner.top + inner.height / 2.0);
+        let below = bottom + TICK + GAP + SMALL_SIZE + GAP + LABEL_SIZE / 2.0;
+        canvas.words(
+            &lettering.fit(&self.x_label, LABEL_SIZE, inner.width),
+            (centre.0, below),
+            LABEL_SIZE,
+            Anchor::Middle,
+            INK,
+        );
+        let y_label = lettering.fit(&self.y_label, LABEL_SIZE, inner.height + title_room);
+        canvas.words_upwards(&y_label, (area.left + LABEL_SIZE * 0.6, centre.1), LABEL_SIZE, INK);
+        let title = lettering.fit(&self.title, LABEL_SIZE, inner.width);
+        canvas.words(&title, (centre.0, area.top + LABEL_SIZE / 2.0 + GAP / 2.0), LABEL_SIZE, Anchor::Middle, INK);
+        axes
+    }
+}
+
+impl Axes {
+    /// Horizontal place of a value.
+    pub(crate) fn x_at(&self, value: f64) -> f64 {
+        self.inner.left + self.inner.width * self.x.place(value)
+    }
+
+    /// Vertical place of a value.
+    pub(crate) fn y_at(&self, value: f64) -> f64 {
+        self.inner.top + self.inner.height * (1.0 - self.y.place(value))
+    }
+
+    /// Place of a pair.
+    pub(crate) fn at(&self, x: f64, y: f64) -> Point {
+        (self.x_at(x), self.y_at(y))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ticks_are_round() {
+        let check = |values: &[f64], expected: &[&str]| {
+            let scale = Scale::linear(values.iter().copied(), 1.0, (0.0, 100.0));
+            let ticks: Vec<String> = scale.ticks().into_iter().map(|(_, text)| text).collect();
+            assert_eq!(ticks, expected);
+        };
+        check(&[10.0, 97.5], &["20", "40", "60", "80", "100"]);
+        check(&[97.2], &["96.8", "97.0", "97.2", "97.4", "97.6"]);
+        check(&[0.0], &["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
+        check(&[], &["0", "20", "40", "60", "80", "100"]);
+        check(&[88.0, 99.9], &["88", "90", "92", "94", "96", "98", "100"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_has_a_place_and_ticks_are_few(values in prop::collection::vec(0.0f64..100.0, 1..9)) {
+            let scale = Scale::linear(values.iter().copied(), 1.0, (0.0, 100.0));
+            prop_assert!(values.iter().all(|&v| (0.0..=1.0).contains(&scale.place(v))));
+            let ticks = scale.ticks();
+            prop_assert!((2..=8).contains(&ticks.len()), "{:?}", ticks);
+            prop_assert!(ticks.iter().all(|(v, _)| (-1e-6..=1.0 + 1e-6).contains(&scale.place(*v))));
+            prop_assert!(ticks.iter().all(|(v, text)| (text.replace('−', "-").parse::<f64>().unwrap() - v).abs() < 1e-9));
+        }
+    }
+
+    #[test]
+    fn categories_are_evenly_spaced() {
+        let scale = Scale::Categories(["1", "2", "8"].map(str::to_owned).to_vec());
+        assert_eq!([0.0, 1.0, 2.0].map(|i| scale.place(i)), [0.5 / 3.0, 0.5, 2.5 / 3.0]);
+    }
+}

@@ -1,0 +1,43 @@
+//! The tables of a report, by name. Adding one: a file with a [`Table`] in it, and its line in [`TABLES`].
+
+pub(crate) mod accuracy;
+
+use crate::encode::markdown::{escape, list, markdown};
+use crate::error::ReportError;
+use crate::failures;
+use crate::sheet::{Grid, Sheet};
+use crate::trials::Trials;
+
+/// A table, found by name.
+pub(crate) trait Table: Sync {
+    /// Name in sweep files, also of its files.
+    fn name(&self) -> &'static str;
+
+    /// Heading.
+    fn title(&self) -> &'static str;
+
+    /// The table of these trials.
+    fn build(&self, trials: &Trials) -> Result<Sheet, ReportError>;
+}
+
+/// All tables.
+pub(crate) static TABLES: &[&dyn Table] = &[&accuracy::Accuracy];
+
+/// The table of a name.
+pub(crate) fn find(name: &str) -> Result<&'static dyn Table, ReportError> {
+    TABLES.iter().copied().find(|table| table.name() == name).ok_or_else(|| ReportError::UnknownTable {
+        name: name.to_owned(),
+        expected: TABLES.iter().map(|table| table.name()).collect(),
+    })
+}
+
+/// A Markdown file that stands alone: heading, table, and the trials that are missing from it.
+pub(crate) fn markdown_file(title: &str, grid: &Grid, trials: &Trials) -> String {
+    let mut text = format!("# {}\n\n{}", escape(title), markdown(grid));
+    let failures = failures::lines(trials);
+    if !failures.is_empty() {
+        text.push_str("\n## Trials without a result\n\n");
+        text.push_str(&list(&failures));
+    }
+    text
+}

@@ -1,0 +1,283 @@
+//! Whole reports, from records to files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use harness_records::record::{FailureClass, RunRecord, Status};
+
+use crate::samples::{method, options, record};
+use crate::{Format, ReportError, ReportInput, names, write};
+
+fn input(records: Vec<RunRecord>) -> ReportInput {
+    let names = names();
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    ReportInput {
+        title: "quickstart".to_owned(),
+        records,
+        problems: Vec::new(),
+        tables: owned(names.tables),
+        figures: owned(names.figures),
+    }
+}
+
+/// Float and two methods at two widths over three seeds, numbers with few digits.
+fn quickstart() -> Vec<RunRecord> {
+    let mut records = Vec::new();
+    for seed in 0..3u64 {
+        let noise = 0.01 * seed as f64;
+        records.push(record().seed(seed).top1(0.97 + noise).build());
+        for bits in [1u8, 2] {
+            let base = 0.6 + 0.1 * f64::from(bits);
+            let choice = method("dorefa", bits, &[("noise", "yes")]);
+            records.push(
+                record().weights(choice).seed(seed).top1(base + noise).effective_bits(&[("weight", 0.75)]).build(),
+            );
+            let choice = method("uniform", bits, &[]);
+            let built = record().quant(choice.clone(), choice, method("dorefa", 6, &[("noise", "no")])).seed(seed);
+            records.push(match (bits, seed) {
+                (1, _) => built.ended(Status::Diverged, FailureClass::Nan, "the loss became NaN").build(),
+                (_, 2) => built.ended(Status::Failed, FailureClass::Oom, "out of memory").build(),
+                _ => built.top1(0.9).build(),
+            });
+        }
+    }
+    records
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn the_accuracy_table() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&input(quickstart()), folder.path(), &[Format::Markdown, Format::Csv]).unwrap();
+    let text = read(folder.path(), "tables/accuracy.md");
+    let (before, failures) = text.split_once("## Trials without a result").unwrap();
+    assert_eq!(
+        before,
+        "# Accuracy
+
+| Data set | Model | Method                                |   W/A |   G | Seeds |    Top-1 (%) | Δ float (points) | Eff. bits W | Failed |
+| :------- | :---- | :------------------------------------ | ----: | --: | ----: | -----------: | ---------------: | ----------: | -----: |
+| digits   | lenet | float                                 | 32/32 |  32 |     3 | 98.00 ± 1.00 |                – |           – |      0 |
+| digits   | lenet | dorefa (noise=yes)                    |  1/32 |  32 |     3 | 71.00 ± 1.00 |    −27.00 ± 0.00 |        0.75 |      0 |
+| digits   | lenet | dorefa (noise=yes)                    |  2/32 |  32 |     3 | 81.00 ± 1.00 |    −17.00 ± 0.00 |        0.75 |      0 |
+| digits   | lenet | uniform / uniform / dorefa (noise=no) |   1/1 |   6 |     0 |            – |                – |           – |      3 |
+| digits   | lenet | uniform / uniform / dorefa (noise=no) |   2/2 |   6 |     2 | 90.00 ± 0.00 |           −8.00† |           – |      1 |
+
+- Metrics on the test set after the last epoch: mean ± sample standard deviation over the seeds that finished; a single \
+seed has no spread. W/A: bits of weights and activations, full precision as 32.
+- Δ float: difference to full precision with the same data set, model and setting, taken seed by seed.
+- † The seeds differ from those of full precision: difference of the means.
+- Eff. bits: entropy of the codes, mean over quantized layers and seeds.
+
+"
+    );
+    assert_eq!(failures.lines().filter(|line| line.starts_with("- ")).count(), 2, "{failures}");
+
+    let text = read(folder.path(), "tables/accuracy.csv");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 6);
+    assert!(
+        lines[0].starts_with("dataset,model,setting,method,weight_method,weight_width,activation_method,"),
+        "{}",
+        lines[0]
+    );
+    assert_eq!(
+        lines[4],
+        "digits,lenet,,uniform / uniform / dorefa (noise=no),uniform,1,uniform,1,dorefa (noise=no),6,3,0,3,0,,,,,,0,,,0\
+         ,,,,,,,"
+    );
+    assert!(lines[5].contains(",uniform,2,uniform,2,dorefa (noise=no),6,3,1,0,2,0.9,0,"), "{}", lines[5]);
+}
+
+#[test]
+fn every_trial_without_a_result_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = quickstart();
+    write(&input(records.clone()), folder.path(), &[Format::Markdown]).unwrap();
+    for file in ["report.md", "tables/accuracy.md"] {
+        let text = read(folder.path(), file);
+        for record in records.iter().filter(|record| record.status != Status::Ok) {
+            assert_eq!(text.matches(&record.id).count(), 1, "{file}: {}", record.id);
+        }
+        assert!(text.contains("diverged (nan): the loss became NaN — 3 trials: "), "{text}");
+        assert!(text.contains("failed (oom): out of memory — digits, lenet, "), "{text}");
+    }
+    assert!(read(folder.path(), "report.md").contains("15 trials: 11 ok, 1 failed, 3 diverged."));
+}
+
+#[test]
+fn files_are_those_of_the_formats() {
+    let check = |formats: &[Format], expected: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let written = write(&input(quickstart()), folder.path(), formats).unwrap();
+        let mut found = BTreeSet::new();
+        for place in ["", "tables", "figures"] {
+            if let Ok(entries) = fs::read_dir(folder.path().join(place)) {
+                found.extend(entries.map(|e| e.unwrap().path()).filter(|path| path.is_file()));
+            }
+        }
+        let expected: BTreeSet<_> = expected.iter().map(|name| folder.path().join(name)).collect();
+        assert_eq!(found, expected);
+        assert_eq!(written.iter().cloned().collect::<BTreeSet<_>>(), expected);
+        assert_eq!(written.len(), expected.len());
+    };
+    let (svg, png, csv) =
+        ("figures/accuracy_vs_bits.svg", "figures/accuracy_vs_bits.png", "figures/accuracy_vs_bits.csv");
+    check(&[], &[]);
+    check(&[Format::Markdown], &["report.md", "tables/accuracy.md"]);
+    check(&[Format::Csv], &["tables/accuracy.csv", csv]);
+    check(&[Format::Svg], &[svg, csv]);
+    check(Format::ALL, &["report.md", "tables/accuracy.md", "tables/accuracy.csv", svg, png, csv]);
+}
+
+#[test]
+fn links_lead_to_files() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&input(quickstart()), folder.path(), Format::ALL).unwrap();
+    let page = read(folder.path(), "report.md");
+    let links: Vec<&str> = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert_eq!(links.len(), 6, "{links:?}");
+    for link in links {
+        assert!(folder.path().join(link).is_file(), "{link}");
+    }
+    assert!(page.contains("(figures/accuracy_vs_bits.svg)"));
+}
+
+#[test]
+fn the_same_records_give_the_same_files() {
+    let mut records = quickstart();
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(&input(records.clone()), one.path(), Format::ALL).unwrap();
+    records.reverse();
+    let written = write(&input(records), two.path(), Format::ALL).unwrap();
+    for path in written {
+        let other = one.path().join(path.strip_prefix(two.path()).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), fs::read(other).unwrap(), "{}", path.display());
+    }
+}
+
+#[test]
+fn csv_has_the_numbers_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = [0.1 + 0.2, 1.0 / 3.0];
+    let records = values.iter().zip(0..).map(|(&top1, seed)| record().seed(seed).top1(top1).build()).collect();
+    write(&input(records), folder.path(), &[Format::Csv]).unwrap();
+    for file in ["tables/accuracy.csv", "figures/accuracy_vs_bits.csv"] {
+        let mut reader = csv::Reader::from_path(folder.path().join(file)).unwrap();
+        let headers = reader.headers().unwrap().clone();
+        let row = reader.records().next().unwrap().unwrap();
+        let value = |name: &str| row[headers.iter().position(|h| h == name).unwrap()].parse::<f64>().unwrap();
+        assert_eq!(value("top1_mean"), values[0] + (values[1] - values[0]) / 2.0);
+        assert!((value("top1_sd") - (values[1] - values[0]).abs() / 2f64.sqrt()).abs() < 1e-15);
+        assert_eq!(value("top1_n"), 2.0);
+    }
+}
+
+#[test]
+fn hostile_names_stay_in_their_place() {
+    let hostile = "a|b\n\"c\",<script>`*d*\u{202e}\u{7}量子, e=f";
+    let mut built = record().dataset(hostile).weights(method(hostile, 2, &[(hostile, hostile)]));
+    built = built.edit(|r| {
+        r.sweep = hostile.to_owned();
+        r.config.quant.keep_float = vec![hostile.to_owned()];
+        r.environment.device_name = hostile.to_owned();
+        r.environment.commit = Some(hostile.to_owned());
+    });
+    let failed = record().seed(1).ended(Status::Failed, FailureClass::Error, hostile).build();
+    let mut other = record().weights(method(hostile, 2, &[])).seed(3).build();
+    other.config.quant.activations.options = options(&[(hostile, "x")]);
+    let records = vec![built.build(), failed, other];
+    let mut input = input(records);
+    input.title = hostile.to_owned();
+    input.problems = vec![hostile.to_owned()];
+    let folder = tempfile::tempdir().unwrap();
+    write(&input, folder.path(), Format::ALL).unwrap();
+
+    for file in ["report.md", "tables/accuracy.md"] {
+        let text = read(folder.path(), file);
+        assert!(!text.contains("<script") && !text.contains('\u{202e}') && !text.contains('\u{7}'), "{text}");
+        let bars: BTreeSet<usize> = text
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .map(|line| line.replace("\\\\", "").replace("\\|", "").matches('|').count())
+            .collect();
+        assert_eq!(bars.len(), 1, "{text}");
+    }
+    for file in ["tables/accuracy.csv", "figures/accuracy_vs_bits.csv"] {
+        let mut reader = csv::Reader::from_path(folder.path().join(file)).unwrap();
+        let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
+        assert!(rows.iter().any(|row| &row[0] == hostile), "{rows:?}");
+    }
+    let svg = read(folder.path(), "figures/accuracy_vs_bits.svg");
+    let parsed = roxmltree::Document::parse(&svg).unwrap();
+    assert!(parsed.descendants().any(|node| node.text().is_some_and(|text| text.contains("<script>"))));
+}
+
+#[test]
+fn bad_input_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report");
+    let check = |input: &ReportInput, expected: &str| {
+        let error = write(input, &out, Format::ALL).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert!(!out.exists());
+    };
+    let mut none = input(Vec::new());
+    check(&none, "there are no records to report on");
+    none.problems = vec!["runs/a/record.json: cut short".to_owned()];
+    check(&none, "there are no records to report on: runs/a/record.json: cut short");
+    none.problems.push("runs/b: empty".to_owned());
+    check(&none, "there are no records to report on: runs/a/record.json: cut short (and 1 more problems)");
+
+    let mut wrong = input(quickstart());
+    wrong.tables = vec!["accurcy".to_owned()];
+    check(&wrong, "unknown table `accurcy`, expected `accuracy`");
+    wrong.tables.clear();
+    wrong.figures = vec!["pareto".to_owned()];
+    check(&wrong, "unknown figure `pareto`, expected `accuracy_vs_bits`");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("file");
+    fs::write(&out, "").unwrap();
+    let error = write(&input(quickstart()), &out, Format::ALL).unwrap_err();
+    assert!(matches!(&error, ReportError::Write { path, .. } if path.starts_with(&out)), "{error}");
+}
+
+#[test]
+fn language_models_are_compared_by_perplexity() {
+    let perplexity = |value: f64| {
+        move |record: &mut RunRecord| {
+            record.metrics.as_mut().map(|m| (m.top1, m.perplexity) = (None, Some(value))).unwrap();
+        }
+    };
+    let records = vec![
+        record().edit(perplexity(100.0)).build(),
+        record().weights(method("balanced", 2, &[])).edit(perplexity(126.5)).build(),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    write(&input(records), folder.path(), Format::ALL).unwrap();
+    let page = read(folder.path(), "report.md");
+    assert!(page.contains("|     126.50 |               +26.50 |"), "{page}");
+    assert!(!page.contains("Top-1 (%)"), "{page}");
+    assert!(page.contains("Nothing to draw: no trial finished with a top-1 accuracy."), "{page}");
+}
+
+#[test]
+fn trials_recorded_twice_are_told() {
+    let again = record().edit(|r| r.sweep = "again".to_owned()).build();
+    let folder = tempfile::tempdir().unwrap();
+    let mut input = input(vec![record().build(), again]);
+    input.problems = vec!["runs/x/record.json: cut short".to_owned()];
+    write(&input, folder.path(), &[Format::Markdown]).unwrap();
+    let page = read(folder.path(), "report.md");
+    assert!(page.contains("is recorded 2 times (sweeps quickstart, again)"), "{page}");
+    assert!(page.contains("1 trial: 1 ok, 0 failed, 0 diverged."), "{page}");
+    assert!(page.contains("- runs/x/record.json: cut short\n"), "{page}");
+}

@@ -1,0 +1,114 @@
+//! The trials of a report: each once, in an order of their own, as records and as a frame.
+
+use std::collections::BTreeMap;
+
+use harness_records::record::{RunRecord, Status};
+
+use crate::error::ReportError;
+use crate::frames::Frame;
+use crate::labels::{Labels, is_float, width};
+
+/// What tables and figures are made from.
+#[derive(Debug)]
+pub(crate) struct Trials {
+    /// Sorted by seed, then id: the same records give the same report in whatever order they were read.
+    pub(crate) records: Vec<RunRecord>,
+    /// Names for their configurations.
+    pub(crate) labels: Labels,
+    /// The same trials as columns, row by row.
+    pub(crate) frame: Frame,
+    /// One sentence for each trial that was recorded more than once.
+    pub(crate) repeated: Vec<String>,
+}
+
+impl Trials {
+    /// A trial recorded more than once (two sweeps that share it) counts once: the one that ended well, otherwise the
+    /// one that finished last.
+    ///
+    /// # Errors
+    /// [`ReportError::NoRecords`], or a frame that cannot be built.
+    pub(crate) fn new(records: &[RunRecord], problems: &[String]) -> Result<Trials, ReportError> {
+        if records.is_empty() {
+            return Err(ReportError::NoRecords { problems: problems.to_vec() });
+        }
+        let mut by_id: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
+        for record in records {
+            by_id.entry(&record.id).or_default().push(record);
+        }
+        let mut repeated = Vec::new();
+        let mut kept = Vec::with_capacity(by_id.len());
+        for (id, mut same) in by_id {
+            same.sort_by_key(|record| (record.status == Status::Ok, record.time.finished));
+            if same.len() > 1 {
+                let sweeps: Vec<&str> = same.iter().map(|record| record.sweep.as_str()).collect();
+                repeated.push(format!(
+                    "trial {id} is recorded {} times (sweeps {}): the record of sweep {} is used",
+                    same.len(),
+                    sweeps.join(", "),
+                    sweeps[sweeps.len() - 1],
+                ));
+            }
+            kept.extend(same.pop().cloned());
+        }
+        kept.sort_by(|a, b| (a.seed, &a.id).cmp(&(b.seed, &b.id)));
+        let labels = Labels::new(&kept);
+        let frame = Frame::new(&kept, &labels)?;
+        Ok(Trials { records: kept, labels, frame, repeated })
+    }
+
+    /// How many ended in a way.
+    pub(crate) fn count(&self, status: Status) -> usize {
+        self.records.iter().filter(|record| record.status == status).count()
+    }
+
+    /// A trial in words: `digits, lenet, dorefa 2/32, seed 1 (0123456789abcdef)`.
+    pub(crate) fn name(&self, record: &RunRecord) -> String {
+        let config = &record.config;
+        let mut parts = vec![self.labels.dataset(config), self.labels.model(config)];
+        parts.extend(Some(self.labels.setting(config)).filter(|setting| !setting.is_empty()));
+        parts.push(match is_float(&config.quant) {
+            true => self.labels.quant(&config.quant),
+            false => format!("{} {}", self.labels.quant(&config.quant), widths(record)),
+        });
+        parts.push(format!("seed {}", record.seed));
+        format!("{} ({})", parts.join(", "), record.id)
+    }
+}
+
+/// Bit widths of weights / activations, and / gradients where those are quantized.
+fn widths(record: &RunRecord) -> String {
+    let quant = &record.config.quant;
+    let both = format!("{}/{}", width(&quant.weights), width(&quant.activations));
+    if quant.gradients.is_float() { both } else { format!("{both}/{}", width(&quant.gradients)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{method, record};
+    use harness_records::record::FailureClass;
+
+    #[test]
+    fn a_trial_recorded_twice_counts_once() {
+        let first = record().edit(|r| r.time.finished = 1).build();
+        let later = record().edit(|r| (r.sweep, r.time.finished) = ("again".to_owned(), 2)).build();
+        let failed =
+            record().ended(Status::Failed, FailureClass::Crash, "killed").edit(|r| r.time.finished = 3).build();
+        let trials = Trials::new(&[failed, later.clone(), first], &[]).unwrap();
+        assert_eq!(trials.records, [later]);
+        assert_eq!(trials.repeated.len(), 1);
+        assert!(trials.repeated[0].ends_with("the record of sweep again is used"), "{:?}", trials.repeated);
+    }
+
+    #[test]
+    fn names_say_which_trial() {
+        let check = |record: RunRecord, expected: &str| {
+            let trials = Trials::new(std::slice::from_ref(&record), &[]).unwrap();
+            assert_eq!(trials.name(&record), format!("{expected} ({})", record.id));
+        };
+        let dorefa = |bits| method("dorefa", bits, &[]);
+        check(record().build(), "digits, lenet, float, seed 0");
+        check(record().weights(dorefa(2)).seed(3).build(), "digits, lenet, dorefa 2/32, seed 3");
+        check(record().quant(dorefa(1), dorefa(2), dorefa(6)).build(), "digits, lenet, dorefa 1/2/6, seed 0");
+    }
+}
