@@ -9,6 +9,7 @@ pub static METHODS: &[&dyn Method] = &[
     &harness_method_baseline::Float,
     &harness_method_baseline::Uniform,
     &harness_method_baseline::DoReFa,
+    &harness_method_balanced::Balanced,
     &harness_method_bn_optimal::BnOptimal,
 ];
 

@@ -1,4 +1,5 @@
-//! The suite that every method passes: `conformance!(METHOD);` in its tests, with its *default* options.
+//! The suite that every method passes: `conformance!(METHOD);` in its tests, with its *default* options, and
+//! [`everything`] for [`Variant`]s of it with others.
 //!
 //! Each check goes over every role the method has, every bit width, and inputs chosen to be awkward: zeros,
 //! constants of both signs, ties, one and two elements, 1x1 filters, a single output channel.
@@ -12,7 +13,10 @@ use harness_kernels::planes::BitPlanes;
 use harness_torch::random;
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::{Bits, Codes, Dependence, Method, MethodError, Options, Quantizer, Role, Site, Step};
+use crate::{
+    About, Bits, Codes, Dependence, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc,
+    OptionValue, Options, Quantizer, Role, Site, Step,
+};
 
 /// Makes one test out of every check for `$method`, a value that is [`Method`].
 #[macro_export]
@@ -39,6 +43,89 @@ macro_rules! conformance {
             }
         )*
     };
+}
+
+/// Every check for one method.
+pub fn everything(method: &dyn Method) {
+    let checks: [fn(&dyn Method); 10] = [
+        codes_fit_and_decode_exactly,
+        forward_is_the_levels,
+        gradient_is_the_surrogates,
+        what_is_not_finite_is_refused,
+        the_same_step_gives_the_same_codes,
+        evaluation_changes_nothing,
+        variables_carry_the_state,
+        elements_stand_alone_where_promised,
+        documentation_is_complete,
+        unsupported_roles_are_refused,
+    ];
+    for check in checks {
+        check(method);
+    }
+}
+
+/// A method with other defaults, so that the suite runs with other options than the method's own.
+#[derive(Debug)]
+pub struct Variant<'a, M> {
+    method: &'a M,
+    about: &'static MethodAbout,
+}
+
+impl<'a, M: Method> Variant<'a, M> {
+    /// `method` with the defaults of `given` replaced, each of which it must document. `bits` narrows its widths.
+    /// Leaks a little, as suits a test.
+    pub fn new(method: &'a M, bits: Option<(u8, u8)>, given: &[(&str, OptionValue)]) -> Variant<'a, M> {
+        let about = method.about();
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let options = Options::resolve(about.about.options, &given).unwrap();
+        let options: Vec<OptionDoc> = about
+            .about
+            .options
+            .iter()
+            .map(|doc| {
+                let value = options.iter().find(|(name, _)| *name == doc.name).map(|(_, value)| value.clone());
+                OptionDoc { default: value.map_or(OptionDefault::Absent, default), ..*doc }
+            })
+            .collect();
+        let about = MethodAbout {
+            about: About { options: options.leak(), ..about.about },
+            bits: bits.or(about.bits),
+            ..*about
+        };
+        Variant { method, about: Box::leak(Box::new(about)) }
+    }
+}
+
+fn default(value: OptionValue) -> OptionDefault {
+    match value {
+        OptionValue::Bool(v) => OptionDefault::Bool(v),
+        OptionValue::Int(v) => OptionDefault::Int(v),
+        OptionValue::Float(v) => OptionDefault::Float(v),
+        OptionValue::Text(v) => OptionDefault::Text(v.leak()),
+    }
+}
+
+impl<M: Method> Method for Variant<'_, M> {
+    fn about(&self) -> &'static MethodAbout {
+        self.about
+    }
+
+    fn check(&self, site: &Site, options: &Options) -> Result<(), MethodError> {
+        self.method.check(site, options)
+    }
+
+    fn quantizer(
+        &self,
+        site: &Site,
+        options: &Options,
+        vars: &nn::Path<'_>,
+    ) -> Result<Box<dyn Quantizer>, MethodError> {
+        self.method.quantizer(site, options, vars)
+    }
+
+    fn nonlinearity(&self) -> Nonlinearity {
+        self.method.nonlinearity()
+    }
 }
 
 const TRAINING: Step = Step { step: 3, total: 10, seed: 42, training: true };

@@ -1,0 +1,72 @@
+//! Weights: recursive partition, evenly spaced levels.
+
+use harness_method_core::rows::Rows;
+use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, Step};
+use tch::{Kind, TchError, Tensor};
+
+use crate::direct::MEANS;
+use crate::partition::{Split, is_least};
+
+/// How far the levels reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// The greatest magnitude.
+    Max,
+    /// 2.5 times the mean magnitude; values beyond are clipped.
+    Mean,
+}
+
+/// Algorithm 1: the code is the part of the recursive partition, levels `(2c - n) s/n` with `n = 2^k - 1`.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    pub(crate) site: Site,
+    pub(crate) split: Split,
+    pub(crate) scale: Scale,
+    /// The least value of a part falls one level.
+    pub(crate) literal: bool,
+}
+
+impl Weight {
+    /// Codes of `values` (f32, `[n]`), u8.
+    fn codes(&self, values: &Tensor) -> Result<Tensor, TchError> {
+        let bits = self.site.bits;
+        let parts = self.split.parts(values, bits)?;
+        if !self.literal {
+            return Ok(parts);
+        }
+        let falls = is_least(values, &parts, bits)?.f_logical_and(&parts.f_gt(0)?)?;
+        parts.f_sub(&falls.f_to_kind(Kind::Uint8)?)
+    }
+}
+
+impl Quantizer for Weight {
+    fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+        let n = f64::from(self.site.bits.max_code());
+        let values = x.f_reshape([-1])?;
+        let (least, greatest) = Rows::Tensor.range(x)?;
+        let max = greatest.f_maximum(&least.f_neg()?)?;
+        // A constant has no parts: its code is the end of the grid on its own side, its scale itself.
+        let constant = least.f_eq_tensor(&greatest)?;
+        let (codes, scale) = match self.scale {
+            Scale::Max => (self.codes(&values)?, max),
+            Scale::Mean => {
+                let mean = Rows::Tensor.mean(&x.f_abs()?)?.f_mul_scalar(MEANS)?;
+                let clipped = values.f_clamp_tensor(Some(&mean.f_neg()?), Some(&mean))?;
+                (self.codes(&clipped)?, max.f_where_self(&constant, &mean)?)
+            }
+        };
+        let side = values.f_ge(0.0)?.f_to_kind(Kind::Uint8)?.f_mul_scalar(i64::from(self.site.bits.max_code()))?;
+        let codes = side.f_where_self(&constant, &codes)?.f_view_as(x)?;
+        let levels = Levels::Affine {
+            bits: self.site.bits,
+            step: 2,
+            zero: scale.f_full_like(n)?,
+            scale: scale.f_div_scalar(n)?,
+        };
+        Ok(Codes { codes, levels, kept: None })
+    }
+}
