@@ -42,11 +42,24 @@ pub fn write_with<E: From<io::Error>>(path: &Path, fill: impl FnOnce(&Path) -> R
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let temporary = Temporary::beside(path);
     write_new(&temporary.0, bytes)?;
-    match fs::hard_link(&temporary.0, path) {
+    let linked = fs::hard_link(&temporary.0, path);
+    create_linked(linked, &temporary.0, path, bytes)
+}
+
+/// Judges the result of linking `temporary` to `path`.
+fn create_linked(linked: io::Result<()>, temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    use io::ErrorKind::{AlreadyExists, PermissionDenied, Unsupported};
+    match linked {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         // A lost reply makes NFS repeat the request, which then fails although the first one succeeded.
-        Err(_) if same_file(&temporary.0, path) => {}
+        Err(_) if same_file(temporary, path) => {}
+        Err(error) if error.kind() == AlreadyExists => return Ok(false),
+        // Some mounted cloud folders have no hard links. Exclusive creation is next best: a reader may then see the
+        // file half-written, which all readers here take for damaged or still owned.
+        Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => match write_new(path, bytes) {
+            Err(error) if error.kind() == AlreadyExists => return Ok(false),
+            written => written?,
+        },
         Err(error) => return Err(error),
     }
     sync_folder(path)?;
@@ -150,6 +163,22 @@ mod tests {
         assert_eq!(failed.unwrap_err().to_string(), "stopped");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.safetensors"]);
+    }
+
+    #[test]
+    fn create_works_without_hard_links_and_after_a_lost_reply() {
+        let folder = tempfile::tempdir().unwrap();
+        let (temporary, path) = (folder.path().join(".tmp"), folder.path().join("a"));
+        fs::write(&temporary, b"one").unwrap();
+        let refused = || Err(io::ErrorKind::Unsupported.into());
+        assert!(create_linked(refused(), &temporary, &path, b"one").unwrap());
+        assert!(!create_linked(refused(), &temporary, &path, b"two").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        let other = folder.path().join("b");
+        fs::hard_link(&temporary, &other).unwrap();
+        let exists = || Err(io::ErrorKind::AlreadyExists.into());
+        assert!(!create_linked(exists(), &temporary, &path, b"two").unwrap());
+        assert_eq!(create_linked(exists(), &temporary, &other, b"two").unwrap(), cfg!(unix));
     }
 
     #[test]

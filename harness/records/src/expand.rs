@@ -1,6 +1,9 @@
 //! Axes made into trials: a pure function of the plan.
 
+use std::collections::HashSet;
+
 use crate::catalog::Catalog;
+use crate::config::TrialConfig;
 use crate::filter::Filter;
 use crate::node::{Key, Node};
 use crate::overlay::{self, Assignment};
@@ -10,6 +13,8 @@ use crate::trial::{self, Trial};
 
 /// More combinations than this are a mistake in the file.
 pub const MAX_TRIALS: usize = 100_000;
+/// A mistake in a large grid is not worth being found in every trial.
+const MAX_PROBLEMS: usize = 1000;
 
 /// A sweep file, read and merged, before its axes are multiplied out.
 pub(crate) struct Plan {
@@ -25,6 +30,13 @@ pub(crate) struct Plan {
 pub(crate) struct Axis {
     pub(crate) key: Key,
     pub(crate) values: Vec<AxisValue>,
+}
+
+impl Axis {
+    /// The dotted keys it assigns.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.values.iter().flat_map(|value| &value.assignments).map(Assignment::dotted).fold(Vec::new(), push_new)
+    }
 }
 
 /// One value of an axis.
@@ -57,108 +69,126 @@ pub(crate) fn grid(lengths: &[usize]) -> impl Iterator<Item = Vec<usize>> {
 
 /// Every combination of the axes but the excluded ones, then the included ones.
 pub(crate) fn expand(plan: &Plan, catalog: &Catalog, env: Lookup<'_>) -> Expansion {
-    let mut out = Expansion::default();
     let lengths: Vec<usize> = plan.axes.iter().map(|axis| axis.values.len()).collect();
-    let count = lengths.iter().try_fold(1_usize, |product, length| product.checked_mul(*length));
-    if count.is_none_or(|count| count > MAX_TRIALS) {
-        if let Some(axis) = plan.axes.first() {
-            let lengths: Vec<String> = lengths.iter().map(usize::to_string).collect();
-            let message = format!("the axes make {} trials, at most {MAX_TRIALS} are allowed", lengths.join(" x "));
-            out.problems.push(Problem::new(axis.key.origin.clone(), message));
-        }
-        return out;
+    if let Some(problem) = too_many(plan, &lengths) {
+        return Expansion { problems: vec![problem], ..Expansion::default() };
     }
-    let varied: Vec<String> =
-        plan.axes.iter().filter(|axis| axis.values.len() > 1).flat_map(keys_of).fold(Vec::new(), push_new);
-    let mut used = vec![false; plan.exclude.len()];
-    let mut merged = Vec::new();
+    let varied = plan.axes.iter().filter(|axis| axis.values.len() > 1).flat_map(Axis::keys).fold(Vec::new(), push_new);
+    let mut work = Work {
+        plan,
+        catalog,
+        env,
+        out: Expansion::default(),
+        ids: HashSet::new(),
+        merged: Vec::new(),
+        used: vec![false; plan.exclude.len()],
+    };
     for indices in grid(&lengths) {
+        if work.out.problems.len() >= MAX_PROBLEMS {
+            break;
+        }
         let values: Vec<(&Axis, &AxisValue)> =
             plan.axes.iter().zip(&indices).map(|(axis, &index)| (axis, &axis.values[index])).collect();
         let layer: Vec<Assignment> = values.iter().flat_map(|(_, value)| value.assignments.iter().cloned()).collect();
         let mut tree = plan.base.clone();
-        let applied =
-            overlay::assign(&mut tree, &layer, catalog).and_then(|()| overlay::assign(&mut tree, &plan.sets, catalog));
-        if let Err(problem) = applied {
-            out.problems.push(problem);
+        if let Err(problem) = overlay::assign(&mut tree, &layer, catalog) {
+            work.out.problems.push(problem);
             continue;
         }
         let axes = values.iter().map(|(axis, value)| (axis.key.name.clone(), value.shown.clone())).collect();
-        finish(plan, catalog, env, tree, axes, &varied, Some(&mut used), &mut merged, &mut out);
+        work.add(tree, axes, &varied, true);
     }
     for entry in &plan.include {
         let mut tree = plan.base.clone();
         overlay::merge(&mut tree, entry, "");
-        if let Err(problem) = overlay::assign(&mut tree, &plan.sets, catalog) {
-            out.problems.push(problem);
-            continue;
-        }
         let mut assignments = Vec::new();
         overlay::assignments(&[], entry, &mut assignments);
         let varied = assignments.iter().map(Assignment::dotted).fold(varied.clone(), push_new);
-        finish(plan, catalog, env, tree, Vec::new(), &varied, None, &mut merged, &mut out);
+        work.add(tree, Vec::new(), &varied, false);
     }
-    if let Some(first) = merged.first() {
-        out.notes.push(format!(
-            "{} of the combinations are the same trial as another one and run once, for example `{first}`",
-            merged.len()
-        ));
-    }
-    for (i, (entry, _)) in plan.exclude.iter().enumerate().filter(|(i, _)| !used[*i]) {
-        if out.problems.is_empty() {
-            out.notes.push(format!("{}: entry {} of `exclude` matches no trial", entry.origin, i + 1));
-        }
-    }
-    out
+    work.finish()
 }
 
-/// Resolves one tree and adds the trial, unless it is excluded or already there.
-#[expect(clippy::too_many_arguments, reason = "one step of `expand`, which owns all of these")]
-fn finish(
-    plan: &Plan,
-    catalog: &Catalog,
-    env: Lookup<'_>,
-    tree: Node,
-    axes: Vec<(String, String)>,
-    varied: &[String],
-    used: Option<&mut Vec<bool>>,
-    merged: &mut Vec<String>,
-    out: &mut Expansion,
-) {
-    let resolved = resolve::resolve(&tree, catalog, Some(env));
-    if let (Some(used), Some(config)) = (used, &resolved.config) {
+fn too_many(plan: &Plan, lengths: &[usize]) -> Option<Problem> {
+    let count = lengths.iter().try_fold(1_usize, |product, length| product.checked_mul(*length));
+    let axis = plan.axes.first().filter(|_| count.is_none_or(|count| count > MAX_TRIALS))?;
+    let lengths: Vec<String> = lengths.iter().map(usize::to_string).collect();
+    let message = format!("the axes make {} trials, at most {MAX_TRIALS} are allowed", lengths.join(" x "));
+    Some(Problem::new(axis.key.origin.clone(), message))
+}
+
+/// An expansion under way.
+struct Work<'a> {
+    plan: &'a Plan,
+    catalog: &'a Catalog,
+    env: Lookup<'a>,
+    out: Expansion,
+    ids: HashSet<String>,
+    /// Labels of trials that were there already.
+    merged: Vec<String>,
+    /// Which entries of `exclude` have matched.
+    used: Vec<bool>,
+}
+
+impl Work<'_> {
+    /// Puts the `--set` arguments over a tree and adds its trial, unless it is excluded or already there.
+    fn add(&mut self, mut tree: Node, axes: Vec<(String, String)>, varied: &[String], excludable: bool) {
+        if let Err(problem) = overlay::assign(&mut tree, &self.plan.sets, self.catalog) {
+            self.out.problems.push(problem);
+            return;
+        }
+        let resolved = resolve::resolve(&tree, self.catalog, Some(self.env));
+        if let Some(config) = resolved.config.as_ref().filter(|_| excludable)
+            && self.is_excluded(config)
+        {
+            return;
+        }
+        let fine = resolved.problems.is_empty() && resolved.unset.is_empty();
+        self.out.problems.extend(resolved.problems);
+        self.out.problems.extend(resolved.unset);
+        let Some(config) = resolved.config.filter(|_| fine) else { return };
+        let trial = Trial {
+            id: trial::trial_id(&config, self.catalog),
+            sweep: self.plan.name.clone(),
+            label: trial::label(&config, varied, self.catalog),
+            config,
+            axes,
+        };
+        if self.ids.insert(trial.id.clone()) {
+            self.out.trials.push((trial, tree));
+        } else {
+            self.merged.push(trial.label);
+        }
+    }
+
+    fn is_excluded(&mut self, config: &TrialConfig) -> bool {
+        if self.plan.exclude.is_empty() {
+            return false;
+        }
         let json = serde_json::to_value(config).unwrap_or_default();
         let mut excluded = false;
-        for ((_, filter), used) in plan.exclude.iter().zip(used) {
+        for ((_, filter), used) in self.plan.exclude.iter().zip(&mut self.used) {
             if filter.matches_json(&json) {
                 *used = true;
                 excluded = true;
             }
         }
-        if excluded {
-            return;
-        }
+        excluded
     }
-    let fine = resolved.problems.is_empty() && resolved.unset.is_empty();
-    out.problems.extend(resolved.problems);
-    out.problems.extend(resolved.unset);
-    let Some(config) = resolved.config.filter(|_| fine) else { return };
-    let trial = Trial {
-        id: trial::trial_id(&config, catalog),
-        sweep: plan.name.clone(),
-        label: trial::label(&config, varied, catalog),
-        config,
-        axes,
-    };
-    if out.trials.iter().any(|(known, _)| known.id == trial.id) {
-        merged.push(trial.label);
-    } else {
-        out.trials.push((trial, tree));
-    }
-}
 
-fn keys_of(axis: &Axis) -> Vec<String> {
-    axis.values.iter().flat_map(|value| value.assignments.iter().map(Assignment::dotted)).fold(Vec::new(), push_new)
+    fn finish(self) -> Expansion {
+        let mut out = self.out;
+        if let Some(first) = self.merged.first() {
+            out.notes.push(format!(
+                "{} of the combinations are the same trial as another one and run once, for example `{first}`",
+                self.merged.len()
+            ));
+        }
+        for ((entry, _), _) in self.plan.exclude.iter().zip(&self.used).filter(|(_, used)| !**used) {
+            out.notes.push(format!("{}: this entry of `exclude` matches no trial", entry.origin));
+        }
+        out
+    }
 }
 
 fn push_new(mut list: Vec<String>, item: String) -> Vec<String> {

@@ -224,7 +224,10 @@ fn generations(folder: &Path) -> io::Result<Vec<u64>> {
 fn read_lease(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // On NFS a file that another machine has just replaced or removed may be stale instead of absent.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -377,7 +380,7 @@ impl Lease {
             return Ok(());
         }
         self.released = true;
-        if crate::store::is_finished(&self.inner.folder) {
+        if crate::trial_dir::is_finished(&self.inner.folder) {
             return remove(&self.inner.path());
         }
         self.inner.rewrite(|owner| owner.released = true).map(drop)

@@ -160,16 +160,21 @@ impl Node {
         }
     }
 
-    /// True when both say the same, wherever they stood: the order of keys does not matter, and `1` is `1.0`.
+    /// A text that two values share exactly when they say the same, wherever they stood: the order of keys does not
+    /// matter, and `1` is `1.0`.
     #[must_use]
-    pub fn says_the_same(&self, other: &Node) -> bool {
-        match (&self.value, &other.value) {
-            (&Value::Int(a), &Value::Float(b)) | (&Value::Float(b), &Value::Int(a)) => a as f64 == b,
-            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b)),
-            (Value::Map(a), Value::Map(b)) => {
-                a.len() == b.len() && a.iter().all(|(key, a)| other.get(&key.name).is_some_and(|b| a.says_the_same(b)))
+    pub fn meaning(&self) -> String {
+        match &self.value {
+            Value::Text(text) => format!("{text:?}"),
+            Value::Float(v) if v.fract() == 0.0 && v.abs() < 1e18 => (*v as i128).to_string(),
+            Value::List(items) => format!("[{}]", items.iter().map(Node::meaning).collect::<Vec<_>>().join(",")),
+            Value::Map(pairs) => {
+                let mut pairs: Vec<String> =
+                    pairs.iter().map(|(key, value)| format!("{:?}:{}", key.name, value.meaning())).collect();
+                pairs.sort();
+                format!("{{{}}}", pairs.join(","))
             }
-            (a, b) => a == b,
+            _ => self.to_string(),
         }
     }
 }

@@ -29,23 +29,20 @@
 //!
 //! `${VAR}` in a text is the environment variable, wherever a trial that is to run uses it; `$${` stands for `${`.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::config::TrialConfig;
-use crate::expand::{self, Axis, AxisValue, Plan};
-use crate::filter::{self, Filter};
-use crate::node::{self, Key, Node, Origin, Source, Value};
-use crate::overlay::{self, Assignment, SECTIONS};
+use crate::document::{self, Document};
+use crate::expand;
+use crate::filter;
+use crate::node::{self, Node, Origin, Source};
+use crate::plan::Checked;
+use crate::problem::Problem;
 pub use crate::problem::SpecError;
-use crate::problem::{Problem, suggest};
 use crate::resolve;
 use crate::trial::Trial;
-
-const KEYS: [&str; 7] = ["name", "extends", "base", "axes", "exclude", "include", "report"];
 
 /// A sweep file that was found to be right.
 #[derive(Debug, Clone)]
@@ -91,11 +88,11 @@ impl SweepSpec {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<SweepSpec, SpecError> {
         let mut problems = Vec::new();
-        let mut document = Document::read(path, &mut Vec::new(), &mut problems)?;
+        let mut document = Document::read(path, &mut problems)?;
         let mut assignments = Vec::new();
         for argument in sets {
             let (key, value) = filter::split_argument("--set", argument)?;
-            match set(&mut document, &key, value, catalog) {
+            match document::set(&mut document, &key, value, catalog) {
                 Ok(new) => assignments.extend(new),
                 Err(problem) => problems.push(problem),
             }
@@ -158,7 +155,7 @@ impl SweepSpec {
 /// As [`SweepSpec::read`].
 pub fn read_config(path: &Path, catalog: &Catalog) -> Result<TrialConfig, SpecError> {
     let name = path.display().to_string();
-    parse_config(&name, &load(path, &file_origin(path))?, catalog)
+    parse_config(&name, &document::load(path, &document::file_origin(path))?, catalog)
 }
 
 /// As [`read_config`], from memory; `name` is what errors call the text.
@@ -190,369 +187,4 @@ fn unique(problems: Vec<Problem>) -> Vec<Problem> {
         }
     }
     unique
-}
-
-fn file_origin(path: &Path) -> Origin {
-    let source = Source { name: path.display().to_string(), text: String::new(), is_file: true };
-    Origin::whole(&Arc::new(source))
-}
-
-/// The bytes of a file; `origin` is what asked for it.
-fn load(path: &Path, origin: &Origin) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    let limit = node::MAX_BYTES as u64 + 1;
-    // The limit keeps a device or a wrongly named archive from filling the memory.
-    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(Problem::new(origin.clone(), format!("cannot read `{}`: {error}", path.display()))),
-    }
-}
-
-/// The sections of a sweep file, `extends` already worked in.
-struct Document {
-    origin: Origin,
-    name: Option<Node>,
-    base: Node,
-    axes: Vec<(Key, Node)>,
-    exclude: Vec<Node>,
-    include: Vec<Node>,
-    report: Vec<(Key, Node)>,
-}
-
-impl Document {
-    /// `above` are the files that extend this one.
-    fn read(path: &Path, above: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) -> Result<Document, Problem> {
-        let bytes = load(path, &file_origin(path))?;
-        above.push(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
-        let root = node::parse(&path.display().to_string(), &bytes)?;
-        let pairs = match &root.value {
-            Value::Map(pairs) => pairs.as_slice(),
-            Value::Null => {
-                let problem =
-                    Problem::new(Origin::at(&root.origin.source, 1, 1), "the file is empty, expected a sweep");
-                return Err(problem.hint("a sweep has the sections `base:` and `axes:`"));
-            }
-            other => {
-                let message = format!("the file holds {}, expected a map with `base:` and `axes:`", other.describe());
-                return Err(Problem::new(root.origin.clone(), message));
-            }
-        };
-        let empty = || Node { value: Value::Map(Vec::new()), origin: root.origin.clone() };
-        let mut document = Document {
-            origin: root.origin.clone(),
-            name: None,
-            base: empty(),
-            axes: Vec::new(),
-            exclude: Vec::new(),
-            include: Vec::new(),
-            report: Vec::new(),
-        };
-        // The file below comes first, wherever `extends` stands in this one.
-        if let Some((_, below)) = pairs.iter().find(|(key, _)| key.name == "extends") {
-            document = Document { origin: root.origin.clone(), name: None, ..extended(path, below, above, problems)? };
-        }
-        for (key, value) in pairs {
-            let section = Key { name: key.name.clone(), origin: key.origin.clone() };
-            if let Err(problem) = document.section(&section, value.clone()) {
-                problems.push(problem);
-            }
-        }
-        Ok(document)
-    }
-
-    /// Puts one section over what is there.
-    fn section(&mut self, key: &Key, value: Node) -> Result<(), Problem> {
-        match key.name.as_str() {
-            "extends" => {}
-            "name" => self.name = Some(value),
-            "base" => {
-                map(&value, "base", "a map such as `{train: {epochs: 10}}`")?;
-                overlay::merge(&mut self.base, &overlay::nest(&value)?, "");
-            }
-            "axes" => {
-                for (key, value) in map(&value, "axes", "a map such as `{train.seed: [0, 1, 2]}`")? {
-                    put(&mut self.axes, key, value);
-                }
-            }
-            "exclude" => self.exclude = list(&value, "exclude", "a list of maps such as `[{train.seed: 1}]`")?,
-            "include" => {
-                let entries = list(&value, "include", "a list of maps such as `[{train.seed: 1}]`")?;
-                self.include = entries.iter().map(overlay::nest).collect::<Result<_, _>>()?;
-            }
-            "report" => {
-                for (key, value) in map(&value, "report", "a map such as `{tables: [accuracy]}`")? {
-                    put(&mut self.report, key, value);
-                }
-            }
-            other => {
-                let message = format!("unknown key `{other}`");
-                let hint = if SECTIONS.contains(&other) {
-                    format!("`{other}` belongs under `base:`")
-                } else {
-                    suggest(other, KEYS)
-                };
-                return Err(Problem::new(key.origin.clone(), message).hint(hint));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn extended(
-    path: &Path,
-    below: &Node,
-    above: &mut Vec<PathBuf>,
-    problems: &mut Vec<Problem>,
-) -> Result<Document, Problem> {
-    let Some(name) = below.text() else {
-        let message = format!("`extends` is {}, expected the path of another sweep file", below.value.describe());
-        return Err(Problem::new(below.origin.clone(), message));
-    };
-    let file = path.parent().unwrap_or(Path::new("")).join(name);
-    let real = file.canonicalize().map_err(|error| {
-        let problem = Problem::new(below.origin.clone(), format!("cannot read `{}`: {error}", file.display()));
-        problem.hint("the path is relative to the file that says `extends`")
-    })?;
-    if above.contains(&real) {
-        return Err(Problem::new(below.origin.clone(), format!("`{name}` extends this file in turn: a circle")));
-    }
-    load(&file, &below.origin)?;
-    Document::read(&file, above, problems)
-}
-
-fn map<'a>(node: &'a Node, name: &str, expected: &str) -> Result<&'a [(Key, Node)], Problem> {
-    match &node.value {
-        Value::Map(pairs) => Ok(pairs),
-        Value::Null => Ok(&[]),
-        other => {
-            let message = format!("`{name}` is {}, expected {expected}", other.describe());
-            Err(Problem::new(node.origin.clone(), message))
-        }
-    }
-}
-
-fn list(node: &Node, name: &str, expected: &str) -> Result<Vec<Node>, Problem> {
-    let wrong = |node: &Node| {
-        let message = format!("`{name}` holds {}, expected {expected}", node.value.describe());
-        Problem::new(node.origin.clone(), message)
-    };
-    match &node.value {
-        Value::List(items) => match items.iter().find(|item| item.pairs().is_none()) {
-            Some(item) => Err(wrong(item)),
-            None => Ok(items.clone()),
-        },
-        Value::Null => Ok(Vec::new()),
-        _ => Err(wrong(node)),
-    }
-}
-
-/// Replaces the value of a key in place, or appends it.
-fn put(pairs: &mut Vec<(Key, Node)>, key: &Key, value: &Node) {
-    match pairs.iter_mut().find(|(known, _)| known.name == key.name) {
-        Some(pair) => *pair = (key.clone(), value.clone()),
-        None => pairs.push((key.clone(), value.clone())),
-    }
-}
-
-/// Works one `--set` into the document, or returns the assignments it makes in every trial.
-fn set(document: &mut Document, key: &Key, value: Node, catalog: &Catalog) -> Result<Vec<Assignment>, Problem> {
-    let (first, rest) = key.name.split_once('.').unwrap_or((&key.name, ""));
-    let inner = |name: &str| Key { name: name.to_owned(), origin: key.origin.clone() };
-    match (first, rest) {
-        ("name" | "exclude" | "include", "") => document.section(key, value)?,
-        ("axes", axis) if !axis.is_empty() => put(&mut document.axes, &inner(axis), &value),
-        ("report", name) if !name.is_empty() => put(&mut document.report, &inner(name), &value),
-        ("base", path) if !path.is_empty() => {
-            let problem = Problem::new(key.origin.clone(), format!("unknown key `{}`", key.name));
-            return Err(problem.hint(format!("leave out `base.`: `--set {path}=...`")));
-        }
-        (section, _) if SECTIONS.contains(&section) => {
-            let mut assignments = Vec::new();
-            overlay::assignments(&overlay::split(key), &value, &mut assignments);
-            return Ok(assignments);
-        }
-        _ => return Err(filter::unknown_key(key, &filter::known_keys(catalog))),
-    }
-    Ok(Vec::new())
-}
-
-/// A document whose sections have the right shape.
-struct Checked {
-    plan: Plan,
-    report: ReportSpec,
-    notes: Vec<String>,
-}
-
-impl Checked {
-    /// `None` when there is no usable name; all other mistakes only go into `problems`.
-    fn new(
-        document: &Document,
-        sets: Vec<Assignment>,
-        path: &Path,
-        catalog: &Catalog,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Checked> {
-        let mut notes = Vec::new();
-        let mut axes: Vec<Axis> = Vec::new();
-        for (key, value) in &document.axes {
-            match axis(key, value, catalog) {
-                Ok(axis) => {
-                    problems.extend(varied_twice(&axes, &axis));
-                    axes.push(axis);
-                }
-                Err(problem) => problems.push(problem),
-            }
-        }
-        axes.retain(|axis| {
-            let overridden = is_overridden(axis, &sets);
-            if overridden {
-                notes.push(format!("the axis `{}` is replaced by `--set`", axis.key.name));
-            }
-            !overridden
-        });
-        let mut exclude = Vec::new();
-        for entry in &document.exclude {
-            match Filter::from_node(entry, catalog) {
-                Ok(filter) => exclude.push((entry.clone(), filter)),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        let report = report(&document.report, catalog).map_err(|problem| problems.push(problem)).ok();
-        let name = name(document, path).map_err(|problem| problems.push(problem)).ok()?;
-        let base = document.base.clone();
-        let plan = Plan { name, base, axes, exclude, include: document.include.clone(), sets };
-        Some(Checked { plan, report: report?, notes })
-    }
-}
-
-fn name(document: &Document, path: &Path) -> Result<String, Problem> {
-    const LONGEST: usize = 100;
-    const EXPECTED: &str = "expected up to 100 letters, digits, `-`, `_` and `.`, the first one no `.`";
-    let valid = |name: &str| {
-        !name.is_empty()
-            && name.len() <= LONGEST
-            && !name.starts_with('.')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    };
-    match &document.name {
-        Some(node) => match node.text() {
-            Some(name) if valid(name) => Ok(name.to_owned()),
-            _ => {
-                let message = format!("`name` is {}, {EXPECTED}", node.value.describe());
-                let problem = Problem::new(node.origin.clone(), message);
-                Err(problem.hint("it becomes the name of a folder; quote it if it looks like a number"))
-            }
-        },
-        None => {
-            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            if valid(&stem) {
-                return Ok(stem);
-            }
-            let message = format!("the file's name `{stem}` cannot be the name of the sweep, {EXPECTED}");
-            Err(Problem::new(document.origin.clone(), message).hint("give it a `name:`"))
-        }
-    }
-}
-
-fn report(pairs: &[(Key, Node)], catalog: &Catalog) -> Result<ReportSpec, Problem> {
-    let mut report = ReportSpec::default();
-    for (key, node) in pairs {
-        let (place, known) = match key.name.as_str() {
-            "tables" => (&mut report.tables, &catalog.tables),
-            "figures" => (&mut report.figures, &catalog.figures),
-            other => {
-                let problem = Problem::new(key.origin.clone(), format!("unknown key `report.{other}`"));
-                return Err(problem.hint(suggest(other, ["tables", "figures"])));
-            }
-        };
-        let items = match &node.value {
-            Value::List(items) => items.as_slice(),
-            other => {
-                let message = format!("`report.{}` is {}, expected a list of names", key.name, other.describe());
-                return Err(Problem::new(node.origin.clone(), message));
-            }
-        };
-        let mut names = Vec::new();
-        for item in items {
-            let name = item.text().ok_or_else(|| {
-                let message = format!("`report.{}` holds {}, expected names", key.name, item.value.describe());
-                Problem::new(item.origin.clone(), message)
-            })?;
-            if !known.is_empty() && !known.contains(&name) {
-                let what = key.name.trim_end_matches('s');
-                let problem = Problem::new(item.origin.clone(), format!("unknown {what} `{name}`"));
-                return Err(problem.hint(suggest(name, known.iter().copied())));
-            }
-            names.push(name.to_owned());
-        }
-        *place = Some(names);
-    }
-    Ok(report)
-}
-
-fn axis(key: &Key, node: &Node, catalog: &Catalog) -> Result<Axis, Problem> {
-    let items = match &node.value {
-        Value::List(items) => items.as_slice(),
-        other => {
-            let message = format!("the axis `{}` is {}, expected a list of values", key.name, other.describe());
-            let problem = Problem::new(node.origin.clone(), message);
-            return Err(match other {
-                Value::Map(_) | Value::Null => problem,
-                _ => problem.hint(format!("`[{node}]` is a list of one value")),
-            });
-        }
-    };
-    if items.is_empty() {
-        let problem = Problem::new(node.origin.clone(), format!("the axis `{}` is empty", key.name));
-        return Err(problem.hint("give it at least one value, or remove it"));
-    }
-    for (i, item) in items.iter().enumerate() {
-        if let Some(first) = items[..i].iter().find(|first| first.says_the_same(item)) {
-            let message = format!("the axis `{}` has this value twice", key.name);
-            return Err(Problem::new(item.origin.clone(), message).hint(format!("first at {}", first.origin)));
-        }
-    }
-    let is_key = SECTIONS.contains(&key.name.split('.').next().unwrap_or_default());
-    if !is_key && (key.name.contains('.') || items.iter().any(|item| item.pairs().is_none())) {
-        return Err(filter::unknown_key(key, &filter::known_keys(catalog)));
-    }
-    let path = if is_key { overlay::split(key) } else { Vec::new() };
-    let mut values = Vec::new();
-    for item in items {
-        let mut assignments = Vec::new();
-        overlay::assignments(&path, item, &mut assignments);
-        if let Some(wrong) =
-            assignments.iter().find_map(|a| a.path.first()).filter(|k| !SECTIONS.contains(&k.name.as_str()))
-        {
-            let message = format!("`{}` is no key of the configuration", wrong.name);
-            let hint = format!(
-                "the axis `{}` is no key itself, so each of its values is a map of keys such as `train.seed`",
-                key.name
-            );
-            return Err(Problem::new(wrong.origin.clone(), message).hint(hint));
-        }
-        values.push(AxisValue { shown: item.to_string(), assignments });
-    }
-    Ok(Axis { key: key.clone(), values })
-}
-
-/// Two axes that assign the same key would hide each other's values.
-fn varied_twice(before: &[Axis], axis: &Axis) -> Option<Problem> {
-    let keys = |axis: &Axis| -> Vec<String> {
-        axis.values.iter().flat_map(|value| value.assignments.iter().map(Assignment::dotted)).collect()
-    };
-    let mine = keys(axis);
-    before.iter().find_map(|other| {
-        let key = keys(other).into_iter().find(|key| mine.contains(key))?;
-        let message = format!("`{key}` is varied by this axis and by `{}`", other.key.name);
-        let problem = Problem::new(axis.key.origin.clone(), message);
-        Some(problem.hint("one axis with a list of maps varies several keys together"))
-    })
-}
-
-/// True when nothing an axis assigns is left after the `--set` arguments.
-fn is_overridden(axis: &Axis, sets: &[Assignment]) -> bool {
-    let mut assigned = axis.values.iter().flat_map(|value| &value.assignments).peekable();
-    assigned.peek().is_some() && assigned.all(|theirs| sets.iter().any(|set| set.covers(theirs)))
 }

@@ -52,7 +52,7 @@ fn the_quickstart_expands_in_the_order_of_the_file() {
     assert_eq!(trial.config.quant.weights.bits, Some(2));
     assert_eq!(spec.report.tables.as_deref(), Some(&["accuracy".to_owned()][..]));
     assert_eq!(spec.notes.len(), 1, "{:?}", spec.notes);
-    assert!(spec.notes[0].contains("entry 1 of `exclude` matches no trial"), "{:?}", spec.notes);
+    assert!(spec.notes[0].contains("this entry of `exclude` matches no trial"), "{:?}", spec.notes);
 }
 
 #[test]
