@@ -9,6 +9,13 @@ pub static METHODS: &[&dyn Method] = &[
     &harness_method_baseline::Float,
     &harness_method_baseline::Uniform,
     &harness_method_baseline::DoReFa,
+    &harness_method_baseline::BinaryConnect,
+    &harness_method_baseline::Bnn,
+    &harness_method_baseline::Xnor,
+    &harness_method_baseline::Bwn,
+    &harness_method_baseline::Twn,
+    &harness_method_baseline::Pact,
+    &harness_method_baseline::Lsq,
     &harness_method_balanced::Balanced,
     &harness_method_bn_optimal::BnOptimal,
 ];

@@ -2,12 +2,27 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod binaryconnect;
+mod bnn;
+mod bwn;
 mod dorefa;
 mod float;
+mod lsq;
+mod pact;
+mod sign;
 #[cfg(test)]
 mod testing;
+mod twn;
 mod uniform;
+mod xnor;
 
+pub use binaryconnect::BinaryConnect;
+pub use bnn::Bnn;
+pub use bwn::Bwn;
 pub use dorefa::DoReFa;
 pub use float::Float;
+pub use lsq::Lsq;
+pub use pact::Pact;
+pub use twn::Twn;
 pub use uniform::Uniform;
+pub use xnor::Xnor;

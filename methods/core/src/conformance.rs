@@ -128,6 +128,38 @@ impl<M: Method> Method for Variant<'_, M> {
     }
 }
 
+/// A method with some of its options given, so that the suite can be run on more than the defaults:
+/// `conformance!(With::options(&METHOD, &[("noise", OptionValue::Bool(false))]))`.
+#[derive(Clone)]
+pub struct With {
+    method: &'static dyn Method,
+    options: Options,
+}
+
+impl With {
+    /// # Panics
+    /// When an option is unknown or its value is refused.
+    #[must_use]
+    pub fn options(method: &'static dyn Method, given: &[(&str, OptionValue)]) -> With {
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        With { method, options: Options::resolve(method.about().about.options, &given).unwrap() }
+    }
+}
+
+impl Method for With {
+    fn about(&self) -> &'static MethodAbout {
+        self.method.about()
+    }
+
+    fn check(&self, site: &Site, _: &Options) -> Result<(), MethodError> {
+        self.method.check(site, &self.options)
+    }
+
+    fn quantizer(&self, site: &Site, _: &Options, vars: &nn::Path<'_>) -> Result<Box<dyn Quantizer>, MethodError> {
+        self.method.quantizer(site, &self.options, vars)
+    }
+}
+
 const TRAINING: Step = Step { step: 3, total: 10, seed: 42, training: true };
 const EVALUATION: Step = Step { step: 10, total: 10, seed: 42, training: false };
 

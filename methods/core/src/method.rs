@@ -29,6 +29,12 @@ pub trait Method: Sync {
     fn quantizer(&self, site: &Site, options: &Options, vars: &nn::Path<'_>)
     -> Result<Box<dyn Quantizer>, MethodError>;
 
+    /// Whether the values of this method, with these options, are levels of codes, which is what export and the
+    /// native engine take.
+    fn deployable(&self, _options: &Options) -> Support {
+        Support::Yes
+    }
+
     /// What stands at an activation that is kept in full precision in a network of this method.
     fn nonlinearity(&self) -> Nonlinearity {
         Nonlinearity::Relu

@@ -61,6 +61,16 @@ pub trait Quantizer: fmt::Debug + Send {
         Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?)
     }
 
+    /// Called after every optimizer step, under `no_grad`, with the full precision weights it moved, so that a method
+    /// can keep them where its paper does (BinaryConnect: in [-1, 1]). Changes `weights` in place; only for
+    /// [`crate::Role::Weight`].
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    fn after_step(&self, _weights: &Tensor) -> Result<(), MethodError> {
+        Ok(())
+    }
+
     /// What a code depends on at inference.
     fn dependence(&self) -> Dependence {
         Dependence::Element
