@@ -273,6 +273,7 @@ impl Training {
             }
             learned.lr = config.optimizer.lr() * factor(&config.schedule, progress.steps, self.horizon);
             self.optimizer.step(learned.lr)?;
+            self.network.after_step()?;
             sums.add(&loss, &scores, &labels)?;
             progress.steps += 1;
             learned.samples += indices.len() as u64;

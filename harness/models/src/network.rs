@@ -155,6 +155,23 @@ impl Network {
         Ok(measure.sites)
     }
 
+    /// To be called after each optimizer step: lets the methods of weights hold them where they must be.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn after_step(&self) -> Result<(), ModelError> {
+        let weights = self.modules.iter().filter_map(|module| match module {
+            Module::Conv { weight, .. } | Module::Linear { weight } => Some(weight),
+            _ => None,
+        });
+        for Weight { value, quantizer, .. } in weights {
+            let Some(Occupied { quantizer, .. }) = quantizer else { continue };
+            tch::no_grad(|| quantizer.after_step(value))
+                .map_err(|source| ModelError::Site { layer: quantizer.site().layer.clone(), source })?;
+        }
+        Ok(())
+    }
+
     fn run(&mut self, images: &Tensor, step: &Step, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
         let mut x = images.shallow_clone();
         for module in &mut self.modules {

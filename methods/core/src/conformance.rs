@@ -211,7 +211,8 @@ fn site(role: Role, bits: Bits, input: &Tensor) -> Site {
     Site { layer: "layer".to_owned(), index: 1, role, shape, bits, device: Device::Cpu }
 }
 
-/// Every role x bit width x input, each with a fresh quantizer that has seen one training step.
+/// Every role x bit width x input, each with a fresh quantizer that has seen one training step. A width that the
+/// options exclude is passed over.
 fn cases(method: &dyn Method, roles: &[Role], mut check: impl FnMut(Case)) {
     let about = method.about();
     let Some((least, greatest)) = about.bits else { return };
@@ -221,6 +222,9 @@ fn cases(method: &dyn Method, roles: &[Role], mut check: impl FnMut(Case)) {
             for (name, input) in inputs(role) {
                 let store = nn::VarStore::new(Device::Cpu);
                 let site = site(role, bits, &input);
+                if method.check(&site, &options(method)).is_err() {
+                    continue;
+                }
                 let mut quantizer = method.quantizer(&site, &options(method), &store.root()).unwrap();
                 let _ = quantizer.forward(&input, &TRAINING).unwrap();
                 check(Case { name: format!("{role} {bits} bits, {name}"), store, quantizer, input });

@@ -1,12 +1,13 @@
 //! `harness worker`: one worker process of a sweep.
 //!
 //! Trials come in on standard input, one JSON object a line; events go out on standard output, likewise. The end of
-//! standard input means that whoever started the worker is done with it, or dead: it ends at once, even in the
-//! middle of a trial, whose lease then falls to the next process that looks at it.
+//! standard input means that whoever started the worker is done with it, or dead: in the middle of a trial it aborts,
+//! and the trial's lease falls to the next process that looks at it.
 
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -17,7 +18,7 @@ use harness_engine::worker::Worker;
 use harness_records::store::Store;
 use harness_records::trial::Trial;
 
-use crate::exit::{self, Outcome, refuse};
+use crate::exit::{Outcome, refuse};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -41,11 +42,15 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             let Ok(trial) = serde_json::from_str(&line) else { continue };
+            BUSY.store(true, Ordering::SeqCst);
             if sender.send(trial).is_err() {
                 return;
             }
         }
-        process::exit(i32::from(exit::DONE));
+        // An orderly exit would run libtorch's destructors under the feet of the thread that trains, and hang.
+        if BUSY.load(Ordering::SeqCst) {
+            process::abort();
+        }
     });
     for trial in trials {
         worker.run(&[trial], &mut report);
@@ -53,10 +58,16 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
+/// True from the moment a trial is taken in until its end has been reported.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
 fn report(event: Event) {
+    if matches!(event, Event::Finished { .. } | Event::Passed { .. } | Event::Broken { .. }) {
+        BUSY.store(false, Ordering::SeqCst);
+    }
     let Ok(line) = serde_json::to_string(&event) else { return };
-    if output::print(line).is_err() {
+    if output::print(line).is_err() && BUSY.load(Ordering::SeqCst) {
         // Nobody listens any more: the sweep is dead.
-        process::exit(i32::from(exit::FAILED));
+        process::abort();
     }
 }

@@ -1,0 +1,180 @@
+//! Models as plans and as networks.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use harness_methods::core::{Role, Step};
+use harness_models::{ModelError, Network, Plan};
+use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
+use harness_records::options::{OptionValue, Options};
+use proptest::prelude::*;
+use tch::{Device, Kind, Tensor, nn};
+
+const TRAINING: Step = Step { step: 0, total: 10, seed: 5, training: true };
+
+fn model(name: &str, options: &[(&str, OptionValue)]) -> ModelChoice {
+    let options = options.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    ModelChoice { name: name.to_owned(), options }
+}
+
+fn method(name: &str, bits: u8) -> MethodChoice {
+    let about = harness_methods::find(name).unwrap().about();
+    MethodChoice { method: name.to_owned(), bits: Some(bits), options: Options::defaults(about.about.options) }
+}
+
+fn float() -> QuantConfig {
+    quant(MethodChoice::float(), MethodChoice::float(), MethodChoice::float(), &["first", "last"])
+}
+
+fn quant(weights: MethodChoice, activations: MethodChoice, gradients: MethodChoice, keep: &[&str]) -> QuantConfig {
+    QuantConfig { weights, activations, gradients, keep_float: keep.iter().map(|&name| name.to_owned()).collect() }
+}
+
+fn small() -> OptionValue {
+    OptionValue::Text("small".to_owned())
+}
+
+#[test]
+fn sizes_are_those_counted_by_hand() {
+    // (model, input, parameters, multiply-accumulates)
+    let lenet = model("lenet", &[]);
+    let lenet_small = model("lenet", &[("variant", small())]);
+    let vgg = model("vgg9", &[]);
+    let mlp = model("mlp", &[("hidden", OptionValue::Int(100)), ("depth", OptionValue::Int(1))]);
+    let rows = [
+        // 500 + 25,000 + 400,000 + 5,010 and 2 x (20 + 50 + 500) of normalization; 288,000 + 1,600,000 + 405,000.
+        (&lenet, [1, 28, 28], 431_650, 2_293_000),
+        // Padded: 200 + 3,200 + 4,096 + 650 and 176; 12,800 + 51,200 + 4,736.
+        (&lenet_small, [1, 8, 8], 8_322, 68_736),
+        // Convolutions 1,728 + 36,864 + 73,728 + 147,456 + 294,912 + 589,824, linear 4096 x 512 + 512 x 512 + 5,130,
+        // normalization 2 x (64 + 64 + 128 + 128 + 256 + 256 + 512 + 512).
+        (&vgg, [3, 32, 32], 3_512_778, 155_128_832),
+        (&mlp, [1, 28, 28], 79_610, 79_400),
+    ];
+    for (model, input, parameters, macs) in rows {
+        let plan = Plan::new(model, &float(), input, 10).unwrap();
+        assert_eq!((plan.size.parameters, plan.size.macs), (parameters, macs), "{}", model.name);
+        let store = nn::VarStore::new(Device::Cpu);
+        Network::new(&plan, &store.root()).unwrap();
+        let trained: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
+        assert_eq!(trained as u64, parameters, "{}: the network has what the plan counts", model.name);
+        assert_eq!(plan.size.bit_ops, macs * 32 * 32);
+    }
+}
+
+#[test]
+fn every_layer_but_the_kept_ones_is_a_site() {
+    let all = |keep: &[&str]| quant(method("dorefa", 2), method("uniform", 4), method("dorefa", 6), keep);
+    let sites = |keep: &[&str]| {
+        let plan = Plan::new(&model("lenet", &[]), &all(keep), [1, 28, 28], 10).unwrap();
+        let name = |role: Role, layer: &str| format!("{layer} {role}");
+        (plan.sites().map(|p| name(p.site.role, &p.site.layer)).collect::<Vec<_>>(), plan.size.bit_ops)
+    };
+    let (kept, bit_ops) = sites(&["first", "last"]);
+    let expected =
+        ["conv2 activation", "conv2 weight", "conv2 gradient", "fc1 activation", "fc1 weight", "fc1 gradient"];
+    assert_eq!(kept, expected);
+    assert_eq!(bit_ops, 288_000 * 1024 + 2_000_000 * 8 + 5_000 * 1024);
+    // The image itself is never quantized.
+    let (every, _) = sites(&[]);
+    assert_eq!(every.len(), 11);
+    assert!(!every.contains(&"conv1 activation".to_owned()));
+    let (named, _) = sites(&["conv2", "fc1", "fc2", "conv1"]);
+    assert!(named.is_empty());
+}
+
+#[test]
+fn what_cannot_be_built_says_why() {
+    let plan = |model: &ModelChoice, quant: &QuantConfig, input| Plan::new(model, quant, input, 10).unwrap_err();
+    let error = plan(&model("resnet1", &[]), &float(), [1, 8, 8]);
+    assert!(matches!(error, ModelError::UnknownModel(name) if name == "resnet1"));
+    let error = plan(&model("vgg9", &[]), &float(), [3, 6, 32]);
+    assert!(matches!(&error, ModelError::TooSmall { height: 1, width: 8, least: 2, .. }), "{error}");
+    let keep = quant(MethodChoice::float(), MethodChoice::float(), MethodChoice::float(), &["conv3"]);
+    let error = plan(&model("lenet", &[]), &keep, [1, 28, 28]).to_string();
+    assert_eq!(error, "`keep_float` names `conv3`, expected `first`, `last` or one of `conv1`, `conv2`, `fc1`, `fc2`");
+}
+
+#[test]
+fn variables_have_pytorchs_names() {
+    let plan = Plan::new(&model("lenet", &[]), &float(), [1, 28, 28], 10).unwrap();
+    let store = nn::VarStore::new(Device::Cpu);
+    Network::new(&plan, &store.root()).unwrap();
+    let mut names: Vec<String> = store.variables().into_keys().collect();
+    names.sort();
+    let norm = |i: u32| ["bias", "running_mean", "running_var", "weight"].map(|n| format!("bn{i}.{n}"));
+    let mut expected = [norm(1), norm(2), norm(3)].concat();
+    expected.extend(["conv1.weight", "conv2.weight", "fc1.weight", "fc2.bias", "fc2.weight"].map(str::to_owned));
+    assert_eq!(names, expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Whatever stands at the sites: scores of the right shape, a gradient for every weight, no NaN.
+    #[test]
+    fn any_mixture_of_methods_trains(
+        weights in prop::sample::select(vec![("uniform", 1u8), ("uniform", 3), ("dorefa", 1), ("dorefa", 2), ("dorefa", 8)]),
+        activations in prop::sample::select(vec![("uniform", 2u8), ("dorefa", 1), ("dorefa", 4)]),
+        gradient in prop::option::of(2u8..=8),
+        net in 0usize..3,
+        keep in prop::sample::subsequence(vec!["first", "last"], 0..=2),
+    ) {
+        let gradients = gradient.map_or_else(MethodChoice::float, |bits| method("dorefa", bits));
+        let quant = quant(method(weights.0, weights.1), method(activations.0, activations.1), gradients, &keep);
+        let models = [
+            model("lenet", &[("variant", small())]),
+            model("vgg9", &[("width", OptionValue::Int(2)), ("dropout", OptionValue::Float(0.3))]),
+            model("mlp", &[("hidden", OptionValue::Int(9))]),
+        ];
+        let plan = Plan::new(&models[net], &quant, [2, 8, 8], 7).unwrap();
+        let store = nn::VarStore::new(Device::Cpu);
+        let mut network = Network::new(&plan, &store.root()).unwrap();
+        let images = harness_torch::random::uniform(&[6, 2, 8, 8], 3, Device::Cpu).unwrap() * 4.0 - 2.0;
+        let scores = network.forward(&images, &TRAINING).unwrap();
+        prop_assert_eq!(scores.size(), [6, 7]);
+        scores.square().mean(Kind::Float).backward();
+        for (name, variable) in store.variables() {
+            if variable.requires_grad() {
+                let gradient = variable.grad();
+                prop_assert!(gradient.defined(), "{} has no gradient", name);
+                prop_assert!(bool::try_from(gradient.isfinite().all()).unwrap(), "{}", name);
+            }
+        }
+        let again = Step { training: false, ..TRAINING };
+        let one = network.forward(&images, &again).unwrap();
+        prop_assert_eq!(&one, &network.forward(&images, &again).unwrap(), "evaluation is a function");
+        let sites = network.statistics(&images, &TRAINING).unwrap();
+        prop_assert_eq!(sites.len(), plan.sites().filter(|p| p.site.role != Role::Gradient).count());
+        for site in sites {
+            prop_assert!(site.statistics.effective_bits <= f64::from(site.bits) + 1e-9, "{:?}", site);
+            prop_assert_eq!(site.statistics.code_counts.iter().sum::<u64>(), site.shape.iter().product::<i64>() as u64);
+        }
+    }
+}
+
+#[test]
+fn methods_hold_their_weights_after_a_step() {
+    let quant = quant(method("binaryconnect", 1), MethodChoice::float(), MethodChoice::float(), &["first", "last"]);
+    let plan = Plan::new(&model("mlp", &[("hidden", OptionValue::Int(4))]), &quant, [1, 2, 2], 3).unwrap();
+    let store = nn::VarStore::new(Device::Cpu);
+    let network = Network::new(&plan, &store.root()).unwrap();
+    let greatest = |name: &str| store.variables()[name].abs().max().double_value(&[]);
+    for name in ["fc1.weight", "fc2.weight"] {
+        let _filled = tch::no_grad(|| store.variables()[name].shallow_clone().fill_(3.0));
+    }
+    network.after_step().unwrap();
+    assert_eq!((greatest("fc1.weight"), greatest("fc2.weight")), (3.0, 1.0), "only fc2 is quantized");
+}
+
+#[test]
+fn dropout_is_a_function_of_the_step() {
+    let options = [("width", OptionValue::Int(2)), ("dropout", OptionValue::Float(0.5))];
+    let plan = Plan::new(&model("vgg9", &options), &float(), [1, 8, 8], 4).unwrap();
+    let store = nn::VarStore::new(Device::Cpu);
+    let mut network = Network::new(&plan, &store.root()).unwrap();
+    let images = harness_torch::random::uniform(&[5, 1, 8, 8], 3, Device::Cpu).unwrap();
+    let mut at = |step| network.forward(&images, &Step { step, ..TRAINING }).unwrap();
+    let (one, two, other) = (at(1), at(1), at(2));
+    assert_eq!(one, two);
+    assert_ne!(one, other);
+}
