@@ -26,6 +26,8 @@ pub(crate) struct Closure {
     pub(crate) drop: extern "C" fn(*mut c_void),
 }
 
+// SAFETY: the signatures are those of the `extern "C"` functions in `csrc/`, compiled by this crate's build script;
+// what each asks of its pointers is said there and met by the one wrapper that calls it.
 unsafe extern "C" {
     pub(crate) fn ht_last_error() -> *const c_char;
     pub(crate) fn ht_version() -> *const c_char;
