@@ -17,6 +17,7 @@ pub static METHODS: &[&dyn Method] = &[
     &harness_method_baseline::Pact,
     &harness_method_baseline::Lsq,
     &harness_method_balanced::Balanced,
+    &harness_method_stochastic::Stochastic,
     &harness_method_bn_optimal::BnOptimal,
 ];
 
