@@ -33,6 +33,7 @@ pub(crate) fn record() -> Builder {
             label_smoothing: 0.0,
             seed: 0,
             threads: 1,
+            restarts: 1,
             deterministic: true,
             limit: None,
         },

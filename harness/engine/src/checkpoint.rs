@@ -31,17 +31,11 @@ pub fn save_model(path: &Path, store: &nn::VarStore) -> Result<(), EngineError> 
     Ok(Tensor::write_safetensors(&sorted(store), path)?)
 }
 
-/// Reads a checkpoint back into what it was saved from; `steps` optimizer steps were done.
+/// Reads a checkpoint back into what it was saved from.
 ///
 /// # Errors
 /// A file that cannot be read, and tensors that are missing or have other shapes.
-pub fn load(
-    path: &Path,
-    store: &nn::VarStore,
-    optimizer: &mut Optimizer,
-    device: Device,
-    steps: u64,
-) -> Result<(), EngineError> {
+pub fn load(path: &Path, store: &nn::VarStore, optimizer: &mut Optimizer, device: Device) -> Result<(), EngineError> {
     let mut saved: BTreeMap<String, Tensor> = Tensor::read_safetensors(path)?.into_iter().collect();
     for (name, mut variable) in sorted(store) {
         let Some(value) = saved.remove(&format!("model.{name}")) else {
@@ -58,7 +52,7 @@ pub fn load(
     };
     random::restore(device, &generator)?;
     let state = saved.into_iter().filter_map(|(name, t)| Some((name.strip_prefix("optimizer.")?.to_owned(), t)));
-    Ok(optimizer.restore(&state.collect(), steps)?)
+    Ok(optimizer.restore(&state.collect())?)
 }
 
 /// Sorted by name: the store's own map has another order in every process, and files should be equal to the byte.
@@ -102,7 +96,7 @@ mod tests {
         save(&path, &store, &optimizer, Device::Cpu).unwrap();
         train(&weight, &mut optimizer);
         let (other, weight2, mut optimizer2) = network(5.0);
-        load(&path, &other, &mut optimizer2, Device::Cpu, 1).unwrap();
+        load(&path, &other, &mut optimizer2, Device::Cpu).unwrap();
         train(&weight2, &mut optimizer2);
         assert_eq!(weight, weight2);
     }
@@ -112,11 +106,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
         let (store, _, mut optimizer) = network(1.0);
-        assert!(load(&path, &store, &mut optimizer, Device::Cpu, 0).is_err(), "no file");
+        assert!(load(&path, &store, &mut optimizer, Device::Cpu).is_err(), "no file");
         std::fs::write(&path, b"not a checkpoint").unwrap();
-        assert!(load(&path, &store, &mut optimizer, Device::Cpu, 0).is_err(), "not a checkpoint");
+        assert!(load(&path, &store, &mut optimizer, Device::Cpu).is_err(), "not a checkpoint");
         save_model(&path, &store).unwrap();
-        let error = load(&path, &store, &mut optimizer, Device::Cpu, 0).unwrap_err().to_string();
+        let error = load(&path, &store, &mut optimizer, Device::Cpu).unwrap_err().to_string();
         assert_eq!(error, "the checkpoint does not fit: it has no `fc.weight`");
     }
 }

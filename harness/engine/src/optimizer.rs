@@ -12,7 +12,6 @@ pub struct Optimizer {
     config: OptimizerConfig,
     /// Weights, with decay; then biases, normalization and the like, without.
     groups: [Group; 2],
-    steps: u64,
 }
 
 /// Variables that share their constants. The lists run in parallel.
@@ -53,7 +52,7 @@ impl Optimizer {
             let counts = group.values.iter().map(|value| Tensor::f_zeros([], (Kind::Float, value.device())));
             group.counts = counts.collect::<Result<_, _>>()?;
         }
-        Ok(Optimizer { config: config.clone(), groups, steps: 0 })
+        Ok(Optimizer { config: config.clone(), groups })
     }
 
     /// Forgets all gradients.
@@ -90,12 +89,21 @@ impl Optimizer {
     /// # Errors
     /// When libtorch fails.
     pub fn step(&mut self, lr: f64) -> Result<(), TchError> {
-        let first = self.steps == 0;
         let [weights, others] = &self.groups;
         for (group, decays) in [(weights, true), (others, false)] {
-            group.step(&self.config, lr, first, decays)?;
+            group.step(&self.config, lr, decays)?;
         }
-        self.steps += 1;
+        Ok(())
+    }
+
+    /// Goes back to step 0: all momenta and moments are zero.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn forget(&mut self) -> Result<(), TchError> {
+        for (_, mut tensor) in self.state() {
+            let _ = tch::no_grad(|| tensor.f_zero_())?;
+        }
         Ok(())
     }
 
@@ -114,24 +122,23 @@ impl Optimizer {
         state
     }
 
-    /// Puts a saved state back; `steps` optimizer steps were done.
+    /// Puts a saved state back.
     ///
     /// # Errors
     /// A tensor that is missing or has another shape.
-    pub fn restore(&mut self, saved: &BTreeMap<String, Tensor>, steps: u64) -> Result<(), TchError> {
+    pub fn restore(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<(), TchError> {
         for (name, mut tensor) in self.state() {
             let Some(value) = saved.get(&name) else {
                 return Err(TchError::TensorNameNotFound(name, "the checkpoint".to_owned()));
             };
             tch::no_grad(|| tensor.f_copy_(value))?;
         }
-        self.steps = steps;
         Ok(())
     }
 }
 
 impl Group {
-    fn step(&self, config: &OptimizerConfig, lr: f64, first: bool, decays: bool) -> Result<(), TchError> {
+    fn step(&self, config: &OptimizerConfig, lr: f64, decays: bool) -> Result<(), TchError> {
         let gradients: Vec<Tensor> = self.values.iter().map(Tensor::grad).collect();
         // A variable that took no part in the loss has no gradient and is left alone.
         let used: Vec<usize> = (0..gradients.len()).filter(|&i| gradients[i].defined()).collect();
@@ -145,7 +152,7 @@ impl Group {
         let decay = |weight_decay: f64| if decays { weight_decay } else { 0.0 };
         match *config {
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay, .. } => {
-                let sgd = Sgd { lr, momentum, nesterov, weight_decay: decay(weight_decay), first };
+                let sgd = Sgd { lr, momentum, nesterov, weight_decay: decay(weight_decay) };
                 optim::sgd_step(&values, &gradients, &pick(&used, &self.slots[0]), sgd)
             }
             OptimizerConfig::Adam { betas, eps, weight_decay, .. }
@@ -216,12 +223,31 @@ mod tests {
                 bias2.copy_(&bias);
             });
             let mut second = Optimizer::new(&config, &part).unwrap();
-            second.restore(&saved, 7).unwrap();
+            second.restore(&saved).unwrap();
             train(&mut optimizer, &weight, &bias, 5);
             train(&mut second, &weight2, &bias2, 5);
             assert_eq!(weight, weight2);
             assert_eq!(bias, bias2);
-            assert!(second.restore(&BTreeMap::new(), 0).is_err());
+            assert!(second.restore(&BTreeMap::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_forgetful_optimizer_is_a_new_one() {
+        for config in [SGD, ADAM] {
+            let (one, weight, bias) = store();
+            let mut optimizer = Optimizer::new(&config, &one).unwrap();
+            train(&mut optimizer, &weight, &bias, 3);
+            optimizer.forget().unwrap();
+            let (two, mut weight2, mut bias2) = store();
+            tch::no_grad(|| {
+                weight2.copy_(&weight);
+                bias2.copy_(&bias);
+            });
+            let mut fresh = Optimizer::new(&config, &two).unwrap();
+            train(&mut optimizer, &weight, &bias, 3);
+            train(&mut fresh, &weight2, &bias2, 3);
+            assert_eq!((weight, bias), (weight2, bias2));
         }
     }
 

@@ -206,7 +206,7 @@ impl Training {
         let loaded = match job.dir.load_checkpoint() {
             Ok(None) => return Ok(()),
             Ok(Some((state, path))) => {
-                let loaded = checkpoint::load(&path, &self.store, &mut self.optimizer, job.device, state.step);
+                let loaded = checkpoint::load(&path, &self.store, &mut self.optimizer, job.device);
                 loaded.map(|()| state)
             }
             Err(error) => Err(error.into()),
@@ -271,7 +271,11 @@ impl Training {
             if let Some(greatest) = config.clip_norm {
                 self.optimizer.clip_norm(greatest)?;
             }
-            learned.lr = config.optimizer.lr() * factor(&config.schedule, progress.steps, self.horizon);
+            let (step_of_part, part) = self.horizon.part(progress.steps, config.restarts);
+            if step_of_part == 0 {
+                self.optimizer.forget()?;
+            }
+            learned.lr = config.optimizer.lr() * factor(&config.schedule, step_of_part, part);
             self.optimizer.step(learned.lr)?;
             self.network.after_step()?;
             sums.add(&loss, &scores, &labels)?;

@@ -11,6 +11,20 @@ pub struct Horizon {
     pub total: u64,
 }
 
+impl Horizon {
+    /// Cuts the training into `parts` of equal length (the last one takes what is left): the step within its part and
+    /// that part's horizon.
+    #[must_use]
+    pub fn part(self, step: u64, parts: u32) -> (u64, Horizon) {
+        let parts = u64::from(parts).clamp(1, self.total.max(1));
+        let length = self.total / parts;
+        let index = (step / length.max(1)).min(parts - 1);
+        let start = index * length;
+        let total = if index + 1 == parts { self.total - start } else { length };
+        (step.saturating_sub(start), Horizon { total, ..self })
+    }
+}
+
 /// Factor of the base learning rate at `step` (from 0).
 #[must_use]
 pub fn factor(schedule: &ScheduleConfig, step: u64, horizon: Horizon) -> f64 {
@@ -78,6 +92,16 @@ mod tests {
         check(&ScheduleConfig::Constant { warmup: 2.0 }, &[(0, 0.05), (9, 0.5), (19, 1.0), (20, 1.0)]);
         check(&ScheduleConfig::Linear { end: 0.0, warmup: 2.0 }, &[(19, 1.0), (20, 1.0), (60, 0.5)]);
         check(&ScheduleConfig::Constant { warmup: 0.25 }, &[(0, 0.4), (1, 0.8), (2, 1.0)]);
+    }
+
+    #[test]
+    fn parts_are_equal_and_the_last_takes_the_rest() {
+        let horizon = Horizon { steps_per_epoch: 3, total: 11 };
+        let starts: Vec<u64> = (0..11).filter(|&step| horizon.part(step, 3).0 == 0).collect();
+        assert_eq!(starts, [0, 3, 6]);
+        assert_eq!(horizon.part(10, 3), (4, Horizon { steps_per_epoch: 3, total: 5 }));
+        assert_eq!(horizon.part(7, 1), (7, horizon));
+        assert_eq!(horizon.part(5, 100), (0, Horizon { steps_per_epoch: 3, total: 1 }));
     }
 
     proptest! {

@@ -99,10 +99,18 @@ pub struct TrainConfig {
     pub seed: u64,
     /// CPU threads of the trial. Part of the id: sums in another order are other numbers.
     pub threads: u32,
+    /// Equal parts of the training; the schedule and the optimizer's state start over in each. 1: no restart.
+    #[serde(default = "one")]
+    pub restarts: u32,
     /// Only deterministic algorithms, also where they are slower (CUDA).
     pub deterministic: bool,
     /// Use this many training images only, the first ones of the fixed order; `None`: all.
     pub limit: Option<u64>,
+}
+
+/// Value of a key that older records do not have.
+fn one() -> u32 {
+    1
 }
 
 /// Update rule and its constants.

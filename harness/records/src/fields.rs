@@ -185,6 +185,12 @@ pub(crate) const TRAIN: &[Field] = &[
         doc: "CPU threads of the trial; sums in another order are other numbers.",
     },
     Field {
+        name: "restarts",
+        kind: Kind::Whole { min: 1, max: u32::MAX as u64 },
+        default: Fallback::Whole(1),
+        doc: "Equal parts of the training; schedule and optimizer state start over in each. 1: no restart.",
+    },
+    Field {
         name: "deterministic",
         kind: Kind::Bool,
         default: Fallback::Bool(true),

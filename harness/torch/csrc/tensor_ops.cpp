@@ -167,12 +167,12 @@ at::Tensor* ht_memory_format(const at::Tensor* x, bool channels_last) {
 }
 
 bool ht_sgd(at::Tensor* const* values, at::Tensor* const* gradients, at::Tensor* const* momenta, size_t count,
-            double lr, double momentum, double weight_decay, bool nesterov, bool first) {
+            double lr, double momentum, double weight_decay, bool nesterov) {
   return harness::guarded([&] {
     at::NoGradGuard no_grad;
     auto buffers = momentum == 0.0 ? std::vector<at::Tensor>() : harness::list(momenta, count);
     at::_fused_sgd_(harness::list(values, count), harness::list(gradients, count), buffers, weight_decay, momentum, lr,
-                    /*dampening=*/0.0, nesterov, /*maximize=*/false, first);
+                    /*dampening=*/0.0, nesterov, /*maximize=*/false, /*is_first_step=*/false);
   });
 }
 

@@ -56,7 +56,6 @@ unsafe extern "C" {
         momentum: f64,
         weight_decay: f64,
         nesterov: bool,
-        first: bool,
     ) -> bool;
     pub(crate) fn ht_adam(
         values: *const *const C_tensor,

@@ -16,8 +16,6 @@ pub struct Sgd {
     pub nesterov: bool,
     /// L2 penalty.
     pub weight_decay: f64,
-    /// True at the first step ever, when the buffers are filled with the gradient.
-    pub first: bool,
 }
 
 /// Constants of one Adam step.
@@ -35,7 +33,8 @@ pub struct Adam {
     pub decoupled: bool,
 }
 
-/// `values -= lr * update`, in place; `momenta` are of the values' shapes and updated in place.
+/// `values -= lr * update`, in place; `momenta` are of the values' shapes, zero before the first step, and updated in
+/// place.
 ///
 /// # Errors
 /// When the lists differ in length or shape, or libtorch refuses.
@@ -45,17 +44,7 @@ pub fn sgd_step(values: &[&Tensor], gradients: &[&Tensor], momenta: &[&Tensor], 
     let [v, g, m] = &lists;
     // SAFETY: three arrays of `values.len()` handles (checked above), borrowed from live tensors.
     ffi::done(unsafe {
-        ffi::ht_sgd(
-            v.as_ptr(),
-            g.as_ptr(),
-            m.as_ptr(),
-            v.len(),
-            sgd.lr,
-            sgd.momentum,
-            sgd.weight_decay,
-            sgd.nesterov,
-            sgd.first,
-        )
+        ffi::ht_sgd(v.as_ptr(), g.as_ptr(), m.as_ptr(), v.len(), sgd.lr, sgd.momentum, sgd.weight_decay, sgd.nesterov)
     })
 }
 
@@ -132,7 +121,7 @@ mod tests {
                     m[i] = if step == 0 { g } else { momentum * m[i] + g };
                     x[i] -= lr * if nesterov { g + momentum * m[i] } else { m[i] };
                 }
-                let sgd = Sgd { lr, momentum, nesterov, weight_decay: decay, first: step == 0 };
+                let sgd = Sgd { lr, momentum, nesterov, weight_decay: decay };
                 sgd_step(&[&value], &[&Tensor::from_slice(gradient)], &[&buffer], sgd).unwrap();
                 close(&value, &x);
                 close(&buffer, &m);
@@ -170,7 +159,7 @@ mod tests {
     #[test]
     fn lists_must_match() {
         let t = Tensor::from(0.0);
-        let sgd = Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0, first: true };
+        let sgd = Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
         assert!(sgd_step(&[&t], &[], &[&t], sgd).is_err());
     }
 }

@@ -291,9 +291,14 @@ fn train() -> impl Strategy<Value = TrainConfig> {
             (not_negative(), not_negative()).prop_map(|(end, warmup)| ScheduleConfig::Cosine { end, warmup }),
         ];
     let sizes = (1_u32.., 1_u32.., any::<u64>(), 1_u32..=1024, option::of(1_u64..));
-    let rest = (option::of(positive()), portion(), any::<bool>());
+    let rest = (option::of(positive()), portion(), any::<bool>(), 1_u32..);
     (prop_oneof![sgd, adam, adamw], schedule, sizes, rest).prop_map(
-        |(optimizer, schedule, (epochs, batch, seed, threads, limit), (clip_norm, label_smoothing, deterministic))| {
+        |(
+            optimizer,
+            schedule,
+            (epochs, batch, seed, threads, limit),
+            (clip_norm, label_smoothing, deterministic, restarts),
+        )| {
             TrainConfig {
                 epochs,
                 batch,
@@ -303,6 +308,7 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 label_smoothing,
                 seed,
                 threads,
+                restarts,
                 deterministic,
                 limit,
             }
