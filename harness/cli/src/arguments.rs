@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, report, sweep, worker};
+use crate::commands::{bench, completions, eval, report, sweep, worker};
 
 /// Research harness and benchmark suite for low-bit quantized neural networks.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Sweep(sweep::Arguments),
     /// Write tables and figures of trials that have run
     Report(report::Arguments),
+    /// Evaluate a finished trial again, also with batch normalization in integers
+    Eval(eval::Arguments),
     /// Time training steps of networks, quantized against full precision
     Bench(bench::Arguments),
     /// List the quantization methods and their options

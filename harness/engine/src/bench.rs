@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use harness_methods::core::Step;
+use harness_models::layer::Layer;
 use harness_models::{Network, Plan};
-use harness_records::config::{MethodChoice, ModelChoice, OptimizerConfig, QuantConfig};
+use harness_records::config::{MethodChoice, OptimizerConfig, QuantConfig};
 use harness_records::options::{OptionValue, Options};
 use serde::Serialize;
 use tch::{Device, Kind, Reduction, Tensor, nn};
@@ -18,6 +19,15 @@ const LEAST_SECONDS: f64 = 0.3;
 
 const CLASSES: i64 = 10;
 
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suite {
+    /// LeNet on 1x28x28 and VGG-9 of width 16 on 3x32x32, in full precision and with DoReFa at 2 bits.
+    Networks,
+    /// Every method on the layer shapes of ResNet-20 on 3x32x32.
+    Methods,
+}
+
 /// A network and how it is quantized.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -25,7 +35,7 @@ pub struct Case {
     pub network: &'static str,
     /// Name of the quantization in the result.
     pub quantization: &'static str,
-    model: ModelChoice,
+    layers: Vec<Layer>,
     quant: QuantConfig,
     input: [i64; 3],
 }
@@ -45,32 +55,108 @@ pub struct Row {
     pub ratio_range: (f64, f64),
 }
 
-/// LeNet on 1x28x28 and VGG-9 of width 16 on 3x32x32, in full precision and with DoReFa at 2 bits.
+/// The cases of a suite.
 #[must_use]
-pub fn cases() -> Vec<Case> {
-    let networks = [("lenet", "lenet", None, [1, 28, 28]), ("vgg9 width 16", "vgg9", Some(("width", 16)), [3, 32, 32])];
-    let mut cases = Vec::new();
-    for (network, name, option, input) in networks {
-        let given = option.map(|(key, value): (&str, i64)| (key.to_owned(), OptionValue::Int(value)));
-        let model = ModelChoice { name: name.to_owned(), options: given.into_iter().collect() };
-        for (quantization, bits) in [("float", None), ("dorefa w2a2", Some(2))] {
-            cases.push(Case { network, quantization, model: model.clone(), quant: quant(bits), input });
+pub fn cases(suite: Suite) -> Vec<Case> {
+    match suite {
+        Suite::Networks => {
+            let zoo = |name: &str, options: &[(&str, i64)], input| {
+                let given = options.iter().map(|&(key, value)| (key.to_owned(), OptionValue::Int(value)));
+                let model = harness_models::find(name);
+                model.map_or_else(Vec::new, |model| model.layers(input, CLASSES, &given.collect()))
+            };
+            let mut cases = Vec::new();
+            for (network, layers, input) in [
+                ("lenet", zoo("lenet", &[], [1, 28, 28]), [1, 28, 28]),
+                ("vgg9 width 16", zoo("vgg9", &[("width", 16)], [3, 32, 32]), [3, 32, 32]),
+            ] {
+                for (quantization, choice) in [("float", None), ("dorefa w2a2", Some(("dorefa", 2, &[][..])))] {
+                    cases.push(Case {
+                        network,
+                        quantization,
+                        layers: layers.clone(),
+                        quant: quant(choice, choice),
+                        input,
+                    });
+                }
+            }
+            cases
         }
+        Suite::Methods => METHODS
+            .iter()
+            .map(|&(quantization, weights, activations)| Case {
+                network: "resnet20 shapes",
+                quantization,
+                layers: resnet20_shapes(),
+                quant: quant(weights, activations),
+                input: [3, 32, 32],
+            })
+            .collect(),
     }
-    cases
 }
 
-fn quant(bits: Option<u8>) -> QuantConfig {
-    let choice = || match bits {
-        None => MethodChoice::float(),
-        Some(_) => MethodChoice { method: "dorefa".to_owned(), bits, options: Options::default() },
+/// Method, bits, options.
+type Choice = Option<(&'static str, u8, &'static [(&'static str, &'static str)])>;
+
+/// Weights and activations of the suite of methods; each follows what it is compared with.
+const METHODS: &[(&str, Choice, Choice)] = &[
+    ("float", None, None),
+    ("uniform w2a2", Some(("uniform", 2, &[])), Some(("uniform", 2, &[]))),
+    ("dorefa w2a2", Some(("dorefa", 2, &[])), Some(("dorefa", 2, &[]))),
+    ("balanced by mean w2, uniform a2", Some(("balanced", 2, &[("threshold", "mean")])), Some(("uniform", 2, &[]))),
+    ("balanced by median w2, uniform a2", Some(("balanced", 2, &[])), Some(("uniform", 2, &[]))),
+    ("least-squares LS-1 w1a1", Some(("least-squares", 1, &[])), Some(("least-squares", 1, &[]))),
+    (
+        "least-squares GF-2 w2a2",
+        Some(("least-squares", 2, &[("variant", "greedy")])),
+        Some(("least-squares", 2, &[("variant", "greedy")])),
+    ),
+    ("least-squares LS-2 w2a2", Some(("least-squares", 2, &[])), Some(("least-squares", 2, &[]))),
+    ("bwn w1", Some(("bwn", 1, &[])), None),
+    ("stochastic bwn w1", Some(("stochastic", 1, &[])), None),
+    ("twn w2", Some(("twn", 2, &[])), None),
+    ("stochastic twn w2", Some(("stochastic", 2, &[("base", "twn")])), None),
+    ("xnor w1a1", Some(("xnor", 1, &[])), Some(("xnor", 1, &[]))),
+    ("pact w2a2", Some(("pact", 2, &[])), Some(("pact", 2, &[]))),
+    ("lsq w2a2", Some(("lsq", 2, &[])), Some(("lsq", 2, &[]))),
+];
+
+fn quant(weights: Choice, activations: Choice) -> QuantConfig {
+    let choice = |choice: Choice| {
+        let Some((name, bits, options)) = choice else { return MethodChoice::float() };
+        let given = options.iter().map(|(key, value)| ((*key).to_owned(), OptionValue::Text((*value).to_owned())));
+        let docs = harness_methods::find(name).map_or(&[][..], |method| method.about().about.options);
+        // A test runs every case, so a name or an option that does not exist cannot stay unnoticed.
+        let options = Options::resolve(docs, &given.collect()).unwrap_or_default();
+        MethodChoice { method: name.to_owned(), bits: Some(bits), options }
     };
     QuantConfig {
-        weights: choice(),
-        activations: choice(),
+        weights: choice(weights),
+        activations: choice(activations),
         gradients: MethodChoice::float(),
         keep_float: vec!["first".to_owned(), "last".to_owned()],
     }
+}
+
+/// The layers of ResNet-20 (He et al. 2016, section 4.2) in a row, without its shortcuts: 16 channels at 32x32, 32 at
+/// 16x16, 64 at 8x8, six convolutions each.
+fn resnet20_shapes() -> Vec<Layer> {
+    let mut layers = vec![Layer::conv("conv1", 16, 3, 1), Layer::norm("bn1")];
+    for number in 2..=19 {
+        let stage = (number - 2) / 6;
+        let name = format!("conv{number}");
+        let stride = if stage > 0 && (number - 2) % 6 == 0 { 2 } else { 1 };
+        layers.push(Layer::activation(&name));
+        layers.push(Layer::Conv { name, out: 16 << stage, kernel: 3, stride, padding: 1, bias: false });
+        layers.push(Layer::norm(&format!("bn{number}")));
+    }
+    layers.extend([
+        Layer::activation("fc"),
+        Layer::MaxPool { size: 8 },
+        Layer::Flatten,
+        Layer::classifier("fc", CLASSES),
+    ]);
+    layers
 }
 
 /// A case, ready to step.
@@ -84,7 +170,7 @@ struct Bench {
 
 impl Bench {
     fn new(case: &Case, batch: i64) -> Result<Bench, EngineError> {
-        let plan = Plan::new(&case.model, &case.quant, case.input, CLASSES)?;
+        let plan = Plan::of_layers(case.layers.clone(), &case.quant, case.input)?;
         let store = nn::VarStore::new(Device::Cpu);
         let network = Network::new(&plan, &store.root())?;
         let sgd = OptimizerConfig::Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
@@ -168,13 +254,28 @@ mod tests {
 
     #[test]
     fn every_case_runs_and_float_is_its_own_measure() {
-        let rows = run(&cases(), 2, 1, 3).unwrap();
+        let rows = run(&cases(Suite::Networks), 2, 1, 3).unwrap();
         assert_eq!(rows.len(), 4);
         for row in rows {
             assert!(row.images_per_second > 0.0 && row.ratio_to_float > 0.0, "{row:?}");
             if row.quantization == "float" {
                 assert_eq!((row.ratio_to_float, row.ratio_range), (1.0, (1.0, 1.0)));
             }
+        }
+    }
+
+    #[test]
+    fn every_method_of_the_suite_exists_and_steps() {
+        for case in cases(Suite::Methods) {
+            let MethodChoice { method, options, .. } = &case.quant.weights;
+            let about = harness_methods::find(method).unwrap().about().about;
+            assert!(
+                about
+                    .options
+                    .iter()
+                    .all(|doc| doc.default.value().is_none() || options.iter().any(|(n, _)| n == doc.name))
+            );
+            Bench::new(&case, 2).unwrap().step().unwrap_or_else(|e| panic!("{}: {e}", case.quantization));
         }
     }
 

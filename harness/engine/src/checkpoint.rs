@@ -37,8 +37,28 @@ pub fn save_model(path: &Path, store: &nn::VarStore) -> Result<(), EngineError> 
 /// A file that cannot be read, and tensors that are missing or have other shapes.
 pub fn load(path: &Path, store: &nn::VarStore, optimizer: &mut Optimizer, device: Device) -> Result<(), EngineError> {
     let mut saved: BTreeMap<String, Tensor> = Tensor::read_safetensors(path)?.into_iter().collect();
+    fill(store, &mut saved, "model.")?;
+    let Some(generator) = saved.remove(GENERATOR) else {
+        return Err(EngineError::Checkpoint("it has no generator state".to_owned()));
+    };
+    random::restore(device, &generator)?;
+    let state = saved.into_iter().filter_map(|(name, t)| Some((name.strip_prefix("optimizer.")?.to_owned(), t)));
+    Ok(optimizer.restore(&state.collect())?)
+}
+
+/// Reads a file of [`save_model`] back.
+///
+/// # Errors
+/// A file that cannot be read, and tensors that are missing or have other shapes.
+pub fn load_model(path: &Path, store: &nn::VarStore) -> Result<(), EngineError> {
+    let mut saved: BTreeMap<String, Tensor> = Tensor::read_safetensors(path)?.into_iter().collect();
+    fill(store, &mut saved, "")
+}
+
+/// Copies saved tensors, named with a prefix, into the variables of a store, and takes them out of `saved`.
+fn fill(store: &nn::VarStore, saved: &mut BTreeMap<String, Tensor>, prefix: &str) -> Result<(), EngineError> {
     for (name, mut variable) in sorted(store) {
-        let Some(value) = saved.remove(&format!("model.{name}")) else {
+        let Some(value) = saved.remove(&format!("{prefix}{name}")) else {
             return Err(EngineError::Checkpoint(format!("it has no `{name}`")));
         };
         if value.size() != variable.size() {
@@ -47,12 +67,7 @@ pub fn load(path: &Path, store: &nn::VarStore, optimizer: &mut Optimizer, device
         }
         tch::no_grad(|| variable.f_copy_(&value))?;
     }
-    let Some(generator) = saved.remove(GENERATOR) else {
-        return Err(EngineError::Checkpoint("it has no generator state".to_owned()));
-    };
-    random::restore(device, &generator)?;
-    let state = saved.into_iter().filter_map(|(name, t)| Some((name.strip_prefix("optimizer.")?.to_owned(), t)));
-    Ok(optimizer.restore(&state.collect())?)
+    Ok(())
 }
 
 /// Sorted by name: the store's own map has another order in every process, and files should be equal to the byte.

@@ -9,6 +9,7 @@
 //! | [`worker`] | one worker process: claims trials and runs them |
 //! | [`run`] | one trial, from its configuration to its record |
 //! | [`schedule`], [`optimizer`], [`data`], [`evaluate`], [`checkpoint`] | the parts of a training run |
+//! | [`evaluation`] | a finished trial evaluated again, also with integer batch normalization |
 //! | [`environment`], [`device`] | what it runs on |
 //! | [`event`] | what workers report while they work |
 //! | [`failure`] | what can go wrong, by class |
@@ -22,6 +23,7 @@ pub mod data;
 pub mod device;
 pub mod environment;
 pub mod evaluate;
+pub mod evaluation;
 pub mod event;
 pub mod execute;
 pub mod failure;

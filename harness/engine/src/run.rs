@@ -182,11 +182,7 @@ impl Progress {
 
 impl Training {
     fn new(config: &TrialConfig, device: Device, progress: &mut Progress) -> Result<Training, EngineError> {
-        let dataset = data::dataset(&config.dataset)?;
-        let shape = dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?;
-        let int = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let classes = int(shape.classes);
-        let input = [int(shape.channels), int(shape.height), int(shape.width)];
+        let (input, classes) = shape(config)?;
         let plan = Plan::new(&config.model, &config.quant, input, classes)?;
         progress.model = plan.size.clone();
         let train = data::load(&config.dataset, Split::Train, config.train.limit, device)?;
@@ -195,9 +191,7 @@ impl Training {
         let store = nn::VarStore::new(device);
         let network = Network::new(&plan, &store.root())?;
         let optimizer = Optimizer::new(&config.train.optimizer, &store)?;
-        let order: Vec<u32> = (0..train.len()).collect();
-        let steps_per_epoch = data::batches(&order, config.train.batch).len() as u64;
-        let horizon = Horizon { steps_per_epoch, total: steps_per_epoch * u64::from(config.train.epochs) };
+        let horizon = horizon(config, train.len());
         Ok(Training { network, store, optimizer, train, test, classes, horizon })
     }
 
@@ -322,6 +316,30 @@ impl Training {
         let sites = self.network.statistics(&images, &step)?;
         Ok(sites.into_iter().map(layer_record).collect())
     }
+}
+
+/// `[channels, height, width]` of the images and the number of classes.
+pub(crate) fn shape(config: &TrialConfig) -> Result<([i64; 3], i64), EngineError> {
+    let dataset = data::dataset(&config.dataset)?;
+    let shape = dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?;
+    let int = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    Ok(([int(shape.channels), int(shape.height), int(shape.width)], int(shape.classes)))
+}
+
+/// Length of the training on this many images.
+fn horizon(config: &TrialConfig, images: u32) -> Horizon {
+    let order: Vec<u32> = (0..images).collect();
+    let steps_per_epoch = data::batches(&order, config.train.batch).len() as u64;
+    Horizon { steps_per_epoch, total: steps_per_epoch * u64::from(config.train.epochs) }
+}
+
+/// The step after the last one of a training: what evaluation of the finished network is keyed by.
+pub(crate) fn last_step(config: &TrialConfig) -> Result<Step, EngineError> {
+    let dataset = data::dataset(&config.dataset)?;
+    let shape = dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?;
+    let images = (shape.train as u64).min(config.train.limit.unwrap_or(u64::MAX));
+    let total = horizon(config, u32::try_from(images).unwrap_or(u32::MAX)).total;
+    Ok(Step { step: total, total, seed: config.train.seed, training: false })
 }
 
 /// The record of a trial whose process died: what its last checkpoint says, and why.

@@ -1,5 +1,7 @@
 //! A plan as libtorch modules.
 
+mod integer;
+
 use harness_methods::core::statistics::Statistics;
 use harness_methods::core::{MethodError, Nonlinearity, Quantizer, Role, Step};
 use harness_torch::random;
@@ -8,6 +10,8 @@ use tch::{Kind, Tensor};
 
 use crate::ModelError;
 use crate::layer::Layer;
+pub use integer::{IntegerNorm, IntegerPass};
+
 use crate::plan::{LayerQuant, Plan, PlanStep, Planned, weight_shape};
 
 /// A network that can be trained. All its state is variables of the store it was built under.

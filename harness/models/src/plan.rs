@@ -105,7 +105,14 @@ impl Plan {
     /// of its sites.
     pub fn new(model: &ModelChoice, quant: &QuantConfig, input: [i64; 3], classes: i64) -> Result<Plan, ModelError> {
         let found = zoo::find(&model.name).ok_or_else(|| ModelError::UnknownModel(model.name.clone()))?;
-        let layers = found.layers(input, classes, &model.options);
+        Plan::of_layers(found.layers(input, classes, &model.options), quant, input)
+    }
+
+    /// Plans a network given layer by layer.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of_layers(layers: Vec<Layer>, quant: &QuantConfig, input: [i64; 3]) -> Result<Plan, ModelError> {
         let float = kept_in_float(&layers, &quant.keep_float)?;
         let choices = (Choice::new(&quant.weights)?, Choice::new(&quant.activations)?, Choice::new(&quant.gradients)?);
         let mut plan = Plan {

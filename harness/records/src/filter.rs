@@ -1,5 +1,6 @@
 //! Conditions on resolved configurations: entries of `exclude`, and `--filter` on the command line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -8,6 +9,7 @@ use crate::catalog::{Catalog, Entry};
 use crate::config::TrialConfig;
 use crate::fields;
 use crate::node::{self, Key, Node, Origin, Source, Value};
+use crate::options::OptionValue;
 use crate::problem::{Problem, SpecError, suggest};
 
 /// Keys and the values they must all have.
@@ -126,6 +128,33 @@ pub(crate) fn unknown_key(key: &Key, known: &[String]) -> Problem {
     let hint =
         if near.starts_with("did") { near } else { "keys look like `train.seed` or `quant.weights.bits`".to_owned() };
     Problem::new(key.origin.clone(), format!("unknown key `{}`", key.name)).hint(hint)
+}
+
+/// Options given on a command line, `["noise=false", "portion=0.5"]`, each value in YAML as in a sweep file.
+///
+/// # Errors
+/// No `=`, a value that is no scalar, a name given twice.
+pub fn option_arguments(arguments: &[String]) -> Result<BTreeMap<String, OptionValue>, SpecError> {
+    let mut options = BTreeMap::new();
+    for argument in arguments {
+        let (key, node) = split_argument("--set", argument)?;
+        let value = match &node.value {
+            Value::Bool(v) => Some(OptionValue::Bool(*v)),
+            Value::Int(v) => i64::try_from(*v).ok().map(OptionValue::Int),
+            Value::Float(v) => Some(OptionValue::Float(*v)),
+            Value::Text(v) => Some(OptionValue::Text(v.clone())),
+            _ => None,
+        };
+        let Some(value) = value else {
+            let message =
+                format!("`{}` is {}, expected a number, a word or true or false", key.name, node.value.describe());
+            return Err(Problem::new(node.origin, message).into());
+        };
+        if options.insert(key.name.clone(), value).is_some() {
+            return Err(Problem::new(key.origin, format!("option `{}` is given twice", key.name)).into());
+        }
+    }
+    Ok(options)
 }
 
 /// Splits `key=value` of a command line option and parses the value as YAML.

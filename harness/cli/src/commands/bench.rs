@@ -1,7 +1,7 @@
 //! `harness bench --training`: what a quantized training step costs against the float step of the same network.
 
-use clap::Args;
-use harness_engine::bench::{self, Row};
+use clap::{Args, ValueEnum};
+use harness_engine::bench::{self, Row, Suite};
 use harness_engine::environment::{Revision, environment};
 use serde_json::json;
 use tch::Device;
@@ -11,11 +11,16 @@ use crate::exit::Outcome;
 use crate::output::{columns, print, print_json, talk};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  harness bench --training --rounds 15 --json")]
+#[command(
+    after_help = "Examples:\n  harness bench --training\n  harness bench --training --suite methods --rounds 15 --json"
+)]
 pub(crate) struct Arguments {
-    /// Time training steps of LeNet and the small VGG, float and quantized
+    /// Time training steps: forward, backward and update
     #[arg(long, required = true)]
     training: bool,
+    /// What is timed: networks (LeNet and the small VGG, float and DoReFa) or methods (all, on ResNet-20's layers)
+    #[arg(long, default_value = "networks")]
+    suite: SuiteChoice,
     /// Images a step
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(2..))]
     batch: u16,
@@ -30,8 +35,17 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SuiteChoice {
+    Networks,
+    Methods,
+}
+
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
-    let cases = bench::cases();
+    let cases = bench::cases(match arguments.suite {
+        SuiteChoice::Networks => Suite::Networks,
+        SuiteChoice::Methods => Suite::Methods,
+    });
     if !volume.quiet {
         talk(format_args!(
             "timing {} cases {} times in turn, batch {}, {} threads",

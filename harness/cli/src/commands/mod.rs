@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod completions;
 mod doctor;
+pub(crate) mod eval;
 mod methods;
 mod models;
 pub(crate) mod report;
@@ -19,6 +20,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     match arguments.command {
         Command::Sweep(arguments) => sweep::run(&arguments, volume),
         Command::Report(arguments) => report::run(&arguments, volume),
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, volume),
         Command::Methods(listing) => methods::run(&listing),
         Command::Models(listing) => models::run(&listing),
