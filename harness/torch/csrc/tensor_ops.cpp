@@ -25,10 +25,11 @@
 #endif
 
 namespace {
-// code(x) = clamp(round(x * inverse) + zero_point, 0, max_code)
+// code(x) = clamp(round(x * inverse + offset) + zero_point, 0, max_code)
 // level(c) = (step * c - zero) * scale
 struct Grid {
   float inverse;
+  float offset;
   float zero_point;
   float max_code;
   float step;
@@ -56,17 +57,17 @@ inline uint8_t byte_of(float code) { return static_cast<uint8_t>(static_cast<int
 
 EVERY_CPU void levels_of(const float* x, float* y, int64_t count, Grid grid) {
   if (grid.half_to_zero) {
-    for (int64_t i = 0; i < count; ++i) y[i] = level_of(clamped(half_to_zero(x[i] * grid.inverse), grid), grid);
+    for (int64_t i = 0; i < count; ++i) y[i] = level_of(clamped(half_to_zero(x[i] * grid.inverse + grid.offset), grid), grid);
   } else {
-    for (int64_t i = 0; i < count; ++i) y[i] = level_of(clamped(half_to_even(x[i] * grid.inverse), grid), grid);
+    for (int64_t i = 0; i < count; ++i) y[i] = level_of(clamped(half_to_even(x[i] * grid.inverse + grid.offset), grid), grid);
   }
 }
 
 EVERY_CPU void codes_of(const float* x, uint8_t* y, int64_t count, Grid grid) {
   if (grid.half_to_zero) {
-    for (int64_t i = 0; i < count; ++i) y[i] = byte_of(clamped(half_to_zero(x[i] * grid.inverse), grid));
+    for (int64_t i = 0; i < count; ++i) y[i] = byte_of(clamped(half_to_zero(x[i] * grid.inverse + grid.offset), grid));
   } else {
-    for (int64_t i = 0; i < count; ++i) y[i] = byte_of(clamped(half_to_even(x[i] * grid.inverse), grid));
+    for (int64_t i = 0; i < count; ++i) y[i] = byte_of(clamped(half_to_even(x[i] * grid.inverse + grid.offset), grid));
   }
 }
 
@@ -81,7 +82,7 @@ bool fast(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFl
 at::Tensor dense(const at::Tensor& x) { return x.contiguous(x.suggest_memory_format()); }
 
 at::Tensor code_tensor(const at::Tensor& x, const Grid& grid) {
-  at::Tensor scaled = x * grid.inverse;
+  at::Tensor scaled = (x * grid.inverse).add_(grid.offset);
   at::Tensor rounded =
       grid.half_to_zero ? at::abs(scaled).sub_(0.5).ceil_().copysign_(scaled) : at::round(scaled);
   return rounded.add_(grid.zero_point).clamp_(0, grid.max_code);

@@ -6,12 +6,14 @@ use crate::ffi;
 
 /// An evenly spaced grid of one tensor.
 ///
-/// `code(x) = clamp(round(x * inverse) + zero_point, 0, max_code)`, `level(c) = (step * c - zero) * scale`, every
+/// `code(x) = clamp(round(x * inverse + offset) + zero_point, 0, max_code)`, `level(c) = (step * c - zero) * scale`, every
 /// operation rounded once to f32. Ties go to the even neighbour; with [`UniformGrid::half_to_zero`] toward zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UniformGrid {
     /// Codes per unit of x.
     pub inverse: f32,
+    /// Added before rounding; 0 unless x = 0 lies between two codes.
+    pub offset: f32,
     /// Code of x = 0 (before clamping).
     pub zero_point: i32,
     /// Greatest code, 1..=255.
@@ -57,6 +59,15 @@ fn fake_quantize(x: &Tensor, grid: &ffi::Grid, low: f32, high: f32) -> Result<Te
 }
 
 impl UniformGrid {
+    /// `max_code + 1` levels from `-scale * max_code` to `scale * max_code` without a zero, for `-reach <= x <= reach`:
+    /// `code = round((x/reach + 1) n/2)`, `level = (2c - n) scale`. A reach of 0 has the middle code for everything.
+    #[must_use]
+    pub fn symmetric(max_code: u8, reach: f32, scale: f32) -> UniformGrid {
+        let n = f32::from(max_code);
+        let inverse = if reach > 0.0 { n / (2.0 * reach) } else { 0.0 };
+        UniformGrid { inverse, offset: n / 2.0, zero_point: 0, max_code, step: 2, zero: i32::from(max_code), scale }
+    }
+
     /// The same grid with ties toward zero.
     #[must_use]
     pub fn half_to_zero(self) -> HalfToZero {
@@ -67,6 +78,7 @@ impl UniformGrid {
         ffi::Grid {
             half_to_zero,
             inverse: self.inverse,
+            offset: self.offset,
             zero_point: self.zero_point as f32,
             max_code: f32::from(self.max_code),
             step: self.step as f32,
@@ -101,12 +113,21 @@ mod tests {
 
     fn unit(k: u32) -> UniformGrid {
         let n = (1u32 << k) - 1;
-        UniformGrid { inverse: n as f32, zero_point: 0, max_code: n as u8, step: 1, zero: 0, scale: 1.0 / n as f32 }
+        UniformGrid {
+            inverse: n as f32,
+            offset: 0.0,
+            zero_point: 0,
+            max_code: n as u8,
+            step: 1,
+            zero: 0,
+            scale: 1.0 / n as f32,
+        }
     }
 
     /// The definition, one element at a time.
     fn naive(x: f32, grid: UniformGrid, round: fn(f32) -> f32) -> (u8, u32) {
-        let code = (round(x * grid.inverse) + grid.zero_point as f32).clamp(0.0, f32::from(grid.max_code));
+        let code =
+            (round(x * grid.inverse + grid.offset) + grid.zero_point as f32).clamp(0.0, f32::from(grid.max_code));
         (code as u8, ((grid.step * code as i32 - grid.zero) as f32 * grid.scale).to_bits())
     }
 
@@ -120,12 +141,13 @@ mod tests {
             values in prop::collection::vec(-3.0f32..3.0, 1..200),
             k in 1u32..=8,
             inverse in 0.1f32..300.0,
+            offset in prop::sample::select(vec![0.0f32, 0.5, 127.5, -0.3]),
             zero_point in -5i32..130,
             symmetric: bool,
         ) {
             let max_code = ((1u32 << k) - 1) as u8;
             let (step, zero) = if symmetric { (2, i32::from(max_code)) } else { (1, zero_point) };
-            let grid = UniformGrid { inverse, zero_point, max_code, step, zero, scale: 1.0 / inverse };
+            let grid = UniformGrid { inverse, offset, zero_point, max_code, step, zero, scale: 1.0 / inverse };
             let x = Tensor::from_slice(&values);
             let codes = Vec::<u8>::try_from(grid.codes(&x).unwrap()).unwrap();
             let levels = Vec::<f32>::try_from(grid.fake_quantize(&x, -1.0, 1.0).unwrap()).unwrap();
@@ -145,7 +167,8 @@ mod tests {
         // Both paths: f32 in one pass, and the general one that CUDA takes too.
         for kind in [Kind::Float, Kind::Double] {
             let x = Tensor::from_slice(&ties).to_kind(kind);
-            let grid = UniformGrid { inverse: 1.0, zero_point: 3, max_code: 6, step: 1, zero: 3, scale: 1.0 };
+            let grid =
+                UniformGrid { inverse: 1.0, offset: 0.0, zero_point: 3, max_code: 6, step: 1, zero: 3, scale: 1.0 };
             let floats = |y: Tensor| Vec::<f32>::try_from(y.to_kind(Kind::Float)).unwrap();
             let even = floats(grid.fake_quantize(&x, 0.0, 1.0).unwrap());
             assert_eq!(even, [-2.0, -2.0, 0.0, 0.0, 2.0, 2.0, 1.0, 0.0, 2.0, -2.0], "{kind:?}");

@@ -10,6 +10,7 @@ use torch_sys::C_tensor;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grid {
     pub(crate) inverse: f32,
+    pub(crate) offset: f32,
     pub(crate) zero_point: f32,
     pub(crate) max_code: f32,
     pub(crate) step: f32,

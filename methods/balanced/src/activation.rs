@@ -18,7 +18,8 @@ impl Activation {
     fn grid(&self) -> HalfToZero {
         let max_code = self.site.bits.max_code();
         let inverse = f32::from(max_code);
-        UniformGrid { inverse, zero_point: 0, max_code, step: 1, zero: 0, scale: self.scale() }.half_to_zero()
+        UniformGrid { inverse, offset: 0.0, zero_point: 0, max_code, step: 1, zero: 0, scale: self.scale() }
+            .half_to_zero()
     }
 }
 

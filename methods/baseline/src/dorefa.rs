@@ -14,7 +14,7 @@ use harness_method_core::{
     Options, Quantizer, Role, Site, Step, Support,
 };
 use harness_torch::{UniformGrid, random, with_gradient};
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Device, Kind, TchError, Tensor, nn};
 
 /// DoReFa-Net.
 #[derive(Debug)]
@@ -64,6 +64,36 @@ struct Weight {
     site: Site,
 }
 
+impl Weight {
+    /// `tanh W` and its greatest magnitude, `[1]`.
+    fn squashed(x: &Tensor) -> Result<(Tensor, Tensor), MethodError> {
+        let t = x.f_tanh()?;
+        let greatest = Rows::Tensor.max_abs(&t)?;
+        Ok((t, greatest))
+    }
+
+    /// The grid of a greatest magnitude that is at hand on the CPU. A layer of zeros has no scale of its own (0/0 in
+    /// the paper): its levels are all zero.
+    fn grid(&self, greatest: f32) -> UniformGrid {
+        let max_code = self.site.bits.max_code();
+        let scale = if greatest > 0.0 { 1.0 / f32::from(max_code) } else { 0.0 };
+        UniformGrid::symmetric(max_code, greatest, scale)
+    }
+}
+
+/// The gradient of [`Weight::surrogate`] in closed form: `g (1 - t^2)/m`, and through the maximum, shared by the
+/// elements that attain it, `-sign(t) (1 - t^2)/m^2 sum(g t)`. In f32, `t` is `tanh W`.
+fn weight_gradient(g: &Tensor, t: &Tensor, greatest: &Tensor) -> Result<Tensor, TchError> {
+    // Both terms carry 1 - t^2, which libtorch's own backward of tanh multiplies by; `|t| = m` where sign(t) = t/m.
+    let inverse = inverse_or_zero(greatest)?;
+    let attained = t.f_abs()?.f_eq_tensor(greatest)?.f_to_kind(Kind::Float)?;
+    let along = g.f_mul(t)?.f_sum(Kind::Float)?.f_mul(&inverse)?;
+    let share = along.f_mul(&inverse)?.f_div(&attained.f_sum(Kind::Float)?)?;
+    let mut total = g.f_mul(&inverse)?;
+    let _ = total.f_sub_(&attained.f_mul(t)?.f_mul_(&inverse)?.f_mul_(&share)?)?;
+    Tensor::f_tanh_backward(&total, t)
+}
+
 impl Quantizer for Weight {
     fn site(&self) -> &Site {
         &self.site
@@ -71,14 +101,17 @@ impl Quantizer for Weight {
 
     fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
         let n = f64::from(self.site.bits.max_code());
-        let t = x.f_tanh()?;
-        let greatest = Rows::Tensor.max_abs(&t)?;
-        let unit = t.f_mul(&column(&inverse_or_zero(&greatest)?, t.dim())?)?;
-        let codes = unit.f_div_scalar(2.0)?.f_add_scalar(0.5)?.f_mul_scalar(n)?.f_round()?.f_clamp(0.0, n)?;
-        // A layer of zeros has no scale of its own (0/0 in the paper): its levels are all zero.
+        let (t, greatest) = Self::squashed(x)?;
+        let codes = if x.device() == Device::Cpu {
+            self.grid(f32::try_from(&greatest)?).codes(&t)?
+        } else {
+            let inverse = inverse_or_zero(&greatest)?.f_mul_scalar(n / 2.0)?;
+            let unit = t.f_mul(&column(&inverse, t.dim())?)?.f_add_scalar(n / 2.0)?;
+            unit.f_round()?.f_clamp(0.0, n)?.f_to_kind(Kind::Uint8)?
+        };
         let scale = greatest.f_zeros_like()?.f_masked_fill(&greatest.f_gt(0.0)?, 1.0 / n)?;
         let levels = Levels::Affine { bits: self.site.bits, step: 2, zero: scale.f_full_like(n)?, scale };
-        Ok(Codes { codes: codes.f_to_kind(Kind::Uint8)?, levels, kept: None })
+        Ok(Codes { codes, levels, kept: None })
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
@@ -87,6 +120,22 @@ impl Quantizer for Weight {
         // 1 where the layer is all zeros, so that no gradient becomes NaN.
         let divisor = greatest.f_masked_fill(&greatest.f_eq(0.0)?, 1.0)?;
         Ok(t.f_div(&divisor)?)
+    }
+
+    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+        if x.device() != Device::Cpu {
+            let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
+            let surrogate = self.surrogate(x)?;
+            return Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?);
+        }
+        let (t, greatest) = tch::no_grad(|| Self::squashed(x))?;
+        let at_hand = f32::try_from(&greatest)?;
+        let levels = tch::no_grad(|| self.grid(at_hand).fake_quantize(&t, f32::NEG_INFINITY, f32::INFINITY))?;
+        if at_hand == 0.0 {
+            // The divisor of the surrogate is then 1, and tanh is the identity.
+            return Ok(with_gradient(&levels, &[x], |g| Ok(vec![Some(g.shallow_clone())]))?);
+        }
+        Ok(with_gradient(&levels, &[x], move |g| Ok(vec![Some(weight_gradient(g, &t, &greatest)?)]))?)
     }
 }
 
@@ -116,7 +165,7 @@ impl Activation {
     fn grid(&self) -> UniformGrid {
         let max_code = self.site.bits.max_code();
         let n = f32::from(max_code);
-        UniformGrid { inverse: n, zero_point: 0, max_code, step: 1, zero: 0, scale: 1.0 / n }
+        UniformGrid { inverse: n, offset: 0.0, zero_point: 0, max_code, step: 1, zero: 0, scale: 1.0 / n }
     }
 }
 

@@ -116,7 +116,7 @@ impl Steps {
     fn grid(&self, size: f32) -> UniformGrid {
         let below = i32::from(self.below);
         let max_code = self.site.bits.max_code();
-        UniformGrid { inverse: 1.0 / size, zero_point: below, max_code, step: 1, zero: below, scale: size }
+        UniformGrid { inverse: 1.0 / size, offset: 0.0, zero_point: below, max_code, step: 1, zero: below, scale: size }
     }
 
     /// q as f32 wherever s lives, without waiting for it.

@@ -74,7 +74,7 @@ impl Activation {
     fn grid(&self, level: f32) -> UniformGrid {
         let max_code = self.site.bits.max_code();
         let n = f32::from(max_code);
-        UniformGrid { inverse: n / level, zero_point: 0, max_code, step: 1, zero: 0, scale: level / n }
+        UniformGrid { inverse: n / level, offset: 0.0, zero_point: 0, max_code, step: 1, zero: 0, scale: level / n }
     }
 
     /// Codes as f32 wherever the level lives, without waiting for it.

@@ -10,8 +10,15 @@ use crate::binaryconnect::clip_to_unit;
 ///
 /// Multiplying by `2^127` takes every negative number below `-2^-128` past -1/2, so that rounding tells it from
 /// zero. Between those lie only some of the subnormal numbers, which count as zero.
-const SIGN: UniformGrid =
-    UniformGrid { inverse: f32::from_bits(254 << 23), zero_point: 1, max_code: 1, step: 2, zero: 1, scale: 1.0 };
+const SIGN: UniformGrid = UniformGrid {
+    inverse: f32::from_bits(254 << 23),
+    offset: 0.0,
+    zero_point: 1,
+    max_code: 1,
+    step: 2,
+    zero: 1,
+    scale: 1.0,
+};
 
 /// A quantizer by sign; the gradient passes where `low <= x <= high`.
 #[derive(Debug)]

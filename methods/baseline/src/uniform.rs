@@ -162,7 +162,15 @@ impl RunningMax {
     fn grid(bits: Bits, maximum: f32) -> UniformGrid {
         let n = f32::from(bits.max_code());
         let inverse = if maximum > 0.0 { n / maximum } else { 0.0 };
-        UniformGrid { inverse, zero_point: 0, max_code: bits.max_code(), step: 1, zero: 0, scale: maximum / n }
+        UniformGrid {
+            inverse,
+            offset: 0.0,
+            zero_point: 0,
+            max_code: bits.max_code(),
+            step: 1,
+            zero: 0,
+            scale: maximum / n,
+        }
     }
 
     fn codes(&self, x: &Tensor, maximum: &Tensor) -> Result<Tensor, MethodError> {
