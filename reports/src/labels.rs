@@ -129,7 +129,8 @@ impl Labels {
         self.differing_setting(config, |key| key != KEEP_FLOAT)
     }
 
-    fn differing_setting(&self, config: &TrialConfig, wanted: impl Fn(&str) -> bool) -> String {
+    /// As [`Labels::setting`], only of the keys that are wanted.
+    pub(crate) fn differing_setting(&self, config: &TrialConfig, wanted: impl Fn(&str) -> bool) -> String {
         if !self.setting.values.keys().any(|key| self.setting.differs(key)) {
             return String::new();
         }

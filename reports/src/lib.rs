@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod accuracy;
+mod claims;
 mod encode;
 mod error;
 mod failures;

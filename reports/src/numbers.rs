@@ -2,6 +2,9 @@
 
 use crate::stats::Summary;
 
+/// The sign of negative numbers in text for people.
+pub(crate) const MINUS: char = '−';
+
 /// `97.12 ± 0.34`, or `97.12` for a single value.
 pub(crate) fn mean_and_spread(summary: Summary) -> String {
     match summary.sd {
@@ -23,7 +26,7 @@ pub(crate) fn difference(mean: f64, sd: Option<f64>) -> String {
 /// Two decimals, with a true minus sign and no negative zero.
 pub(crate) fn two_decimals(number: f64) -> String {
     let text = format!("{:.2}", number.abs());
-    if number < 0.0 && text != "0.00" { format!("−{text}") } else { text }
+    if number < 0.0 && text != "0.00" { format!("{MINUS}{text}") } else { text }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The tables of a report, by name. Adding one: a file with a [`Table`] in it, and its line in [`TABLES`].
 
 pub(crate) mod accuracy;
+pub(crate) mod claims;
 
 use crate::encode::markdown::{escape, list, markdown};
 use crate::error::ReportError;
@@ -21,7 +22,7 @@ pub(crate) trait Table: Sync {
 }
 
 /// All tables.
-pub(crate) static TABLES: &[&dyn Table] = &[&accuracy::Accuracy];
+pub(crate) static TABLES: &[&dyn Table] = &[&accuracy::Accuracy, &claims::Claims];
 
 /// The table of a name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Table, ReportError> {

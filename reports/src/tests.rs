@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use harness_records::config::MethodChoice;
 use harness_records::record::{FailureClass, RunRecord, Status};
 
 use crate::samples::{method, options, record};
@@ -128,10 +129,11 @@ fn files_are_those_of_the_formats() {
     let (svg, png, csv) =
         ("figures/accuracy_vs_bits.svg", "figures/accuracy_vs_bits.png", "figures/accuracy_vs_bits.csv");
     check(&[], &[]);
-    check(&[Format::Markdown], &["report.md", "tables/accuracy.md"]);
-    check(&[Format::Csv], &["tables/accuracy.csv", csv]);
+    let (tables, numbers) = (["tables/accuracy.md", "tables/claims.md"], ["tables/accuracy.csv", "tables/claims.csv"]);
+    check(&[Format::Markdown], &["report.md", tables[0], tables[1]]);
+    check(&[Format::Csv], &[numbers[0], numbers[1], csv]);
     check(&[Format::Svg], &[svg, csv]);
-    check(Format::ALL, &["report.md", "tables/accuracy.md", "tables/accuracy.csv", svg, png, csv]);
+    check(Format::ALL, &["report.md", tables[0], tables[1], numbers[0], numbers[1], svg, png, csv]);
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn links_lead_to_files() {
     write(&input(quickstart()), folder.path(), Format::ALL).unwrap();
     let page = read(folder.path(), "report.md");
     let links: Vec<&str> = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert_eq!(links.len(), 6, "{links:?}");
+    assert_eq!(links.len(), 8, "{links:?}");
     for link in links {
         assert!(folder.path().join(link).is_file(), "{link}");
     }
@@ -197,7 +199,7 @@ fn hostile_names_stay_in_their_place() {
     let folder = tempfile::tempdir().unwrap();
     write(&input, folder.path(), Format::ALL).unwrap();
 
-    for file in ["report.md", "tables/accuracy.md"] {
+    for file in ["report.md", "tables/accuracy.md", "tables/claims.md"] {
         let text = read(folder.path(), file);
         assert!(!text.contains("<script") && !text.contains('\u{202e}') && !text.contains('\u{7}'), "{text}");
         let bars: BTreeSet<usize> = text
@@ -235,7 +237,7 @@ fn bad_input_writes_nothing() {
 
     let mut wrong = input(quickstart());
     wrong.tables = vec!["accurcy".to_owned()];
-    check(&wrong, "unknown table `accurcy`, expected `accuracy`");
+    check(&wrong, "unknown table `accurcy`, expected `accuracy` or `claims`");
     wrong.tables.clear();
     wrong.figures = vec!["pareto".to_owned()];
     check(&wrong, "unknown figure `pareto`, expected `accuracy_vs_bits`");
@@ -280,4 +282,45 @@ fn trials_recorded_twice_are_told() {
     assert!(page.contains("is recorded 2 times (sweeps quickstart, again)"), "{page}");
     assert!(page.contains("1 trial: 1 ok, 0 failed, 0 diverged."), "{page}");
     assert!(page.contains("- runs/x/record.json: cut short\n"), "{page}");
+}
+
+#[test]
+fn the_claims_table() {
+    let arm = |activations: &str, top1: f64| {
+        let choice = (method("dorefa", 2, &[]), method(activations, 2, &[]));
+        let of = move |seed: u64| {
+            let trial = record().quant(choice.0.clone(), choice.1.clone(), MethodChoice::float()).seed(seed);
+            trial.top1((top1 + 0.25 * (seed as f64)) / 100.0).build()
+        };
+        (0..3).map(of).collect::<Vec<_>>()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let records = [arm("pact", 81.5), arm("dorefa", 80.0)].concat();
+    write(&input(records), folder.path(), &[Format::Markdown, Format::Csv]).unwrap();
+    let text = read(folder.path(), "tables/claims.md");
+    let lines: Vec<String> =
+        text.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>().join("|")).collect();
+    let expected = [
+        "|P1|Activations clipped at a learned level beat DoReFa's at 2 bits (Choi et al. 2018)|digits, lenet|||||\
+         supported|",
+        "|P1.1|top-1: dorefa w2, pact a2 − dorefa w2 a2||+1.50 points|+1.50 to +1.50|3|above 0|supported|",
+        "||missing: dorefa w1 a2; dorefa w1 a1; dorefa w1 a4|||||||",
+    ];
+    for line in expected {
+        assert!(lines.iter().any(|found| found == line), "{line}\n{lines:#?}");
+    }
+    assert!(text.contains("Proved by tests, not by trials: S5"), "{text}");
+    assert!(text.contains("Not decided by anything yet: B6"), "{text}");
+
+    let mut reader = csv::Reader::from_path(folder.path().join("tables/claims.csv")).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
+    let of = |row: &csv::StringRecord, name: &str| row[headers.iter().position(|h| h == name).unwrap()].to_owned();
+    let row = rows.iter().find(|row| of(row, "claim") == "P1").unwrap();
+    for (name, value) in [("verdict", "supported"), ("seeds", "3"), ("rule", "above"), ("dataset", "digits")] {
+        assert_eq!(of(row, name), value);
+    }
+    assert!((of(row, "mean").parse::<f64>().unwrap() - 1.5).abs() < 1e-9);
+    let of_claim = |id: &str| rows.iter().filter(|row| of(row, "claim") == id).count();
+    assert_eq!((of_claim("O1"), of_claim("B6"), of_claim("S3")), (1, 1, 6));
 }
