@@ -18,6 +18,7 @@ pub static METHODS: &[&dyn Method] = &[
     &harness_method_baseline::Lsq,
     &harness_method_balanced::Balanced,
     &harness_method_stochastic::Stochastic,
+    &harness_method_least_squares::LeastSquares,
     &harness_method_bn_optimal::BnOptimal,
 ];
 

@@ -8,6 +8,11 @@
 #include <torch/headeronly/version.h>
 
 #include <dlfcn.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+
+#include <climits>
+#endif
 
 namespace {
 at::Device device_of(int index) { return index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, index); }
@@ -61,6 +66,16 @@ bool ht_set_deterministic(bool on) {
 }
 
 bool ht_deterministic() { return at::globalContext().deterministicAlgorithms(); }
+
+// Keeps freed memory for the next tensor. By default glibc maps every large block afresh and gives it back, and the
+// kernel zeroes it page by page each time, which costs more than a pass of arithmetic over it.
+void ht_keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
 
 // Loads a library for good, its symbols visible to everything loaded later.
 bool ht_load_library(const char* path) {

@@ -38,6 +38,7 @@ unsafe extern "C" {
     pub(crate) fn ht_uniform(shape: *const i64, dimensions: usize, seed: u64, device: c_int) -> *mut C_tensor;
     pub(crate) fn ht_set_deterministic(on: bool) -> bool;
     pub(crate) fn ht_deterministic() -> bool;
+    pub(crate) fn ht_keep_freed_memory();
     pub(crate) fn ht_load_library(path: *const c_char) -> bool;
     pub(crate) fn ht_with_gradient(
         value: *const C_tensor,

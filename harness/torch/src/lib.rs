@@ -13,7 +13,8 @@ mod ffi;
 pub mod optim;
 pub mod random;
 mod runtime;
+pub mod slices;
 
 pub use autograd::with_gradient;
 pub use fake_quantize::{HalfToZero, UniformGrid};
-pub use runtime::{channels_last, cpu_capability, is_deterministic, set_deterministic, version};
+pub use runtime::{channels_last, cpu_capability, is_deterministic, keep_freed_memory, set_deterministic, version};

@@ -42,6 +42,7 @@ enum SuiteChoice {
 }
 
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+    harness_torch::keep_freed_memory();
     let cases = bench::cases(match arguments.suite {
         SuiteChoice::Networks => Suite::Networks,
         SuiteChoice::Methods => Suite::Methods,

@@ -35,6 +35,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    harness_torch::keep_freed_memory();
     let device = arguments.device.resolve().map_err(refuse)?;
     let store = Store::open(&arguments.runs);
     let worker = Worker { store: &store, device, retry_failed: arguments.retry_failed };

@@ -1,0 +1,117 @@
+//! Least-Squares Binary Quantization (Pouransari, Tu and Tuzel 2020, arXiv:2001.02786).
+//!
+//! A tensor is approximated by `sum_i v_i s_i` with signs `s_i` and scales `v_1 >= ... >= v_k >= 0` of least squared
+//! error, per output filter for weights and per sample for activations. The signs fold:
+//! `s_i = sign(x - sum_{j<i} v_j s_j)`, with `sign(0) = +1`.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `scales` | which scales: variants, solvers, rows |
+//! | `exact` | the optimum of LS-2 and LS-T, by sorting or by narrowing (section 3 of the paper gives the conditions) |
+//! | `official` | the approximate solver of the authors' code, for comparison |
+//! | `folded` | codes, levels and gradients from given scales |
+//! | `weight`, `activation` | the quantizers |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod activation;
+mod exact;
+mod folded;
+mod official;
+mod rows;
+mod scales;
+#[cfg(test)]
+mod tests;
+mod weight;
+
+use harness_method_core::{
+    About, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer, Role, Site,
+    Support,
+};
+use tch::nn;
+
+use crate::activation::Activation;
+use crate::scales::Solver;
+use crate::weight::Weight;
+
+/// Least-Squares Binary Quantization.
+#[derive(Debug)]
+pub struct LeastSquares;
+
+static ABOUT: MethodAbout = MethodAbout {
+    about: About {
+        name: "least-squares",
+        summary: "sums of scaled signs of least squared error, per filter and per sample",
+        source: "Pouransari, Tu and Tuzel, Least Squares Binary Quantization of Neural Networks, CVPR Workshops 2020, \
+                 arXiv:2001.02786",
+        options: &[
+            OptionDoc {
+                name: "variant",
+                kind: OptionKind::Choice(&["optimal", "ternary", "greedy"]),
+                default: OptionDefault::Text("optimal"),
+                doc: "LS-1 or LS-2 (1 or 2 bits), LS-T (2 bits, three levels), or GF-k (1 to 8 bits, one sign at a time)",
+            },
+            OptionDoc {
+                name: "solver",
+                kind: OptionKind::Choice(&["exact", "official"]),
+                default: OptionDefault::Text("exact"),
+                doc: "the optimum, or the approximate search of the authors' code (LS-2 and LS-T)",
+            },
+            OptionDoc {
+                name: "skip",
+                kind: OptionKind::Int { min: 1, max: 1000 },
+                default: OptionDefault::Int(3),
+                doc: "the official solver searches every skip-th of the sorted magnitudes",
+            },
+            OptionDoc {
+                name: "average",
+                kind: OptionKind::Choice(&["off", "eval", "always"]),
+                default: OptionDefault::Text("off"),
+                doc: "scales of activations: of each sample, or their running average in evaluation, or always",
+            },
+            OptionDoc {
+                name: "clamp",
+                kind: OptionKind::Float { min: 0.0, max: 1e6 },
+                default: OptionDefault::Float(2.0),
+                doc: "activations are clamped to [-clamp, clamp] first; 0: not at all",
+            },
+        ],
+    },
+    bits: Some((1, 8)),
+    weights: Support::Yes,
+    activations: Support::Yes,
+    gradients: Support::No("the paper trains with full-precision gradients"),
+};
+
+impl Method for LeastSquares {
+    fn about(&self) -> &'static MethodAbout {
+        &ABOUT
+    }
+
+    fn check(&self, site: &Site, options: &Options) -> Result<(), MethodError> {
+        if let Support::No(reason) = self.about().support(site.role) {
+            return Err(self.unsupported(&format!("{} quantization: {reason}", site.role)));
+        }
+        match (options.text("variant"), site.bits.get()) {
+            ("ternary", 2) | ("greedy", _) | ("optimal", 1 | 2) => Ok(()),
+            ("ternary", bits) => Err(self.unsupported(&format!("ternary variant at {bits} bits, expected 2"))),
+            (_, bits) => {
+                Err(self.unsupported(&format!("optimum at {bits} bits, expected 1 or 2, or `variant: greedy`")))
+            }
+        }
+    }
+
+    fn quantizer(
+        &self,
+        site: &Site,
+        options: &Options,
+        vars: &nn::Path<'_>,
+    ) -> Result<Box<dyn Quantizer>, MethodError> {
+        self.check(site, options)?;
+        let solver = Solver::new(options, site.bits);
+        match site.role {
+            Role::Activation => Ok(Box::new(Activation::new(site, solver, options, vars)?)),
+            Role::Weight | Role::Gradient => Ok(Box::new(Weight::new(site, solver))),
+        }
+    }
+}
