@@ -11,7 +11,13 @@ fn main() {
         println!("cargo::error=torch-sys did not say where libtorch is; run `cargo xtask setup`");
         return;
     };
-    let include = lib.parent().unwrap_or(Path::new("")).join("include");
+    let root = lib.parent().unwrap_or(Path::new(""));
+    let include = root.join("include");
+    // A missing file would mean "always"; a libtorch that is not ours may have none.
+    let version = root.join("build-version");
+    if version.exists() {
+        println!("cargo::rerun-if-changed={}", version.display());
+    }
     cc::Build::new()
         .cpp(true)
         .std("c++17")

@@ -54,8 +54,9 @@ impl Progress {
     pub(crate) fn see(&mut self, event: &Event) {
         match event {
             Event::Started { id, resumed_epochs, device, .. } => self.started(id, *resumed_epochs, device),
-            Event::Step { id, epoch, done, total, loss, samples_per_second } => {
-                self.step(id, *epoch, (*done, *total), *loss, *samples_per_second);
+            Event::Step { id, epoch, done, total, loss, top1, samples_per_second } => {
+                let learned = format!("loss {loss:.4}, {:.1}% right, {samples_per_second:.0} images/s", 100.0 * top1);
+                self.step(id, *epoch, (*done, *total), &learned);
             }
             Event::Epoch { id, record } => self.epoch(id, record),
             Event::Finished { id, status, metrics, error } => {
@@ -98,9 +99,9 @@ impl Progress {
         }
     }
 
-    fn step(&mut self, id: &str, epoch: u32, (done, total): (u64, u64), loss: f64, rate: f64) {
+    fn step(&mut self, id: &str, epoch: u32, (done, total): (u64, u64), learned: &str) {
         let epochs = self.labels.get(id).map_or(0, |label| label.epochs);
-        let text = format!("epoch {epoch}/{epochs}, loss {loss:.4}, {rate:.0} images/s");
+        let text = format!("epoch {epoch}/{epochs}, {learned}");
         if let Some(bar) = self.bars.as_ref().and_then(|bars| bars.trials.get(id)) {
             bar.set_length(total);
             bar.set_position(done);

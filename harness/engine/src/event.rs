@@ -30,6 +30,8 @@ pub enum Event {
         total: u64,
         /// Loss of the last step.
         loss: f64,
+        /// Portion of the training samples of this epoch so far that were right.
+        top1: f64,
         /// Training samples a second in this epoch.
         samples_per_second: f64,
     },

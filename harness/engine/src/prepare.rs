@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use harness_datasets::{DatasetError, Shape};
+use harness_datasets::Shape;
 use harness_models::{ModelError, Plan};
 use harness_records::config::DatasetChoice;
 use harness_records::record::ModelRecord;
@@ -55,24 +55,29 @@ pub struct Work {
 /// Why a sweep cannot run.
 #[derive(Debug)]
 pub struct Refusal {
+    /// The trial that cannot run.
+    pub trial: Trial,
     /// Dotted key that is to blame.
     pub key: &'static str,
     /// What is wrong.
     pub error: EngineError,
 }
 
+/// A key that is to blame, and what is wrong.
+type Blame = (&'static str, EngineError);
+
 /// Looks at every trial: its data set (once each), its network, its state in the store.
 ///
 /// # Errors
 /// The first trial that cannot run, with the key of its configuration that is to blame.
-pub fn prepare(trials: &[Trial], store: &Store, retry_failed: bool) -> Result<Vec<Prepared>, (Trial, Refusal)> {
+pub fn prepare(trials: &[Trial], store: &Store, retry_failed: bool) -> Result<Vec<Prepared>, Box<Refusal>> {
     let mut shapes = HashMap::new();
-    let prepared = |trial: &Trial| prepare_one(trial, store, retry_failed, &mut shapes);
-    trials.iter().map(with_trial(prepared)).collect()
-}
-
-fn with_trial<T>(mut f: impl FnMut(&Trial) -> Result<T, Refusal>) -> impl FnMut(&Trial) -> Result<T, (Trial, Refusal)> {
-    move |trial| f(trial).map_err(|refusal| (trial.clone(), refusal))
+    let mut prepared = Vec::with_capacity(trials.len());
+    for trial in trials {
+        let one = prepare_one(trial, store, retry_failed, &mut shapes);
+        prepared.push(one.map_err(|(key, error)| Box::new(Refusal { trial: trial.clone(), key, error }))?);
+    }
+    Ok(prepared)
 }
 
 fn prepare_one(
@@ -80,13 +85,13 @@ fn prepare_one(
     store: &Store,
     retry_failed: bool,
     shapes: &mut HashMap<String, Shape>,
-) -> Result<Prepared, Refusal> {
+) -> Result<Prepared, Blame> {
     let config = &trial.config;
     let shape = shape_of(&config.dataset, shapes)?;
     let int = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let input = [int(shape.channels), int(shape.height), int(shape.width)];
     let plan = Plan::new(&config.model, &config.quant, input, int(shape.classes))
-        .map_err(|error| Refusal { key: key_of(&error), error: error.into() })?;
+        .map_err(|error| (key_of(&error), error.into()))?;
     let sites = plan.sites().map(|planned| SiteSummary {
         layer: planned.site.layer.clone(),
         role: planned.site.role.to_string(),
@@ -106,18 +111,15 @@ fn prepare_one(
     })
 }
 
-fn shape_of(choice: &DatasetChoice, shapes: &mut HashMap<String, Shape>) -> Result<Shape, Refusal> {
+fn shape_of(choice: &DatasetChoice, shapes: &mut HashMap<String, Shape>) -> Result<Shape, Blame> {
     let key = format!("{choice:?}");
     if let Some(shape) = shapes.get(&key) {
         return Ok(*shape);
     }
-    let refuse = |error: EngineError| Refusal { key: "dataset", error };
-    let dataset = data::dataset(choice).map_err(refuse)?;
-    let probed: Result<Shape, DatasetError> = dataset.probe(choice.root.as_deref(), &choice.options);
-    let shape = probed.map_err(|error| Refusal {
-        key: if choice.root.is_some() { "dataset.root" } else { "dataset" },
-        error: error.into(),
-    })?;
+    let dataset = data::dataset(choice).map_err(|error| ("dataset", error))?;
+    let to_blame = if choice.root.is_some() { "dataset.root" } else { "dataset" };
+    let probed = dataset.probe(choice.root.as_deref(), &choice.options);
+    let shape = probed.map_err(|error| (to_blame, error.into()))?;
     shapes.insert(key, shape);
     Ok(shape)
 }

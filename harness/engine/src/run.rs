@@ -276,7 +276,7 @@ impl Training {
             progress.steps += 1;
             learned.samples += indices.len() as u64;
             let last = learned.samples == u64::from(self.train.len());
-            if last || progress.steps % look_every == 0 {
+            if last || progress.steps.is_multiple_of(look_every) {
                 // The sum keeps a NaN of any step in between.
                 let (value, total) = (f64::try_from(&loss)?, f64::try_from(&sums.loss)?);
                 if !total.is_finite() {
@@ -290,6 +290,7 @@ impl Training {
                         done: progress.steps,
                         total: self.horizon.total,
                         loss: value,
+                        top1: i64::try_from(&sums.right)? as f64 / learned.samples as f64,
                         samples_per_second: learned.samples as f64 / began.elapsed().as_secs_f64(),
                     });
                 }

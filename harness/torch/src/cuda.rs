@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fmt};
 
-use crate::{ffi, version};
+use crate::{ffi, loaded_from, version};
 
 const LIBRARY: &str = "libtorch_cuda.so";
 
@@ -41,8 +41,8 @@ impl fmt::Display for Cuda {
     }
 }
 
-/// Loads the CUDA half of libtorch from `HARNESS_LIBTORCH`, `LD_LIBRARY_PATH` or the active Python's torch, in
-/// this order, and says what came of it. Must be called before anything else touches CUDA; calling it again is
+/// Loads the CUDA half of libtorch from `HARNESS_LIBTORCH`, `LD_LIBRARY_PATH`, the folder of the CPU half or the active
+/// Python's torch, in this order, and says what came of it. Must be called before anything else touches CUDA; calling it again is
 /// harmless.
 #[must_use]
 pub fn load() -> Cuda {
@@ -96,6 +96,7 @@ fn folders() -> Vec<PathBuf> {
     if let Some(paths) = env::var_os("LD_LIBRARY_PATH") {
         folders.extend(env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()));
     }
+    folders.extend(loaded_from().and_then(|library| library.parent().map(Path::to_owned)));
     folders.extend(python_torch());
     folders
 }

@@ -17,4 +17,6 @@ pub mod slices;
 
 pub use autograd::with_gradient;
 pub use fake_quantize::{HalfToZero, UniformGrid};
-pub use runtime::{channels_last, cpu_capability, is_deterministic, keep_freed_memory, set_deterministic, version};
+pub use runtime::{
+    channels_last, cpu_capability, is_deterministic, keep_freed_memory, loaded_from, set_deterministic, version,
+};

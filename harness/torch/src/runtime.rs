@@ -1,5 +1,8 @@
 //! What libtorch is and how it shall behave.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use tch::{TchError, Tensor};
 
 use crate::ffi;
@@ -9,6 +12,17 @@ use crate::ffi;
 pub fn version() -> String {
     // SAFETY: takes no pointer and returns a constant.
     ffi::constant(unsafe { ffi::ht_version() })
+}
+
+/// The file that libtorch's CPU half was loaded from, by the kernel's list of mappings; `None` where there is none.
+#[must_use]
+pub fn loaded_from() -> Option<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let mut paths = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).map(Path::new);
+    let is_libtorch = |path: &&Path| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("libtorch_cpu"))
+    };
+    paths.find(is_libtorch).map(Path::to_owned)
 }
 
 /// Instruction set that libtorch's CPU kernels use here: `AVX2`, `AVX512`, `DEFAULT`.
@@ -60,6 +74,9 @@ mod tests {
     fn the_linked_libtorch_is_the_pinned_one() {
         assert!(version().starts_with("2.11.0"), "{}", version());
         assert!(!cpu_capability().is_empty());
+        if cfg!(target_os = "linux") {
+            assert!(loaded_from().unwrap().exists());
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! `harness doctor`.
 
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use harness_datasets::DATASETS;
 use harness_engine::environment;
@@ -87,7 +86,7 @@ fn examine() -> Findings {
         harness: env!("CARGO_PKG_VERSION"),
         libtorch: Libtorch {
             version: harness_torch::version(),
-            path: loaded_library("libtorch_cpu"),
+            path: harness_torch::loaded_from(),
             cpu_kernels: harness_torch::cpu_capability(),
         },
         cuda: CudaFindings {
@@ -103,15 +102,6 @@ fn examine() -> Findings {
         },
         datasets: DATASETS.iter().map(|dataset| find(*dataset)).collect(),
     }
-}
-
-/// The file behind a library of this process, from the kernel's list of mappings.
-fn loaded_library(name: &str) -> Option<PathBuf> {
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| {
-        Path::new(path).file_name().and_then(|file| file.to_str()).is_some_and(|file| file.starts_with(name))
-    })?;
-    Some(PathBuf::from(path))
 }
 
 /// Instruction sets that the kernels know how to use.

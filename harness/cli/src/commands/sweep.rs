@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let device = arguments.device.resolve().map_err(refuse)?;
     let store = Store::open(&arguments.runs);
     let prepared = prepare(&trials, &store, arguments.retry_failed)
-        .map_err(|(trial, refusal)| refuse(spec.error_at(&trial, refusal.key, &refusal.error.to_string(), None)))?;
+        .map_err(|refusal| refuse(spec.error_at(&refusal.trial, refusal.key, &refusal.error.to_string(), None)))?;
     if !volume.quiet {
         for note in &spec.notes {
             talk(format_args!("note: {note}"));
