@@ -1,16 +1,19 @@
 //! Activations: clamped, then scales of each sample, or a running average of them.
 
+use std::cell::Cell;
+
 use harness_method_core::rows::Rows;
 use harness_method_core::{Codes, Dependence, MethodError, Options, Quantizer, Site, Step};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Kind, Tensor, nn};
 
-use crate::folded;
+use crate::folded::{self, Scales};
 use crate::scales::Solver;
 
 #[derive(Debug)]
 pub(crate) struct Activation {
     site: Site,
     solver: Solver,
+    /// Infinity for none.
     clamp: f32,
     average: Option<Average>,
 }
@@ -22,15 +25,30 @@ struct Average {
     scales: Tensor,
     /// Used in training too.
     always: bool,
+    /// Whether the scales have been seen to be other than zero, so that a GPU is waited for once and not at each call.
+    seen: Cell<bool>,
 }
 
 impl Average {
     /// Weight of the past; the first batch is copied.
     const MOMENTUM: f64 = 0.99;
 
-    /// True on the device where no training step has been seen.
-    fn is_unset(&self) -> Result<Tensor, MethodError> {
-        Ok(self.scales.f_select(1, 0)?.f_eq(0.0)?.f_unsqueeze(1)?)
+    fn is_set(&self) -> Result<bool, MethodError> {
+        if !self.seen.get() {
+            self.seen.set(f32::try_from(&self.scales.f_narrow(1, 0, 1)?.f_view([])?)? != 0.0);
+        }
+        Ok(self.seen.get())
+    }
+
+    /// Moves by the mean of `own`, `[n, k]`.
+    fn learn(&self, own: &Tensor, monotone: bool) -> Result<(), MethodError> {
+        let batch = own.f_mean_dim(0i64, true, Kind::Float)?;
+        let unset = self.scales.f_narrow(1, 0, 1)?.f_eq(0.0)?;
+        let moved = batch.f_where_self(&unset, &batch.f_lerp(&self.scales, Self::MOMENTUM)?)?;
+        // Rounding could leave v_2 an ulp above v_1.
+        let moved = if monotone { moved.f_cummin(1)?.0 } else { moved };
+        self.scales.shallow_clone().f_copy_(&moved)?;
+        Ok(())
     }
 }
 
@@ -41,45 +59,49 @@ impl Activation {
         options: &Options,
         vars: &nn::Path<'_>,
     ) -> Result<Activation, MethodError> {
-        let clamp = options.float("clamp").unwrap_or(0.0);
+        let clamp = match options.float("clamp") {
+            Some(clamp) if clamp > 0.0 => clamp as f32,
+            _ => f32::INFINITY,
+        };
         let average = match options.text("average") {
-            word @ ("eval" | "always") => {
-                let k = i64::try_from(solver.count()).unwrap_or(1);
-                Some(Average { scales: vars.f_zeros_no_train("scales", &[1, k])?, always: word == "always" })
-            }
+            word @ ("eval" | "always") => Some(Average {
+                scales: vars.f_zeros_no_train("scales", &[1, i64::try_from(solver.count()).unwrap_or(1)])?,
+                always: word == "always",
+                seen: Cell::new(false),
+            }),
             _ => None,
         };
-        let clamp = if clamp > 0.0 { clamp as f32 } else { f32::INFINITY };
         Ok(Activation { site: site.clone(), solver, clamp, average })
     }
 
-    fn clamped(&self, x: &Tensor) -> Result<Tensor, MethodError> {
-        if self.clamp.is_finite() {
-            return Ok(x.f_clamp(-f64::from(self.clamp), f64::from(self.clamp))?);
-        }
-        Ok(x.shallow_clone())
+    /// The scales of each sample, `[n, k]`.
+    fn own(&self, x: &Tensor) -> Result<Tensor, MethodError> {
+        tch::no_grad(|| self.solver.scales(&Rows::Each.matrix(&x.f_detach()?)?, self.clamp))
     }
 
-    /// `[n, k]` or `[1, k]`, for input that is clamped; moves the running average in training if `learns`.
-    fn scales(&self, clamped: &Tensor, step: &Step, learns: bool) -> Result<Tensor, MethodError> {
-        tch::no_grad(|| {
-            let own = || self.solver.scales(&Rows::Each.matrix(clamped)?);
-            let Some(average) = &self.average else { return own() };
-            if !step.training || (!learns && average.always) {
-                // Before any training step there is no average to use: that of this batch stands in for it.
-                let unset = average.is_unset()?;
-                let batch = own()?.f_mean_dim(0i64, true, Kind::Float)?;
-                return Ok(batch.f_where_self(&unset, &average.scales)?);
+    fn learn(&self, own: &Tensor, step: &Step) -> Result<(), MethodError> {
+        match &self.average {
+            Some(average) if step.training => tch::no_grad(|| average.learn(own, self.solver.is_monotone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The average, `[1, k]`, where it stands in for the scales of each sample. Moves it in training.
+    fn averaged(&self, x: &Tensor, step: &Step) -> Result<Option<Tensor>, MethodError> {
+        let Some(average) = &self.average else { return Ok(None) };
+        if step.training {
+            if !average.always {
+                return Ok(None);
             }
-            let own = own()?;
-            if learns {
-                let batch = own.f_mean_dim(0i64, true, Kind::Float)?;
-                let moved = batch.f_lerp(&average.scales, Average::MOMENTUM)?;
-                let moved = batch.f_where_self(&average.is_unset()?, &moved)?;
-                average.scales.shallow_clone().f_copy_(&moved)?;
-            }
-            Ok(if average.always { average.scales.f_mul_scalar(1.0)? } else { own })
-        })
+            self.learn(&self.own(x)?, step)?;
+            // A copy, because the next step changes the average in place.
+            return Ok(Some(average.scales.f_mul_scalar(1.0)?));
+        }
+        if average.is_set()? {
+            return Ok(Some(average.scales.shallow_clone()));
+        }
+        // Before any training step there is no average: that of this batch stands in for it.
+        Ok(Some(self.own(x)?.f_mean_dim(0i64, true, Kind::Float)?))
     }
 }
 
@@ -89,30 +111,37 @@ impl Quantizer for Activation {
     }
 
     fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
-        let clamped = self.clamped(x)?;
-        let scales = self.scales(&clamped, step, step.training)?;
-        folded::codes(&clamped, &scales, self.site.bits)
+        let scales = match self.averaged(x, step)? {
+            Some(scales) => scales,
+            None => {
+                let own = self.own(x)?;
+                self.learn(&own, step)?;
+                own
+            }
+        };
+        folded::codes(x, &scales, self.clamp, self.site.bits)
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
-        let clamped = self.clamped(x)?;
-        let scales = self.scales(&clamped.f_detach()?, &Step::evaluation(0), false)?;
-        folded::surrogate(&clamped, &scales)
+        let scales = match self.averaged(x, &Step::evaluation(0))? {
+            Some(scales) => scales,
+            None => self.own(x)?,
+        };
+        folded::surrogate(x, &scales, self.clamp)
     }
 
     fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
-        let clamped = self.clamped(x)?;
-        let scales = self.scales(&clamped.f_detach()?, step, step.training)?;
-        if x.device() == Device::Cpu {
-            return folded::fake_quantize(x, &scales, self.clamp);
+        if let Some(scales) = self.averaged(x, step)? {
+            return Ok(folded::fake_quantize(x, Scales::Given(&scales), self.clamp, self.site.bits)?.0);
         }
-        let on_grid = tch::no_grad(|| folded::codes(&clamped, &scales, self.site.bits)?.dequantize(x))?;
-        let surrogate = folded::surrogate(&clamped, &scales)?;
-        Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?)
+        let (levels, own) = folded::fake_quantize(x, Scales::Own(self.solver), self.clamp, self.site.bits)?;
+        self.learn(&own, step)?;
+        Ok(levels)
     }
 
+    /// With an average, the element alone decides, unless its level can fall where it rises: no thresholds can stand
+    /// for that.
     fn dependence(&self) -> Dependence {
-        // Greedy scales need not descend fast enough for the fold to be monotone: no thresholds can stand for it.
         if self.average.is_some() && self.solver.is_monotone() { Dependence::Element } else { Dependence::Sample }
     }
 }

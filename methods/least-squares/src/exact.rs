@@ -9,11 +9,14 @@
 //! ```
 //!
 //! so the largest `f` over all splits wins. Sorting every activation is what makes this slow. Instead, one pass sorts
-//! magnitudes into buckets of equal width with their counts and sums, which gives `f` at every boundary exactly. `f` is
+//! magnitudes into buckets of equal width with their counts and sums, which gives `f` at every boundary. `f` is
 //! jointly convex, and the splits inside a bucket, of `c` magnitudes between `l` and `u` with sum `b`, lie in the
-//! triangle of (0, 0), (c, b) and the point where `s = l m` meets `s = b - u (c - m)`. A convex function is largest at
+//! triangle of (0, 0), (c, b) and the point where `s = l m` meets `s = b - u (c - m)`: the `m` least of them have a sum
+//! of at least `l m` and at most `m b/c`, and leave at most `u` for each of the others. A convex function is largest at
 //! a corner: unless the third corner beats the best boundary, nothing inside the bucket does, and only the few buckets
 //! where it does are sorted.
+//!
+//! Sums are in f64 and in the order of the row, whatever the number of threads.
 
 /// Which `f`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +34,16 @@ pub(crate) struct Split {
     pub(crate) lower_sum: f64,
 }
 
+impl Split {
+    /// Everything in the upper part.
+    const NONE: Split = Split { lower: 0, lower_sum: 0.0 };
+}
+
+/// Most buckets; a power of two.
 const BUCKETS: usize = 1024;
+
+/// Magnitudes for each bucket of a row, where that makes fewer buckets.
+const SHARE: usize = 16;
 
 /// Rows shorter than this are sorted: buckets would cost more.
 const SORTED_BELOW: usize = 512;
@@ -56,19 +68,31 @@ impl Levels {
 }
 
 /// The best split of a row of finite magnitudes, and the row's sum. Of equally good ones, the one with the shortest
-/// lower part among those compared.
+/// lower part among those compared. With a number that is not finite, some split.
 pub(crate) fn best_split(magnitudes: &[f32], levels: Levels) -> (Split, f64) {
     if magnitudes.len() < SORTED_BELOW {
         return best_of_sorted(magnitudes, levels);
     }
-    let greatest = magnitudes.iter().fold(0.0f32, |greatest, &a| greatest.max(a));
-    let width = f64::from(greatest) / BUCKETS as f64;
-    let inverse = (1.0 / width) as f32;
-    if !(inverse.is_finite() && inverse > 0.0) {
-        // All zero, or so small that buckets of equal width cannot be told apart.
+    let last = (magnitudes.len() / SHARE).min(BUCKETS - 1);
+    let inverse = last as f32 / greatest(magnitudes);
+    if !inverse.is_normal() {
+        // All zero, or so small or so large that buckets of equal width cannot be told apart.
         return best_of_sorted(magnitudes, levels);
     }
-    Buckets::new(magnitudes, inverse).best_split(magnitudes, levels)
+    Buckets::new(magnitudes, inverse, last).best_split(magnitudes, levels)
+}
+
+/// The greatest of magnitudes; a NaN is passed over.
+fn greatest(magnitudes: &[f32]) -> f32 {
+    // As many at a time as keep the comparisons from waiting for each other.
+    let mut lanes = [0.0f32; 16];
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    for chunk in magnitudes.chunks(lanes.len()) {
+        for (lane, &a) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, a);
+        }
+    }
+    lanes.into_iter().fold(0.0, larger)
 }
 
 /// All splits of the sorted row, one after the other.
@@ -78,7 +102,7 @@ pub(crate) fn best_of_sorted(magnitudes: &[f32], levels: Levels) -> (Split, f64)
     let sum = sorted.iter().map(|&a| f64::from(a)).sum();
     let row = Row { count: sorted.len() as f64, sum };
     let mut search = Search::new(row, levels);
-    search.inside(Split { lower: 0, lower_sum: 0.0 }, &sorted);
+    search.inside(Split::NONE, &sorted);
     (search.best, sum)
 }
 
@@ -91,10 +115,8 @@ struct Search {
 }
 
 impl Search {
-    /// Begins with everything in the upper part.
     fn new(row: Row, levels: Levels) -> Search {
-        let best = Split { lower: 0, lower_sum: 0.0 };
-        Search { row, levels, best, gain: levels.gain(row, 0.0, 0.0) }
+        Search { row, levels, best: Split::NONE, gain: levels.gain(row, 0.0, 0.0) }
     }
 
     fn consider(&mut self, split: Split) {
@@ -119,77 +141,90 @@ impl Search {
     }
 }
 
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    sum: f64,
+    count: u64,
+}
+
 /// Counts and sums of magnitudes by bucket.
 struct Buckets {
     inverse: f32,
-    counts: Vec<u32>,
-    sums: Vec<f64>,
-    least: Vec<f32>,
-    greatest: Vec<f32>,
+    /// Bucket of each magnitude of the row.
+    indices: Vec<u16>,
+    buckets: Vec<Bucket>,
+}
+
+/// The bucket of `a`: the nearest integer to `a * inverse`, which is below `BUCKETS` for what is finite. It never
+/// decreases with `a`.
+fn index(a: f32, inverse: f32) -> u16 {
+    // 2^23: a float from there on holds integers only, in its low bits.
+    const INTEGERS: f32 = 8_388_608.0;
+    ((a * inverse + INTEGERS).to_bits() as usize & (BUCKETS - 1)) as u16
 }
 
 impl Buckets {
-    fn new(magnitudes: &[f32], inverse: f32) -> Buckets {
-        let mut buckets = Buckets {
-            inverse,
-            counts: vec![0; BUCKETS],
-            sums: vec![0.0; BUCKETS],
-            least: vec![f32::INFINITY; BUCKETS],
-            greatest: vec![0.0; BUCKETS],
-        };
-        for &a in magnitudes {
-            let i = buckets.index(a);
-            buckets.counts[i] += 1;
-            buckets.sums[i] += f64::from(a);
-            buckets.least[i] = buckets.least[i].min(a);
-            buckets.greatest[i] = buckets.greatest[i].max(a);
+    fn new(magnitudes: &[f32], inverse: f32, last: usize) -> Buckets {
+        let indices: Vec<u16> = magnitudes.iter().map(|&a| index(a, inverse)).collect();
+        // Two sets in turn, so that an addition seldom waits for the one before.
+        let mut sets = [[Bucket::default(); BUCKETS]; 2];
+        for (magnitudes, indices) in magnitudes.chunks(2).zip(indices.chunks(2)) {
+            for ((&a, &i), set) in magnitudes.iter().zip(indices).zip(&mut sets) {
+                let bucket = &mut set[usize::from(i) & (BUCKETS - 1)];
+                bucket.sum += f64::from(a);
+                bucket.count += 1;
+            }
         }
-        buckets
-    }
-
-    /// Never decreases with `a`, which is all that the search asks of it.
-    fn index(&self, a: f32) -> usize {
-        ((a * self.inverse) as usize).min(BUCKETS - 1)
+        let [first, second] = sets;
+        let both = |(a, b): (&Bucket, &Bucket)| Bucket { sum: a.sum + b.sum, count: a.count + b.count };
+        Buckets { inverse, indices, buckets: first[..=last].iter().zip(&second).map(both).collect() }
     }
 
     fn best_split(&self, magnitudes: &[f32], levels: Levels) -> (Split, f64) {
-        let sum: f64 = self.sums.iter().sum();
+        let sum: f64 = self.buckets.iter().map(|bucket| bucket.sum).sum();
         let row = Row { count: magnitudes.len() as f64, sum };
         let mut search = Search::new(row, levels);
-        let mut starts = Vec::with_capacity(BUCKETS);
-        let mut split = Split { lower: 0, lower_sum: 0.0 };
-        for (&count, &sum) in self.counts.iter().zip(&self.sums) {
-            starts.push(split);
-            split.lower += count as usize;
-            split.lower_sum += sum;
+        let mut starts = Vec::new();
+        let mut split = Split::NONE;
+        for bucket in self.buckets.iter().filter(|bucket| bucket.count > 0) {
+            split.lower += bucket.count as usize;
+            split.lower_sum += bucket.sum;
             search.consider(split);
         }
-        let promising: Vec<bool> = (0..BUCKETS).map(|i| self.corner(i, starts[i], &search) > search.gain).collect();
-        let mut members: Vec<Vec<f32>> = vec![Vec::new(); BUCKETS];
-        for &a in magnitudes {
-            let i = self.index(a);
-            if promising[i] {
-                members[i].push(a);
+        split = Split::NONE;
+        // 0 where there is nothing to find, else one more than the place in `starts`.
+        let mut places = [0u16; BUCKETS];
+        for (i, bucket) in self.buckets.iter().enumerate() {
+            // Rounding moves a gain by less than this.
+            if bucket.count > 1 && self.corner(i, split, &search) * (1.0 + 1e-9) > search.gain {
+                starts.push(split);
+                places[i] = starts.len() as u16;
+            }
+            split.lower += bucket.count as usize;
+            split.lower_sum += bucket.sum;
+        }
+        let mut members: Vec<Vec<f32>> = vec![Vec::new(); starts.len()];
+        for (&a, &i) in magnitudes.iter().zip(&self.indices) {
+            let place = places[usize::from(i) & (BUCKETS - 1)];
+            if place > 0 {
+                members[usize::from(place) - 1].push(a);
             }
         }
-        for (i, mut members) in members.into_iter().enumerate() {
+        for (start, mut members) in starts.into_iter().zip(members) {
             members.sort_unstable_by(f32::total_cmp);
             // The last split of a bucket is its boundary, which has been considered, summed in another order.
             members.pop();
-            search.inside(starts[i], &members);
+            search.inside(start, &members);
         }
         (search.best, sum)
     }
 
-    /// `f` at the third corner of the bucket's triangle; no gain where there is no split inside.
+    /// `f` at the third corner of the triangle of bucket `i`, made a little larger than rounding could make it.
     fn corner(&self, i: usize, start: Split, search: &Search) -> f64 {
-        let (l, u) = (f64::from(self.least[i]), f64::from(self.greatest[i]));
-        if self.counts[i] < 2 || u <= l {
-            // Equal magnitudes lie on the straight line between two boundaries, where a convex f is not larger.
-            return f64::NEG_INFINITY;
-        }
-        let count = f64::from(self.counts[i]);
-        let lower = (count * u - self.sums[i]) / (u - l);
+        let Bucket { sum, count } = self.buckets[i];
+        let (count, width) = (count as f64, 1.0 / f64::from(self.inverse));
+        let (l, u) = ((i as f64 - 0.5).max(0.0) * width * (1.0 - 1e-6), (i as f64 + 0.5) * width * (1.0 + 1e-6));
+        let lower = ((count * u - sum) / (u - l)).clamp(0.0, count);
         search.levels.gain(search.row, start.lower as f64 + lower, start.lower_sum + lower * l)
     }
 }

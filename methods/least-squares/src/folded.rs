@@ -1,190 +1,119 @@
-//! Codes, levels and gradients from given scales.
+//! Codes, levels and gradients from scales.
 //!
 //! `s_i = sign(r_i)`, `r_1 = x`, `r_{i+1} = r_i - v_i s_i`. Bit `k - i` of a code is set where `s_i = +1`, so that codes
 //! ascend with their levels. The backward rule takes the derivative of a sign as `g(t) = [|t| <= 1]` and goes through
-//! the fold: `dq/dx = sum_i v_i g(r_i) p_i` with `p_1 = 1`, `p_{i+1} = p_i (1 - v_i g(r_i))`.
+//! the fold: `dq/dx = sum_i v_i g(r_i) p_i` with `p_1 = 1`, `p_{i+1} = p_i (1 - v_i g(r_i))`. Before all that, `x` is
+//! clamped to `[-clamp, clamp]`; nothing passes from outside.
 
-use harness_method_core::rows::column;
+mod device;
+mod host;
+
+use harness_method_core::rows::Rows;
 use harness_method_core::{Bits, Codes, Levels, MethodError};
-use harness_torch::{slices, with_gradient};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
-use crate::rows;
+use crate::scales::Solver;
 
-/// Greatest width: codes are bytes.
-const MOST: usize = 8;
+/// Where the scales of each row come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scales<'a> {
+    /// Each row has its own.
+    Own(Solver),
+    /// `[1, k]`, for all rows, or `[g, k]`.
+    Given(&'a Tensor),
+}
 
 /// `x` (any shape, dimension 0 the group) with scales `[g, k]`; g = 1 means the same scales for all groups.
-pub(crate) fn codes(x: &Tensor, scales: &Tensor, bits: Bits) -> Result<Codes, MethodError> {
-    let codes = if x.device() == Device::Cpu { codes_on_host(x, scales)? } else { codes_on_device(x, scales)? };
+pub(crate) fn codes(x: &Tensor, scales: &Tensor, clamp: f32, bits: Bits) -> Result<Codes, MethodError> {
+    let codes = match x.device() {
+        Device::Cpu => host::codes(x, scales, clamp)?,
+        _ => device::codes(&clamped(x, clamp)?, scales)?,
+    };
     Ok(Codes { codes, levels: levels(scales, bits)?, kept: None })
 }
 
-/// `sum_i v_i s_i = -sum_i v_i + sum_i 2 v_i bit_i`; plane j belongs to scale k - 1 - j.
-fn levels(scales: &Tensor, bits: Bits) -> Result<Levels, MethodError> {
-    let planes = scales.f_flip([1])?.f_mul_scalar(2.0)?;
-    let offset = offset_of(scales)?;
-    Ok(Levels::Planes { bits, offset, scales: planes })
+/// The levels of `x` with the gradient of the fold, and the scales they were made with.
+pub(crate) fn fake_quantize(
+    x: &Tensor,
+    scales: Scales<'_>,
+    clamp: f32,
+    bits: Bits,
+) -> Result<(Tensor, Tensor), MethodError> {
+    if x.device() == Device::Cpu {
+        return host::fake_quantize(x, scales, clamp);
+    }
+    let scales = match scales {
+        Scales::Own(solver) => tch::no_grad(|| solver.scales(&Rows::Each.matrix(x)?, clamp))?,
+        Scales::Given(scales) => scales.shallow_clone(),
+    };
+    Ok((device::fake_quantize(x, &scales, clamp, bits)?, scales))
 }
 
-/// `-(v_1 + ... + v_k)`, added from the first.
-fn offset_of(scales: &Tensor) -> Result<Tensor, TchError> {
+/// A differentiable expression with the gradient of the fold.
+pub(crate) fn surrogate(x: &Tensor, scales: &Tensor, clamp: f32) -> Result<Tensor, MethodError> {
+    Ok(device::surrogate(&clamped(x, clamp)?, scales)?)
+}
+
+pub(crate) fn clamped(x: &Tensor, clamp: f32) -> Result<Tensor, TchError> {
+    if clamp.is_finite() { x.f_clamp(-f64::from(clamp), f64::from(clamp)) } else { Ok(x.shallow_clone()) }
+}
+
+/// `sum_i v_i s_i = -sum_i v_i + sum_i 2 v_i bit_i`, the first sum from `v_1` on; plane j belongs to scale k - j.
+fn levels(scales: &Tensor, bits: Bits) -> Result<Levels, TchError> {
     let mut sum = scales.f_select(1, 0)?;
     for i in 1..scales.size()[1] {
         sum = sum.f_add(&scales.f_select(1, i)?)?;
     }
-    sum.f_neg()
+    Ok(Levels::Planes { bits, offset: sum.f_neg()?, scales: scales.f_flip([1])?.f_mul_scalar(2.0)? })
 }
 
-/// The level of every code of a row with these scales: the numbers of [`levels`].
-fn table(scales: &[f32]) -> [f32; 1 << MOST] {
-    let offset = -scales[1..].iter().fold(scales[0], |sum, v| sum + v);
-    std::array::from_fn(|code| {
-        let planes = scales.iter().rev().enumerate();
-        planes.fold(offset, |level, (bit, v)| if code >> bit & 1 == 1 { level + 2.0 * v } else { level })
-    })
-}
+#[cfg(test)]
+mod tests {
+    use harness_torch::random;
+    use proptest::prelude::*;
+    use tch::Kind;
 
-/// Calls a function with the scales as an array, so that the loop over them is unrolled for each width.
-macro_rules! by_width {
-    ($scales:expr, $function:ident($($argument:expr),*)) => {
-        match $scales {
-            &[a] => $function(&[a], $($argument),*),
-            &[a, b] => $function(&[a, b], $($argument),*),
-            &[a, b, c] => $function(&[a, b, c], $($argument),*),
-            &[a, b, c, d] => $function(&[a, b, c, d], $($argument),*),
-            &[a, b, c, d, e] => $function(&[a, b, c, d, e], $($argument),*),
-            &[a, b, c, d, e, f] => $function(&[a, b, c, d, e, f], $($argument),*),
-            &[a, b, c, d, e, f, g] => $function(&[a, b, c, d, e, f, g], $($argument),*),
-            &[a, b, c, d, e, f, g, h] => $function(&[a, b, c, d, e, f, g, h], $($argument),*),
-            _ => {}
+    use super::*;
+
+    fn bits_of(x: &Tensor) -> Vec<u32> {
+        Vec::<f32>::try_from(&x.detach().reshape([-1])).unwrap().into_iter().map(f32::to_bits).collect()
+    }
+
+    proptest! {
+        /// What a GPU computes and what the CPU does are the same codes and levels, to the bit, and the same gradient.
+        #[test]
+        fn both_forms_agree(seed: u64, rows in 1i64..4, n in 1i64..40, k in 1u8..=8, shared: bool, clamp: bool) {
+            let uniform = |shape: &[i64], key| random::uniform(shape, key, Device::Cpu).unwrap();
+            let clamp = if clamp { 2.0 } else { f32::INFINITY };
+            let x = (uniform(&[rows, n], seed) * 6.0 - 3.0).set_requires_grad(true);
+            let z = x.detach().copy().set_requires_grad(true);
+            let groups = if shared { 1 } else { rows };
+            let scales = uniform(&[groups, i64::from(k)], seed ^ 1).sort(1, true).0;
+            let bits = Bits::new(k).unwrap();
+            let native = host::codes(&x, &scales, clamp).unwrap();
+            let general = device::codes(&clamped(&z.detach(), clamp).unwrap(), &scales).unwrap();
+            prop_assert_eq!(native, general);
+            let native = host::fake_quantize(&x, Scales::Given(&scales), clamp).unwrap().0;
+            let general = device::fake_quantize(&z, &scales, clamp, bits).unwrap();
+            prop_assert_eq!(bits_of(&native), bits_of(&general));
+            let upstream = uniform(&[rows, n], seed ^ 2);
+            (native * &upstream).sum(Kind::Float).backward();
+            (general * &upstream).sum(Kind::Float).backward();
+            let worst = (x.grad() - z.grad()).abs().max().double_value(&[]);
+            prop_assert!(worst < 1e-5, "{worst}");
         }
-    };
-}
-
-#[inline]
-fn code(x: f32, scales: &[f32]) -> u8 {
-    let (mut left, mut code) = (x, 0);
-    for v in scales {
-        let up = left >= 0.0;
-        code = code << 1 | u8::from(up);
-        left -= if up { *v } else { -*v };
-    }
-    code
-}
-
-/// The scales of each row on the host.
-struct Host {
-    rows: usize,
-    scales: Vec<f32>,
-    k: usize,
-}
-
-impl Host {
-    fn new(x: &Tensor, scales: &Tensor) -> Result<Host, TchError> {
-        Ok(Host {
-            rows: x.size().first().map_or(1, |&n| usize::try_from(n).unwrap_or(0)),
-            scales: slices::with(scales, <[f32]>::to_vec)?,
-            k: usize::try_from(scales.size()[1]).unwrap_or(1),
-        })
     }
 
-    fn of(&self, row: usize) -> &[f32] {
-        let row = if self.scales.len() == self.k { 0 } else { row };
-        &self.scales[row * self.k..][..self.k]
+    #[test]
+    fn a_nan_is_no_level_in_either_form() {
+        let x = Tensor::from_slice(&[f32::NAN, 0.5, -9.0]).view([1, 3]);
+        let scales = Tensor::from_slice(&[1.0f32, 0.5]).view([1, 2]);
+        let native = host::fake_quantize(&x, Scales::Given(&scales), 2.0).unwrap().0;
+        let general = device::fake_quantize(&x, &scales, 2.0, Bits::new(2).unwrap()).unwrap();
+        for y in [native, general] {
+            let y = Vec::<f32>::try_from(y.view([-1])).unwrap();
+            assert!(y[0].is_nan());
+            assert_eq!(y[1..], [0.5, -1.5]);
+        }
     }
-}
-
-fn codes_on_host(x: &Tensor, scales: &Tensor) -> Result<Tensor, MethodError> {
-    let host = Host::new(x, scales)?;
-    let codes = slices::with(x, |values| {
-        let mut codes = vec![0u8; values.len()];
-        rows::for_each(host.rows, values, &mut codes, |row, from, to| {
-            let scales = host.of(row);
-            to.iter_mut().zip(from).for_each(|(to, &x)| *to = code(x, scales));
-        });
-        codes
-    })?;
-    Ok(Tensor::f_from_slice(&codes)?.f_view_as(x)?)
-}
-
-fn codes_on_device(x: &Tensor, scales: &Tensor) -> Result<Tensor, MethodError> {
-    let mut left = x.shallow_clone();
-    let mut codes = x.f_zeros_like()?.f_to_kind(Kind::Uint8)?;
-    for i in 0..scales.size()[1] {
-        let v = column(&scales.f_select(1, i)?, x.dim())?;
-        let up = left.f_ge(0.0)?;
-        codes = codes.f_mul_scalar(2)?.f_add(&up.f_to_kind(Kind::Uint8)?)?;
-        left = left.f_sub(&v)?.f_where_self(&up, &left.f_add(&v)?)?;
-    }
-    Ok(codes)
-}
-
-/// The levels of `x` with the gradient of the fold; nothing passes where `|x| > clamp`, and `x` is clamped there first.
-/// On the CPU, one pass each way.
-pub(crate) fn fake_quantize(x: &Tensor, scales: &Tensor, clamp: f32) -> Result<Tensor, MethodError> {
-    let host = Host::new(x, scales)?;
-    let saved = x.f_detach()?;
-    let levels = slices::with(x, |from| {
-        slices::fill(&x.size(), |to| {
-            rows::for_each(host.rows, from, to, |row, from, to| by_width!(host.of(row), decode(from, to, clamp)));
-        })
-    })??;
-    Ok(with_gradient(&levels, &[x], move |g| {
-        let gradient = slices::with(&saved, |x| {
-            slices::with(g, |g| {
-                let n = g.len() / host.rows.max(1);
-                slices::fill(&saved.size(), |to| {
-                    rows::for_each(host.rows, x, to, |row, x, to| {
-                        by_width!(host.of(row), backward(x, &g[row * n..][..n], to, clamp));
-                    });
-                })
-            })
-        })???;
-        Ok(vec![Some(gradient)])
-    })?)
-}
-
-fn decode<const K: usize>(scales: &[f32; K], from: &[f32], to: &mut [f32], clamp: f32) {
-    let table = table(scales);
-    for (to, &x) in to.iter_mut().zip(from) {
-        // A NaN must not become a level.
-        *to = if x.is_nan() { x } else { table[usize::from(code(x.clamp(-clamp, clamp), scales))] };
-    }
-}
-
-fn backward<const K: usize>(scales: &[f32; K], x: &[f32], g: &[f32], to: &mut [f32], clamp: f32) {
-    for ((to, &x), g) in to.iter_mut().zip(x).zip(g) {
-        *to = if x.abs() <= clamp { g * slope(x, scales) } else { 0.0 };
-    }
-}
-
-/// `dq/dx` at one element.
-#[inline]
-fn slope(x: f32, scales: &[f32]) -> f32 {
-    let (mut left, mut product, mut slope) = (x, 1.0, 0.0);
-    for v in scales {
-        let inside = if left.abs() <= 1.0 { *v } else { 0.0 };
-        slope += inside * product;
-        product *= 1.0 - inside;
-        left -= if left >= 0.0 { *v } else { -*v };
-    }
-    slope
-}
-
-/// A differentiable expression with the gradient of the fold, for any device.
-pub(crate) fn surrogate(x: &Tensor, scales: &Tensor) -> Result<Tensor, MethodError> {
-    let mut left = x.shallow_clone();
-    let mut sum = x.f_zeros_like()?;
-    for i in 0..scales.size()[1] {
-        let v = column(&scales.f_select(1, i)?, x.dim())?;
-        let value = tch::no_grad(|| left.f_ge(0.0)?.f_to_kind(x.kind())?.f_mul_scalar(2.0)?.f_sub_scalar(1.0))?;
-        // The clamp's derivative is that of the sign: 1 for |t| <= 1, both ends included.
-        let through = left.f_clamp(-1.0, 1.0)?;
-        let sign = value.f_add(&through.f_sub(&through.f_detach()?)?)?;
-        let part = sign.f_mul(&v)?;
-        left = left.f_sub(&part)?;
-        sum = sum.f_add(&part)?;
-    }
-    Ok(sum)
 }

@@ -4,12 +4,21 @@
 //! error, per output filter for weights and per sample for activations. The signs fold:
 //! `s_i = sign(x - sum_{j<i} v_j s_j)`, with `sign(0) = +1`.
 //!
+//! Activations take the place of the nonlinearity: batch normalization, clamp to `[-clamp, clamp]`, quantize. The paper
+//! clamps at 2 (3 for LS-2 and GF-2 on ImageNet, not at all on MNIST) and has a ReLU after the convolution in networks
+//! that keep activations in full precision, which is what stands at such an activation here.
+//!
+//! Running averages of the scales (`average`) follow the mean over a batch with momentum 0.99, the first batch copied;
+//! the published results use none. With greedy scales, and with those of the official LS-2, a level can fall where its
+//! input rises (just above zero, when `v_1` is less than what the other signs then add), so that even with an average
+//! no thresholds can stand for them: such a quantizer says that it depends on the sample.
+//!
 //! | module | what |
 //! | --- | --- |
 //! | `scales` | which scales: variants, solvers, rows |
 //! | `exact` | the optimum of LS-2 and LS-T, by sorting or by narrowing (section 3 of the paper gives the conditions) |
 //! | `official` | the approximate solver of the authors' code, for comparison |
-//! | `folded` | codes, levels and gradients from given scales |
+//! | `folded` | codes, levels and gradients from given scales: `host` in one pass each way, `device` by tensor operations |
 //! | `weight`, `activation` | the quantizers |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -61,7 +70,7 @@ static ABOUT: MethodAbout = MethodAbout {
                 name: "skip",
                 kind: OptionKind::Int { min: 1, max: 1000 },
                 default: OptionDefault::Int(3),
-                doc: "the official solver searches every skip-th of the sorted magnitudes",
+                doc: "the official solver searches every skip-th number of a row",
             },
             OptionDoc {
                 name: "average",
@@ -73,7 +82,8 @@ static ABOUT: MethodAbout = MethodAbout {
                 name: "clamp",
                 kind: OptionKind::Float { min: 0.0, max: 1e6 },
                 default: OptionDefault::Float(2.0),
-                doc: "activations are clamped to [-clamp, clamp] first; 0: not at all",
+                doc: "activations are clamped to [-clamp, clamp] first; 0: not at all (the paper: 2, or 3 for LS-2 and GF-2 \
+                      on ImageNet, or 0 on MNIST)",
             },
         ],
     },

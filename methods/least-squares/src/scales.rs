@@ -5,6 +5,7 @@ use harness_torch::slices;
 use tch::{Device, Kind, Tensor};
 
 use crate::exact::{Levels, best_split};
+use crate::folded::clamped;
 use crate::{official, rows};
 
 /// Variant, solver and number of scales.
@@ -34,9 +35,11 @@ impl Solver {
         Solver { variant, count: bits.get() }
     }
 
-    /// True when greater inputs never get lesser levels: `v_1 >= v_2` and no third scale.
+    /// True when greater inputs never get lesser levels. A third scale can break that, and so can `v_2 > v_1`: just
+    /// above zero the level is then `v_1 - v_2 < 0`.
     pub(crate) fn is_monotone(self) -> bool {
-        self.variant != Variant::Greedy || self.count == 1
+        let ordered = matches!(self.variant, Variant::Optimal(_) | Variant::Official(Levels::Three, _));
+        ordered || self.count == 1
     }
 
     /// Number of scales, k.
@@ -44,61 +47,72 @@ impl Solver {
         usize::from(self.count)
     }
 
-    /// Scales of each row of `x`, `[g, n]` f32: `[g, k]` f32, descending (but for the official solver's fallback).
-    pub(crate) fn scales(self, x: &Tensor) -> Result<Tensor, MethodError> {
+    /// Scales of each row of `x`, `[g, n]` f32, its magnitudes limited to `clamp`: `[g, k]` f32. The official solver
+    /// goes to the CPU wherever `x` is: it is for comparison.
+    pub(crate) fn scales(self, x: &Tensor, clamp: f32) -> Result<Tensor, MethodError> {
         if x.device() == Device::Cpu || matches!(self.variant, Variant::Official(..)) {
-            return self.on_host(x);
+            return self.on_host(x, clamp);
         }
-        self.on_device(x)
+        self.on_device(x, clamp)
     }
 
-    /// Row by row on the CPU, sums in f64. (The official solver comes here from a GPU too: it is for comparison.)
-    pub(crate) fn on_host(self, x: &Tensor) -> Result<Tensor, MethodError> {
-        let (groups, k) = (x.size()[0], self.count());
-        let count = usize::try_from(groups).unwrap_or(0);
-        let mut scales = vec![0.0f32; count * k];
+    /// Row by row on the CPU.
+    pub(crate) fn on_host(self, x: &Tensor, clamp: f32) -> Result<Tensor, MethodError> {
+        let rows = usize::try_from(x.size()[0]).unwrap_or(0);
+        let mut scales = vec![0.0f32; rows * self.count()];
         slices::with(&x.f_to_device(Device::Cpu)?, |values| {
-            rows::for_each(count, values, &mut scales, |_, row, scales| {
-                let mut magnitudes: Vec<f32> = row.iter().map(|v| v.abs()).collect();
-                self.solve(&mut magnitudes, scales);
+            let n = values.len() / rows.max(1);
+            rows::for_each(rows, values.len(), (&mut scales, &mut [(); 0]), |row, scales, _| {
+                self.solve(&values[row * n..][..n], clamp, scales);
             });
         })?;
-        Ok(Tensor::f_from_slice(&scales)?.f_view([groups, -1])?.f_to_device(x.device())?)
+        let scales = Tensor::f_from_slice(&scales)?.f_view([-1, i64::from(self.count)])?;
+        Ok(scales.f_to_device(x.device())?)
     }
 
-    fn solve(self, magnitudes: &mut [f32], scales: &mut [f32]) {
-        let n = magnitudes.len() as f64;
+    /// One row. Sums are in f64 and in an order of their own, which no number of threads changes.
+    pub(crate) fn solve(self, row: &[f32], clamp: f32, scales: &mut [f32]) {
+        let n = row.len() as f64;
+        // A NaN stays one, and makes the scales NaN.
+        let magnitude = |x: &f32| if x.abs() > clamp { clamp } else { x.abs() };
         match self.variant {
+            Variant::Greedy if self.count == 1 => scales[0] = (sum(row, magnitude) / n) as f32,
             Variant::Greedy => {
+                let mut magnitudes: Vec<f32> = row.iter().map(magnitude).collect();
+                let mut last = 0.0;
                 for scale in scales {
-                    let mean = magnitudes.iter().map(|&a| f64::from(a)).sum::<f64>() / n;
-                    *scale = mean as f32;
-                    // What is left has the magnitude | |r| - v |, whatever its sign.
-                    magnitudes.iter_mut().for_each(|a| *a = (*a - *scale).abs());
+                    // What is left after a sign has the magnitude | |r| - v |, whatever the sign.
+                    magnitudes.iter_mut().for_each(|a| *a = (*a - last).abs());
+                    *scale = (sum(&magnitudes, |&a| a) / n) as f32;
+                    last = *scale;
                 }
             }
             Variant::Optimal(levels) => {
-                let (split, sum) = best_split(magnitudes, levels);
+                let magnitudes: Vec<f32> = row.iter().map(magnitude).collect();
+                let (split, sum) = best_split(&magnitudes, levels);
                 let lower = split.lower as f64;
                 let high = (sum - split.lower_sum) / (n - lower);
-                let low = if levels == Levels::Four && split.lower > 0 { split.lower_sum / lower } else { 0.0 };
                 let pair = match levels {
                     Levels::Three => [high / 2.0; 2],
                     // Nothing in the lower part: one bit is enough.
                     Levels::Four if split.lower == 0 => [high, 0.0],
-                    Levels::Four => [(high + low) / 2.0, (high - low) / 2.0],
+                    Levels::Four => {
+                        let low = split.lower_sum / lower;
+                        [(high + low) / 2.0, (high - low) / 2.0]
+                    }
                 };
                 scales.copy_from_slice(&pair.map(|v| v as f32));
             }
             Variant::Official(levels, skip) => {
-                scales.copy_from_slice(&official::scales(magnitudes, levels, skip).map(|v| v as f32));
+                let magnitudes: Vec<f32> = row.iter().map(magnitude).collect();
+                scales.copy_from_slice(&official::scales(&magnitudes, levels, skip).map(|v| v as f32));
             }
         }
     }
 
     /// The same by tensor operations, without waiting for the device.
-    pub(crate) fn on_device(self, x: &Tensor) -> Result<Tensor, MethodError> {
-        let magnitudes = x.f_abs()?;
+    pub(crate) fn on_device(self, x: &Tensor, clamp: f32) -> Result<Tensor, MethodError> {
+        let magnitudes = clamped(&x.f_abs()?, clamp)?;
         let Variant::Optimal(levels) = self.variant else {
             let mut left = magnitudes;
             let mut scales = Vec::with_capacity(self.count());
@@ -111,7 +125,7 @@ impl Solver {
             return Ok(Tensor::f_cat(&scales, 1)?);
         };
         let n = x.size()[1];
-        let (sorted, _) = magnitudes.f_to_kind(Kind::Double)?.f_sort(1, false)?;
+        let (sorted, _) = magnitudes.f_sort(1, false)?;
         // Sums of the 0, 1, ..., n - 1 least magnitudes.
         let sums = sorted.f_cumsum(1, Kind::Double)?;
         let total = sums.f_narrow(1, n - 1, 1)?;
@@ -141,4 +155,18 @@ impl Solver {
         };
         Ok(Tensor::f_cat(&pair, 1)?.f_to_kind(Kind::Float)?)
     }
+}
+
+/// Sum of `f` over the row, in as many parts as keep the additions from waiting for each other.
+fn sum(row: &[f32], f: impl Fn(&f32) -> f32) -> f64 {
+    const LANES: usize = 16;
+    let mut sums = [0.0f64; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest: f64 = chunks.remainder().iter().map(|x| f64::from(f(x))).sum();
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(f(x));
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }

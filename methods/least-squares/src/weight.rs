@@ -2,10 +2,13 @@
 
 use harness_method_core::rows::Rows;
 use harness_method_core::{Codes, MethodError, Quantizer, Site, Step};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
-use crate::folded;
+use crate::folded::{self, Scales};
 use crate::scales::Solver;
+
+/// Weights are not clamped.
+const CLAMP: f32 = f32::INFINITY;
 
 #[derive(Debug)]
 pub(crate) struct Weight {
@@ -19,7 +22,7 @@ impl Weight {
     }
 
     fn scales(&self, x: &Tensor) -> Result<Tensor, MethodError> {
-        tch::no_grad(|| self.solver.scales(&Rows::Each.matrix(x)?))
+        tch::no_grad(|| self.solver.scales(&Rows::Each.matrix(x)?, CLAMP))
     }
 }
 
@@ -29,20 +32,14 @@ impl Quantizer for Weight {
     }
 
     fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
-        folded::codes(x, &self.scales(x)?, self.site.bits)
+        folded::codes(x, &self.scales(x)?, CLAMP, self.site.bits)
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
-        folded::surrogate(x, &self.scales(x)?)
+        folded::surrogate(x, &self.scales(x)?, CLAMP)
     }
 
     fn forward(&mut self, x: &Tensor, _: &Step) -> Result<Tensor, MethodError> {
-        let scales = self.scales(x)?;
-        if x.device() == Device::Cpu {
-            return folded::fake_quantize(x, &scales, f32::INFINITY);
-        }
-        let on_grid = tch::no_grad(|| folded::codes(x, &scales, self.site.bits)?.dequantize(x))?;
-        let surrogate = folded::surrogate(x, &scales)?;
-        Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?)
+        Ok(folded::fake_quantize(x, Scales::Own(self.solver), CLAMP, self.site.bits)?.0)
     }
 }
