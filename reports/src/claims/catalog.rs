@@ -190,6 +190,24 @@ pub(crate) static CLAIMS: &[Claim] = &[
         },
     },
     Claim {
+        id: "L1",
+        sentence: "squared errors are ordered: LS-2, GF-2, LS-1, and LS-2, LS-T, LS-1",
+        source: LEAST_SQUARES,
+        proof: Proof::Test {
+            file: "methods/least-squares/src/tests.rs",
+            function: "the_order_of_errors_holds_on_ten_thousand_rows",
+        },
+    },
+    Claim {
+        id: "L2",
+        sentence: "the scales and errors of normal values are those of the equations",
+        source: LEAST_SQUARES,
+        proof: Proof::Test {
+            file: "methods/least-squares/src/tests.rs",
+            function: "the_constants_of_the_normal_distribution",
+        },
+    },
+    Claim {
         id: "L3",
         sentence: "with binary weights, activations by LS-2 are at least as good as by GF-2, which beat LS-T, which \
                    beat LS-1",
