@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, eval, report, sweep, worker};
+use crate::commands::{batchnorm, bench, completions, eval, quantize, report, sweep, worker};
 
 /// Research harness and benchmark suite for low-bit quantized neural networks.
 #[derive(Debug, Parser)]
@@ -42,6 +42,10 @@ pub(crate) enum Command {
     Eval(eval::Arguments),
     /// Time training steps of networks, quantized against full precision
     Bench(bench::Arguments),
+    /// Quantize an array with a method
+    Quantize(quantize::Arguments),
+    /// Turn batch normalization into integers that give the same codes
+    Batchnorm(batchnorm::Arguments),
     /// List the quantization methods and their options
     Methods(Listing),
     /// List the models and their options

@@ -1,9 +1,14 @@
 //! The `harness` command: parse, dispatch, exit code.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod arguments;
 mod catalog;
+mod chosen;
 mod commands;
 mod exit;
+mod files;
+mod npy;
 mod output;
 mod progress;
 

@@ -7,6 +7,20 @@ mod support;
 use serde_json::Value;
 use support::Workplace;
 
+const COMMANDS: [&str; 11] = [
+    "sweep",
+    "report",
+    "eval",
+    "bench",
+    "quantize",
+    "batchnorm",
+    "methods",
+    "models",
+    "doctor",
+    "schema",
+    "completions",
+];
+
 fn json(arguments: &[&str]) -> Value {
     let ran = Workplace::new("").run(arguments);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -21,7 +35,12 @@ fn methods_tell_names_bits_roles_and_options() {
     assert_eq!(find("dorefa")["bits"], serde_json::json!({"min": 1, "max": 8}));
     assert_eq!(find("uniform")["options"][0]["name"], "range");
     assert_eq!(find("uniform")["roles"]["gradient"]["supported"], false);
+    assert_eq!(find("dorefa")["deployable"], serde_json::json!({"supported": true, "except": []}));
+    assert_eq!(find("float")["deployable"]["supported"], false);
+    let except = &find("xnor")["deployable"]["except"][0];
+    assert_eq!((&except["option"], &except["value"]), (&"map".into(), &true.into()));
     let table = Workplace::new("").run(&["methods"]).stdout;
+    assert!(table.contains(&format!("not deployable with map: true: {}", except["reason"].as_str().unwrap())));
     assert!(methods.as_array().unwrap().iter().all(|m| table.contains(m["name"].as_str().unwrap())));
 }
 
@@ -46,7 +65,7 @@ fn doctor_looks_at_the_machine() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let workplace = Workplace::new("");
-    for command in ["sweep", "report", "bench", "methods", "models", "doctor", "schema", "completions"] {
+    for command in COMMANDS {
         let ran = workplace.run(&[command, "--help"]);
         assert_eq!(ran.code, 0, "{command}");
         assert!(ran.stdout.contains("harness "), "{command}: {}", ran.stdout);

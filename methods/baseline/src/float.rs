@@ -23,6 +23,10 @@ impl Method for Float {
     fn quantizer(&self, _: &Site, _: &Options, _: &nn::Path<'_>) -> Result<Box<dyn Quantizer>, MethodError> {
         Err(self.unsupported("quantizer: a site in full precision is left alone"))
     }
+
+    fn deployable(&self, _: &Options) -> Support {
+        Support::No("full precision has no codes")
+    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use harness_engine::device::DeviceChoice;
 use harness_engine::evaluation::{IntegerReport, Trained};
-use harness_methods::core::{Method, Options};
-use harness_records::filter::option_arguments;
-use harness_records::problem::suggest;
 use harness_records::record::{Metrics, RunRecord};
 use harness_records::store::Store;
 use serde_json::json;
 
+use crate::chosen::chosen;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json};
 
@@ -39,7 +37,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let record = record(arguments)?;
     let device = arguments.device.resolve().map_err(refuse)?;
-    let fold = arguments.batch_norm.as_ref().map(|name| method(name, &arguments.sets)).transpose()?;
+    let fold = arguments.batch_norm.as_ref().map(|name| chosen(name, &arguments.sets)).transpose()?;
     let mut trained = Trained::load(&record.config, &arguments.run.join("model.safetensors"), device)?;
     let metrics = trained.evaluate()?;
     let integer = fold.map(|(method, options)| trained.with_integer_norm(method, &options)).transpose()?;
@@ -77,14 +75,6 @@ fn record(arguments: &Arguments) -> Result<RunRecord, Stop> {
         return Err(refuse(format_args!("{shown} did not end well: {}", error.message)));
     }
     Ok(record)
-}
-
-fn method(name: &str, sets: &[String]) -> Result<(&'static dyn Method, Options), Stop> {
-    let known = || harness_methods::METHODS.iter().map(|method| method.about().about.name);
-    let method = harness_methods::find(name)
-        .ok_or_else(|| refuse(format_args!("unknown method `{name}`; {}", suggest(name, known()))))?;
-    let given = option_arguments(sets).map_err(refuse)?;
-    Ok((method, Options::resolve(method.about().about.options, &given).map_err(refuse)?))
 }
 
 fn summary(record: &RunRecord, metrics: &Metrics, reproduced: bool) -> String {

@@ -1,8 +1,10 @@
 //! `harness methods`.
 
+use std::collections::BTreeMap;
+
 use harness_methods::METHODS;
-use harness_methods::core::{Method, Role, Support};
-use harness_records::options::OptionDoc;
+use harness_methods::core::{Method, Options, Role, Support};
+use harness_records::options::{OptionDoc, OptionKind, OptionValue};
 use serde_json::{Value, json};
 
 use crate::arguments::Listing;
@@ -23,7 +25,8 @@ pub(crate) fn run(listing: &Listing) -> Outcome {
             Support::Yes => None,
             Support::No(reason) => Some(format!("  no {role} quantization: {reason}")),
         });
-        let lines: Vec<String> = about.about.options.iter().map(option_line).chain(reasons).collect();
+        let lines: Vec<String> =
+            about.about.options.iter().map(option_line).chain(reasons).chain(deployment_lines(*method)).collect();
         let source = if about.about.source.is_empty() { String::new() } else { format!("\n  {}", about.about.source) };
         if !lines.is_empty() || !source.is_empty() {
             print(format_args!("\n{}{source}", about.about.name))?;
@@ -62,6 +65,59 @@ pub(super) fn option_json(option: &OptionDoc) -> Value {
     })
 }
 
+/// One option away from its default, what keeps the method from being deployed.
+struct Obstacle {
+    option: &'static str,
+    value: OptionValue,
+    reason: &'static str,
+}
+
+/// The obstacles of a method that can be deployed with its default options.
+fn obstacles(method: &dyn Method) -> Vec<Obstacle> {
+    let docs = method.about().about.options;
+    let tried = docs.iter().flat_map(|doc| values(doc.kind).into_iter().map(move |value| (doc.name, value)));
+    let obstacle = |(option, value): (&'static str, OptionValue)| {
+        let given = BTreeMap::from([(option.to_owned(), value.clone())]);
+        match method.deployable(&Options::resolve(docs, &given).ok()?) {
+            Support::Yes => None,
+            Support::No(reason) => Some(Obstacle { option, value, reason }),
+        }
+    };
+    tried.filter_map(obstacle).collect()
+}
+
+/// All values of an option that has few.
+fn values(kind: OptionKind) -> Vec<OptionValue> {
+    match kind {
+        OptionKind::Bool => [false, true].map(OptionValue::Bool).to_vec(),
+        OptionKind::Choice(words) => words.iter().map(|word| OptionValue::Text((*word).to_owned())).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn by_default(method: &dyn Method) -> Support {
+    method.deployable(&Options::defaults(method.about().about.options))
+}
+
+fn deployment_lines(method: &dyn Method) -> Vec<String> {
+    if let Support::No(reason) = by_default(method) {
+        return vec![format!("  not deployable: {reason}")];
+    }
+    let line = |obstacle: Obstacle| {
+        format!("  not deployable with {}: {}: {}", obstacle.option, obstacle.value, obstacle.reason)
+    };
+    obstacles(method).into_iter().map(line).collect()
+}
+
+fn deployable_json(method: &dyn Method) -> Value {
+    if let Support::No(reason) = by_default(method) {
+        return json!({"supported": false, "reason": reason});
+    }
+    let except = obstacles(method).into_iter();
+    let except = except.map(|o| json!({"option": o.option, "value": o.value, "reason": o.reason}));
+    json!({"supported": true, "except": except.collect::<Vec<_>>()})
+}
+
 fn as_json(method: &dyn Method) -> Value {
     let about = method.about();
     let support = |role| match about.support(role) {
@@ -78,6 +134,7 @@ fn as_json(method: &dyn Method) -> Value {
             "activation": support(Role::Activation),
             "gradient": support(Role::Gradient),
         },
+        "deployable": deployable_json(method),
         "options": about.about.options.iter().map(option_json).collect::<Vec<_>>(),
     })
 }

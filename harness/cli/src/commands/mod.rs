@@ -1,11 +1,13 @@
 //! One file a command.
 
+pub(crate) mod batchnorm;
 pub(crate) mod bench;
 pub(crate) mod completions;
 mod doctor;
 pub(crate) mod eval;
 mod methods;
 mod models;
+pub(crate) mod quantize;
 pub(crate) mod report;
 mod schema;
 pub(crate) mod sweep;
@@ -22,6 +24,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Report(arguments) => report::run(&arguments, volume),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, volume),
+        Command::Quantize(arguments) => quantize::run(&arguments),
+        Command::Batchnorm(arguments) => batchnorm::run(&arguments, volume),
         Command::Methods(listing) => methods::run(&listing),
         Command::Models(listing) => models::run(&listing),
         Command::Doctor(listing) => doctor::run(&listing),
