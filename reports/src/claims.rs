@@ -86,6 +86,14 @@ pub(crate) struct Finding<'a> {
     pub(crate) verdict: Verdict,
 }
 
+impl Finding<'_> {
+    /// True where a time was measured.
+    pub(crate) fn is_of_time(&self) -> bool {
+        let measured = self.comparisons.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Measured(_)));
+        measured.into_iter().any(|(comparison, _)| comparison.statistic.is_of_the_device())
+    }
+}
+
 /// What became of a comparison.
 #[derive(Debug)]
 pub(crate) enum Outcome {

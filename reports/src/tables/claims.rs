@@ -118,6 +118,13 @@ fn notes(findings: &[Finding<'_>]) -> Vec<String> {
          theirs."
             .to_owned(),
     ];
+    if findings.iter().any(Finding::is_of_time) {
+        notes.push(
+            "Times are those of a machine as busy as it was: the interval knows the spread over seeds, not a change \
+             between one arm and the next. They mean something only where nothing else ran."
+                .to_owned(),
+        );
+    }
     let of = |wanted: fn(&Claim) -> Option<String>| -> Vec<String> {
         findings
             .iter()
