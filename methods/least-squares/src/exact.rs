@@ -39,14 +39,14 @@ impl Split {
     const NONE: Split = Split { lower: 0, lower_sum: 0.0 };
 }
 
-/// Most buckets; a power of two.
+/// Most buckets.
 const BUCKETS: usize = 1024;
 
 /// Magnitudes for each bucket of a row, where that makes fewer buckets.
 const SHARE: usize = 16;
 
 /// Rows shorter than this are sorted: buckets would cost more.
-const SORTED_BELOW: usize = 512;
+const SORTED_BELOW: usize = 96;
 
 /// Whole row: how many, and their sum.
 #[derive(Debug, Clone, Copy)]
@@ -155,29 +155,28 @@ struct Buckets {
     buckets: Vec<Bucket>,
 }
 
-/// The bucket of `a`: the nearest integer to `a * inverse`, which is below `BUCKETS` for what is finite. It never
-/// decreases with `a`.
+/// The bucket of `a`: the nearest integer to `a * inverse`. It never decreases with `a`.
 fn index(a: f32, inverse: f32) -> u16 {
     // 2^23: a float from there on holds integers only, in its low bits.
     const INTEGERS: f32 = 8_388_608.0;
-    ((a * inverse + INTEGERS).to_bits() as usize & (BUCKETS - 1)) as u16
+    (a * inverse + INTEGERS).to_bits() as u16
 }
 
 impl Buckets {
     fn new(magnitudes: &[f32], inverse: f32, last: usize) -> Buckets {
-        let indices: Vec<u16> = magnitudes.iter().map(|&a| index(a, inverse)).collect();
+        // What is not finite may go anywhere.
+        let indices: Vec<u16> = magnitudes.iter().map(|&a| index(a, inverse).min(last as u16)).collect();
         // Two sets in turn, so that an addition seldom waits for the one before.
-        let mut sets = [[Bucket::default(); BUCKETS]; 2];
+        let mut sets = vec![[Bucket::default(); 2]; last + 1];
         for (magnitudes, indices) in magnitudes.chunks(2).zip(indices.chunks(2)) {
-            for ((&a, &i), set) in magnitudes.iter().zip(indices).zip(&mut sets) {
-                let bucket = &mut set[usize::from(i) & (BUCKETS - 1)];
+            for (set, (&a, &i)) in magnitudes.iter().zip(indices).enumerate() {
+                let bucket = &mut sets[usize::from(i)][set];
                 bucket.sum += f64::from(a);
                 bucket.count += 1;
             }
         }
-        let [first, second] = sets;
-        let both = |(a, b): (&Bucket, &Bucket)| Bucket { sum: a.sum + b.sum, count: a.count + b.count };
-        Buckets { inverse, indices, buckets: first[..=last].iter().zip(&second).map(both).collect() }
+        let both = |[a, b]: [Bucket; 2]| Bucket { sum: a.sum + b.sum, count: a.count + b.count };
+        Buckets { inverse, indices, buckets: sets.into_iter().map(both).collect() }
     }
 
     fn best_split(&self, magnitudes: &[f32], levels: Levels) -> (Split, f64) {
@@ -193,7 +192,7 @@ impl Buckets {
         }
         split = Split::NONE;
         // 0 where there is nothing to find, else one more than the place in `starts`.
-        let mut places = [0u16; BUCKETS];
+        let mut places = vec![0u16; self.buckets.len()];
         for (i, bucket) in self.buckets.iter().enumerate() {
             // Rounding moves a gain by less than this.
             if bucket.count > 1 && self.corner(i, split, &search) * (1.0 + 1e-9) > search.gain {
@@ -205,7 +204,7 @@ impl Buckets {
         }
         let mut members: Vec<Vec<f32>> = vec![Vec::new(); starts.len()];
         for (&a, &i) in magnitudes.iter().zip(&self.indices) {
-            let place = places[usize::from(i) & (BUCKETS - 1)];
+            let place = places[usize::from(i)];
             if place > 0 {
                 members[usize::from(place) - 1].push(a);
             }
