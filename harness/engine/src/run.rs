@@ -250,7 +250,7 @@ impl Training {
         let mut sums = Sums::new(job.device)?;
         let began = Instant::now();
         let mut reported = began;
-        let mut learned = Learned { samples: 0, ..Learned::default() };
+        let mut learned = Learned::default();
         for indices in data::batches(&order, config.batch) {
             if job.lease.is_lost() {
                 return Err(EngineError::LeaseLost);

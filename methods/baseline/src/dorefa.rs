@@ -11,7 +11,7 @@
 use harness_method_core::rows::{Rows, column, inverse_or_zero};
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc, OptionKind,
-    Options, Quantizer, Role, Site, Step, Support,
+    Options, Quantizer, Role, Site, Step, Support, straight_through,
 };
 use harness_torch::{UniformGrid, random, with_gradient};
 use tch::{Device, Kind, TchError, Tensor, nn};
@@ -126,7 +126,7 @@ impl Quantizer for Weight {
         if x.device() != Device::Cpu {
             let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
             let surrogate = self.surrogate(x)?;
-            return Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?);
+            return Ok(straight_through(&on_grid, &surrogate)?);
         }
         let (t, greatest) = tch::no_grad(|| Self::squashed(x))?;
         let at_hand = f32::try_from(&greatest)?;

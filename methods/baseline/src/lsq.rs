@@ -10,6 +10,7 @@
 
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, Step, Support,
+    straight_through,
 };
 use harness_torch::{UniformGrid, with_gradient};
 use tch::nn::Init;
@@ -173,7 +174,7 @@ impl Quantizer for Steps {
         if x.device() != Device::Cpu {
             let on_grid = tch::no_grad(|| self.nearest(x, &size)?.f_mul(&size))?;
             let surrogate = self.surrogate(x)?;
-            return Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?);
+            return Ok(straight_through(&on_grid, &surrogate)?);
         }
         let at = f32::try_from(&size)?;
         // Its own gate is not used.

@@ -7,6 +7,7 @@
 
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, Step, Support,
+    straight_through,
 };
 use harness_torch::{UniformGrid, with_gradient};
 use tch::nn::Init;
@@ -130,7 +131,7 @@ impl Quantizer for Activation {
         }
         let on_grid = tch::no_grad(|| self.codes(x, &level)?.f_mul(&self.scale(&level)?))?;
         let surrogate = self.surrogate(x)?;
-        Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?)
+        Ok(straight_through(&on_grid, &surrogate)?)
     }
 }
 

@@ -9,7 +9,7 @@
 use harness_method_core::rows::{Rows, column, inverse_or_zero};
 use harness_method_core::{
     About, Bits, Codes, Levels, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options,
-    Quantizer, Role, Site, Step, Support,
+    Quantizer, Role, Site, Step, Support, straight_through,
 };
 use harness_torch::UniformGrid;
 use tch::{Device, Kind, Tensor, nn};
@@ -211,7 +211,7 @@ impl Quantizer for RunningMax {
             Ok(self.codes(x, &maximum)?.f_to_kind(Kind::Float)?.f_mul(&scale)?)
         })?;
         let surrogate = x.f_clamp_tensor(Some(&maximum.f_zeros_like()?), Some(&maximum))?;
-        Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?)
+        Ok(straight_through(&on_grid, &surrogate)?)
     }
 }
 

@@ -34,5 +34,5 @@ pub use fold::{BatchNormChannel, Fold, IntegerBatchNorm};
 pub use harness_kernels::levels::{Bits, LevelTable};
 pub use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
 pub use method::{Method, MethodAbout, Nonlinearity, Support};
-pub use quantizer::{Dependence, Quantizer};
+pub use quantizer::{Dependence, Quantizer, straight_through};
 pub use site::{Role, Site, Step};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::{Codes, MethodError, Site, Step};
 
@@ -57,8 +57,7 @@ pub trait Quantizer: fmt::Debug + Send {
     fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
         let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
         let surrogate = self.surrogate(x)?;
-        // `s - s` is exactly zero, so the sum stays on the grid. `x + (q - x)` would leave it by an ulp.
-        Ok(on_grid.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)?)
+        Ok(straight_through(&on_grid, &surrogate)?)
     }
 
     /// Called after every optimizer step, under `no_grad`, with the full precision weights it moved, so that a method
@@ -75,6 +74,15 @@ pub trait Quantizer: fmt::Debug + Send {
     fn dependence(&self) -> Dependence {
         Dependence::Element
     }
+}
+
+/// The value of `levels` with the gradient of `surrogate`, both of one shape.
+///
+/// # Errors
+/// When libtorch fails.
+pub fn straight_through(levels: &Tensor, surrogate: &Tensor) -> Result<Tensor, TchError> {
+    // `s - s` is exactly zero, so the sum stays on the grid. `x + (q - x)` would leave it by an ulp.
+    levels.f_add(&surrogate.f_sub(&surrogate.f_detach()?)?)
 }
 
 /// What the code of one element depends on at inference.
