@@ -4,7 +4,7 @@ use std::path::Path;
 
 use harness_records::options::{About, Options};
 
-use crate::{Dataset, DatasetError, Images, Shape, Split};
+use crate::{Augment, Contents, Dataset, DatasetError, Images, Samples, Shape, Split, StandIn};
 
 /// 1,797 handwritten digits of 8x8 pixels in 0..=16, embedded; needs no folder.
 ///
@@ -40,11 +40,21 @@ impl Dataset for Digits {
         &ABOUT
     }
 
-    fn probe(&self, _: Option<&Path>, _: &Options) -> Result<Shape, DatasetError> {
-        Ok(Shape { channels: 1, height: SIDE, width: SIDE, classes: CLASSES, train: COUNT - TEST, test: TEST })
+    fn probe(&self, _: Option<&Path>, _: &Options) -> Result<Contents, DatasetError> {
+        Ok(Contents::Images(Shape {
+            channels: 1,
+            height: SIDE,
+            width: SIDE,
+            classes: CLASSES,
+            train: COUNT - TEST,
+            test: TEST,
+        }))
     }
 
-    fn load(&self, _: Option<&Path>, _: &Options, split: Split) -> Result<Images, DatasetError> {
+    fn load(&self, _: Option<&Path>, _: &Options, split: Split) -> Result<Samples, DatasetError> {
+        if split == Split::Validation {
+            return Err(DatasetError::no_validation(ABOUT.name));
+        }
         let records: Vec<&[u8]> = RECORDS.chunks_exact(RECORD).collect();
         let mut by_class: Vec<usize> = (0..records.len()).collect();
         by_class.sort_by_key(|&index| records[index][0]);
@@ -54,7 +64,7 @@ impl Dataset for Digits {
         let chosen = records.iter().zip(tested).filter(|&(_, tested)| tested == (split == Split::Test));
         let (labels, pixels): (Vec<u16>, Vec<&[u8]>) =
             chosen.map(|(record, _)| (u16::from(record[0]), &record[1..])).unzip();
-        Ok(Images {
+        Ok(Samples::Images(Images {
             shape: [1, SIDE, SIDE],
             pixels: pixels.concat(),
             pixel_max: 16,
@@ -62,6 +72,11 @@ impl Dataset for Digits {
             mean: vec![MEAN],
             std: vec![STD],
             classes: CLASSES,
-        })
+            augment: Augment::default(),
+        }))
+    }
+
+    fn stand_in(&self, _: &Options) -> Option<StandIn> {
+        None
     }
 }

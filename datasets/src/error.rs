@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::Split;
+
 /// A data set cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("data set `{dataset}`: {}{problem}", place(.path.as_ref()))]
@@ -12,6 +14,13 @@ pub struct DatasetError {
     pub path: Option<PathBuf>,
     /// What is wrong with it.
     pub problem: Box<Problem>,
+}
+
+impl DatasetError {
+    /// A data set without a validation part was asked for it.
+    pub(crate) fn no_validation(dataset: &'static str) -> DatasetError {
+        DatasetError { dataset, path: None, problem: Box::new(Problem::NoSplit { split: Split::Validation.name() }) }
+    }
 }
 
 fn place(path: Option<&PathBuf>) -> String {
@@ -163,4 +172,19 @@ pub enum Problem {
         /// Size of the training images.
         train: String,
     },
+    /// The data set has no such part.
+    #[error("there is no {split} part, expected training or test")]
+    NoSplit {
+        /// What was asked for.
+        split: &'static str,
+    },
+    /// Not UTF-8.
+    #[error("line {line} is not UTF-8, expected plain text")]
+    NotText {
+        /// Line, from 1.
+        line: usize,
+    },
+    /// Nothing but white space.
+    #[error("holds no words, expected text")]
+    NoWords,
 }

@@ -11,14 +11,12 @@
 mod file;
 mod header;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use file::{Located, Opened, Part};
 use header::{Content, Header};
 
-use crate::{DatasetError, Images, Problem, Shape, Split};
+use crate::{Augment, DatasetError, Images, Problem, Shape, Split, folder};
 
 /// A data set of four IDX files in one folder.
 pub(crate) struct IdxFolder {
@@ -55,6 +53,9 @@ impl IdxFolder {
     /// See [`crate::Dataset::load`].
     pub(crate) fn load(&self, root: Option<&Path>, split: Split) -> Result<Images, DatasetError> {
         self.blame(root, |root| {
+            if split == Split::Validation {
+                return Err((root.to_owned(), Problem::NoSplit { split: split.name() }));
+            }
             let images = Opened::find(root, Part { split, content: Content::Images })?;
             let header = images.header;
             let labels = self.labels(root, split, &images)?;
@@ -66,6 +67,7 @@ impl IdxFolder {
                 mean: vec![self.mean],
                 std: vec![self.std],
                 classes: self.classes,
+                augment: Augment::default(),
             })
         })
     }
@@ -78,17 +80,8 @@ impl IdxFolder {
             let stems = Part::ALL.map(|part| format!("`{}`", part.stem('-')));
             format!("{} (plain or with .gz)", stems.join(", "))
         };
-        let root = root.ok_or_else(|| error(None, Problem::NoRoot { files: files() }))?;
-        let problem = match fs::metadata(root) {
-            Ok(meta) if meta.is_dir() => None,
-            Ok(_) => Some(Problem::RootNotFolder { files: files() }),
-            Err(e) if e.kind() == ErrorKind::NotFound => Some(Problem::RootAbsent { files: files() }),
-            Err(e) => Some(Problem::Read(e)),
-        };
-        match problem {
-            Some(problem) => Err(error(Some(root.to_owned()), problem)),
-            None => read(root).map_err(|(path, problem)| error(Some(path), problem)),
-        }
+        let root = folder::check(root, files).map_err(|(path, problem)| error(path, problem))?;
+        read(root).map_err(|(path, problem)| error(Some(path), problem))
     }
 
     /// Path and header of the images of one split.

@@ -1,15 +1,6 @@
-//! What every data set hands over: images as bytes, their labels, and the normalisation that belongs to them.
+//! What image data sets hand over: images as bytes, their labels, and the normalisation that belongs to them.
 
-/// Which part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// What is learned from.
-    Train,
-    /// What is only ever evaluated on.
-    Test,
-}
-
-/// What a trial sees of a data set.
+/// What a trial sees of a data set of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Channels of an image.
@@ -44,6 +35,25 @@ pub struct Images {
     pub std: Vec<f32>,
     /// Number of classes.
     pub classes: usize,
+    /// What a training step does to an image before the normalisation; nothing for a test split.
+    pub augment: Augment,
+}
+
+/// Random changes that keep the class of a small image: shifted by a crop out of a black frame, and mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Augment {
+    /// Width of the black frame, pixels; the crop has the size of the image and stands anywhere in the framed one.
+    pub pad: u8,
+    /// Mirror left and right every other time.
+    pub flip: bool,
+}
+
+impl Augment {
+    /// True when images stay as they are.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Augment::default()
+    }
 }
 
 impl Images {

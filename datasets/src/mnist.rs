@@ -5,7 +5,7 @@ use std::path::Path;
 use harness_records::options::{About, Options};
 
 use crate::idx::IdxFolder;
-use crate::{Dataset, DatasetError, Images, Shape, Split};
+use crate::{Contents, Dataset, DatasetError, Samples, Shape, Split, StandIn};
 
 /// MNIST, 60,000 + 10,000 grey images of 28x28 in ten classes, from the four IDX files in `root`.
 pub struct Mnist;
@@ -25,11 +25,15 @@ impl Dataset for Mnist {
         &ABOUT
     }
 
-    fn probe(&self, root: Option<&Path>, _: &Options) -> Result<Shape, DatasetError> {
-        FILES.probe(root)
+    fn probe(&self, root: Option<&Path>, _: &Options) -> Result<Contents, DatasetError> {
+        Ok(Contents::Images(FILES.probe(root)?))
     }
 
-    fn load(&self, root: Option<&Path>, _: &Options, split: Split) -> Result<Images, DatasetError> {
-        FILES.load(root, split)
+    fn load(&self, root: Option<&Path>, _: &Options, split: Split) -> Result<Samples, DatasetError> {
+        Ok(Samples::Images(FILES.load(root, split)?))
+    }
+
+    fn stand_in(&self, _: &Options) -> Option<StandIn> {
+        Some(StandIn::images(Shape { channels: 1, height: 28, width: 28, classes: 10, train: 0, test: 0 }))
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 use rand_chacha::rand_core::Rng;
 
-use crate::{Dataset, DatasetError, Images, Problem, Shape, Split, random};
+use crate::{Augment, Contents, Dataset, DatasetError, Images, Problem, Samples, Shape, Split, StandIn, random};
 
 /// Seeded images that can be learned: a coarse pattern for each class, noise on every pixel; needs no folder.
 ///
@@ -106,7 +106,7 @@ impl Recipe {
     fn draw(&self, pattern: &[u8], split: Split, index: u64, pixels: &mut Vec<u8>) {
         let part = match split {
             Split::Train => 0,
-            Split::Test => 1,
+            Split::Validation | Split::Test => 1,
         };
         let mut rng = random::stream(b"synthimg", self.seed, part, index);
         // Four uniform bytes add up to nearly a normal variable of variance 4 (256^2 - 1) / 12.
@@ -125,15 +125,16 @@ impl Dataset for Synthetic {
         &ABOUT
     }
 
-    fn probe(&self, _: Option<&Path>, options: &Options) -> Result<Shape, DatasetError> {
-        Ok(Recipe::new(options)?.shape)
+    fn probe(&self, _: Option<&Path>, options: &Options) -> Result<Contents, DatasetError> {
+        Ok(Contents::Images(Recipe::new(options)?.shape))
     }
 
-    fn load(&self, _: Option<&Path>, options: &Options, split: Split) -> Result<Images, DatasetError> {
+    fn load(&self, _: Option<&Path>, options: &Options, split: Split) -> Result<Samples, DatasetError> {
         let recipe = Recipe::new(options)?;
         let Shape { channels, height, width, classes, train, test } = recipe.shape;
         let count = match split {
             Split::Train => train,
+            Split::Validation => return Err(DatasetError::no_validation(ABOUT.name)),
             Split::Test => test,
         };
         let patterns: Vec<Vec<u8>> = (0..classes.min(count)).map(|class| recipe.pattern(class as u64)).collect();
@@ -144,7 +145,7 @@ impl Dataset for Synthetic {
             recipe.draw(&patterns[class], split, index as u64, &mut pixels);
             labels.push(class as u16);
         }
-        Ok(Images {
+        Ok(Samples::Images(Images {
             shape: [channels, height, width],
             pixels,
             pixel_max: u8::MAX,
@@ -152,6 +153,11 @@ impl Dataset for Synthetic {
             mean: vec![0.5; channels],
             std: vec![0.25; channels],
             classes,
-        })
+            augment: Augment::default(),
+        }))
+    }
+
+    fn stand_in(&self, _: &Options) -> Option<StandIn> {
+        None
     }
 }

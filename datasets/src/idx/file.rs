@@ -45,7 +45,7 @@ impl Part {
     pub(super) fn stem(self, sign: char) -> String {
         let split = match self.split {
             Split::Train => "train",
-            Split::Test => "t10k",
+            Split::Validation | Split::Test => "t10k",
         };
         match self.content {
             Content::Images => format!("{split}-images{sign}idx3-ubyte"),
@@ -63,8 +63,8 @@ impl Part {
         match (self.split, self.content) {
             (Split::Train, Content::Images) => "training images",
             (Split::Train, Content::Labels) => "training labels",
-            (Split::Test, Content::Images) => "test images",
-            (Split::Test, Content::Labels) => "test labels",
+            (Split::Validation | Split::Test, Content::Images) => "test images",
+            (Split::Validation | Split::Test, Content::Labels) => "test labels",
         }
     }
 }

@@ -6,7 +6,7 @@ use harness_records::options::Options;
 use crate::class_counts;
 
 fn load(split: Split) -> Images {
-    find("digits").unwrap().load(None, &Options::default(), split).unwrap()
+    find("digits").unwrap().load(None, &Options::default(), split).unwrap().images().unwrap()
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_split_is_whole_and_stratified() {
     let (train, test) = (load(Split::Train), load(Split::Test));
     assert_eq!(class_counts(&test), [36, 36, 36, 36, 37, 36, 36, 36, 35, 36]);
     assert_eq!(
-        find("digits").unwrap().probe(None, &Options::default()).unwrap(),
+        find("digits").unwrap().probe(None, &Options::default()).unwrap().images().unwrap(),
         Shape { channels: 1, height: 8, width: 8, classes: 10, train: 1437, test: 360 }
     );
     assert_eq!((train.len(), test.len()), (1437, 360));
@@ -84,5 +84,5 @@ fn the_nearest_training_image_tells_the_class() {
 fn a_folder_is_ignored() {
     let digits = find("digits").unwrap();
     let nowhere = std::path::Path::new("no/such/folder");
-    assert_eq!(digits.load(Some(nowhere), &Options::default(), Split::Test).unwrap(), load(Split::Test));
+    assert_eq!(digits.load(Some(nowhere), &Options::default(), Split::Test).unwrap().images(), Some(load(Split::Test)));
 }

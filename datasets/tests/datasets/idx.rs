@@ -11,11 +11,11 @@ use proptest::prelude::*;
 use crate::writer::{NAMES, good, gzip, idx, write_good};
 
 fn load(root: &Path, split: Split) -> Images {
-    find("mnist").unwrap().load(Some(root), &Options::default(), split).unwrap()
+    find("mnist").unwrap().load(Some(root), &Options::default(), split).unwrap().images().unwrap()
 }
 
 fn probe(root: &Path) -> Shape {
-    find("mnist").unwrap().probe(Some(root), &Options::default()).unwrap()
+    find("mnist").unwrap().probe(Some(root), &Options::default()).unwrap().images().unwrap()
 }
 
 /// Sizes, pixels and labels of one split.
@@ -69,7 +69,8 @@ fn each_data_set_has_its_published_normalisation() {
     let root = tempfile::tempdir().unwrap();
     write_good(root.path());
     for (name, mean, std) in [("mnist", 0.1307, 0.3081), ("fashion-mnist", 0.2860, 0.3530)] {
-        let images = find(name).unwrap().load(Some(root.path()), &Options::default(), Split::Test).unwrap();
+        let images =
+            find(name).unwrap().load(Some(root.path()), &Options::default(), Split::Test).unwrap().images().unwrap();
         assert_eq!((images.mean, images.std), (vec![mean], vec![std]), "{name}");
     }
 }

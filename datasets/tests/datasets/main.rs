@@ -6,7 +6,9 @@ mod batches;
 mod digits;
 mod idx;
 mod idx_hostile;
+mod stand_in;
 mod synthetic;
+mod text;
 mod writer;
 
 use harness_datasets::{DATASETS, Images, find};

@@ -11,7 +11,7 @@ fn options(values: &[(&str, i64)]) -> Options {
 }
 
 fn try_load(values: &[(&str, i64)], split: Split) -> Result<Images, DatasetError> {
-    find("synthetic").unwrap().load(None, &options(values), split)
+    find("synthetic").unwrap().load(None, &options(values), split).map(|samples| samples.images().unwrap())
 }
 
 fn load(values: &[(&str, i64)], split: Split) -> Images {
@@ -39,7 +39,7 @@ proptest! {
         let sizes = [("channels", channels), ("height", height), ("width", width), ("classes", classes)];
         let values: Vec<(&str, i64)> = sizes.into_iter().chain([("train", train), ("test", test)])
             .map(|(name, value)| (name, value as i64)).chain([("seed", seed)]).collect();
-        let shape = find("synthetic").unwrap().probe(None, &options(&values)).unwrap();
+        let shape = find("synthetic").unwrap().probe(None, &options(&values)).unwrap().images().unwrap();
         prop_assert_eq!(shape, Shape { channels, height, width, classes, train, test });
         for (split, count) in [(Split::Train, train), (Split::Test, test)] {
             let images = load(&values, split);
@@ -72,7 +72,7 @@ fn splits_and_seeds_differ() {
 fn without_noise_a_class_has_one_image() {
     let noiseless = |noise: f64| {
         let noise = [("noise".to_owned(), OptionValue::Float(noise))].into_iter().collect();
-        find("synthetic").unwrap().load(None, &noise, Split::Train).unwrap()
+        find("synthetic").unwrap().load(None, &noise, Split::Train).unwrap().images().unwrap()
     };
     let images = noiseless(0.0);
     assert_eq!(images.image(0), images.image(10));

@@ -1,23 +1,18 @@
-//! A data set on the device.
+//! Data sets as the training loop sees them: batches of tensors on the device.
 
-use harness_datasets::{Dataset, Images, Split};
+mod augment;
+mod images;
+mod resident;
+mod text;
+
+use harness_datasets::{Contents, Dataset, Samples, Shape, Split};
 use harness_records::config::DatasetChoice;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::Device;
 
 use crate::failure::EngineError;
 
-/// One split, as bytes on the device; batches are made there.
-#[derive(Debug)]
-pub struct DeviceImages {
-    /// u8, `[n, c, h, w]`.
-    pixels: Tensor,
-    /// i64, `[n]`.
-    labels: Tensor,
-    /// f32, `[1, c, 1, 1]`: what is subtracted from the byte, and its inverse spread.
-    shift: Tensor,
-    factor: Tensor,
-    len: u32,
-}
+pub use images::{Batch, Batches, DeviceImages};
+pub use text::DeviceText;
 
 /// The data set of this choice.
 ///
@@ -27,77 +22,51 @@ pub fn dataset(choice: &DatasetChoice) -> Result<&'static dyn Dataset, EngineErr
     harness_datasets::find(&choice.name).ok_or_else(|| EngineError::UnknownDataset(choice.name.clone()))
 }
 
-/// Loads one split, the first `limit` images of it.
+/// The shape of a data set of images that was probed.
 ///
 /// # Errors
-/// Whatever is wrong with the files, and a split without images.
+/// It holds text.
+pub fn shape(choice: &DatasetChoice, contents: Contents) -> Result<Shape, EngineError> {
+    let text = || EngineError::Kind { name: choice.name.clone(), holds: "text", expected: "images" };
+    contents.images().ok_or_else(text)
+}
+
+/// Loads one split of a data set of images, the first `limit` images of it.
+///
+/// # Errors
+/// Whatever is wrong with the files, a split without images, and a data set that holds none.
 pub fn load(
     choice: &DatasetChoice,
     split: Split,
     limit: Option<u64>,
     device: Device,
 ) -> Result<DeviceImages, EngineError> {
-    let images = dataset(choice)?.load(choice.root.as_deref(), &choice.options, split)?;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let len = images.len().min(limit);
-    if len == 0 {
-        return Err(EngineError::NoImages(if split == Split::Train { "training" } else { "test" }));
+    match dataset(choice)?.load(choice.root.as_deref(), &choice.options, split)? {
+        Samples::Images(images) if images.is_empty() || limit == 0 => Err(EngineError::NoImages(split.name())),
+        Samples::Images(images) => DeviceImages::resident(&images, limit, device),
+        Samples::Text(_) => Err(EngineError::Kind { name: choice.name.clone(), holds: "text", expected: "images" }),
     }
-    Ok(DeviceImages::new(&images, len, device)?)
 }
 
-impl DeviceImages {
-    fn new(images: &Images, len: usize, device: Device) -> Result<DeviceImages, TchError> {
-        let [c, h, w] = images.shape.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        let pixels = &images.pixels[..len * images.image_len()];
-        let labels: Vec<i64> = images.labels[..len].iter().map(|&label| i64::from(label)).collect();
-        // (byte / max - mean) / std = (byte - mean * max) * (1 / (std * max))
-        let max = f32::from(images.pixel_max);
-        let shift: Vec<f32> = images.mean.iter().map(|mean| mean * max).collect();
-        let factor: Vec<f32> = images.std.iter().map(|std| 1.0 / (std * max)).collect();
-        let channelwise = |numbers: &[f32]| Tensor::f_from_slice(numbers)?.f_view([1, c, 1, 1])?.f_to_device(device);
-        Ok(DeviceImages {
-            pixels: Tensor::f_from_slice(pixels)?.f_view([-1, c, h, w])?.f_to_device(device)?,
-            labels: Tensor::f_from_slice(&labels)?.f_to_device(device)?,
-            shift: channelwise(&shift)?,
-            factor: channelwise(&factor)?,
-            len: u32::try_from(len).unwrap_or(u32::MAX),
-        })
-    }
-
-    /// Number of images.
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        self.len
-    }
-
-    /// True when there are none; [`load`] refuses that.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Normalised images, f32 `[indices, c, h, w]`, and their labels, i64.
-    ///
-    /// # Errors
-    /// When libtorch fails.
-    pub fn batch(&self, indices: &[u32]) -> Result<(Tensor, Tensor), TchError> {
-        let indices: Vec<i64> = indices.iter().map(|&i| i64::from(i)).collect();
-        let indices = Tensor::f_from_slice(&indices)?.f_to_device(self.pixels.device())?;
-        Ok((self.normalised(&self.pixels.f_index_select(0, &indices)?)?, self.labels.f_index_select(0, &indices)?))
-    }
-
-    /// The images `start..start + count` in their own order.
-    ///
-    /// # Errors
-    /// When libtorch fails.
-    pub fn range(&self, start: u32, count: u32) -> Result<(Tensor, Tensor), TchError> {
-        let (start, count) = (i64::from(start), i64::from(count));
-        Ok((self.normalised(&self.pixels.f_narrow(0, start, count)?)?, self.labels.f_narrow(0, start, count)?))
-    }
-
-    fn normalised(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
-        pixels.f_to_kind(Kind::Float)?.f_sub_(&self.shift)?.f_mul_(&self.factor)
+/// Loads one split of a text as `batch` parallel streams, the first `limit` words of it.
+///
+/// # Errors
+/// Whatever is wrong with the files, a text too short for so many streams, and a data set that holds no text.
+pub fn load_text(
+    choice: &DatasetChoice,
+    split: Split,
+    limit: Option<u64>,
+    batch: u32,
+    device: Device,
+) -> Result<DeviceText, EngineError> {
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    match dataset(choice)?.load(choice.root.as_deref(), &choice.options, split)? {
+        Samples::Text(mut tokens) => {
+            tokens.ids.truncate(limit);
+            DeviceText::new(&tokens, batch, device)
+        }
+        Samples::Images(_) => Err(EngineError::Kind { name: choice.name.clone(), holds: "images", expected: "text" }),
     }
 }
 
@@ -114,11 +83,20 @@ pub fn batches(order: &[u32], batch: u32) -> Vec<&[u32]> {
     cuts.iter().copied().zip(ends).map(|(start, end)| &order[start..end]).collect()
 }
 
+/// Steps of one epoch of `images` images.
+#[must_use]
+pub fn steps(images: u32, batch: u32) -> u64 {
+    let order: Vec<u32> = (0..images).collect();
+    batches(&order, batch).len() as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use harness_datasets::epoch_order;
     use harness_records::options::Options;
     use proptest::prelude::*;
+    use tch::Tensor;
 
     proptest! {
         #[test]
@@ -138,17 +116,48 @@ mod tests {
         let choice = DatasetChoice { name: "digits".to_owned(), root: None, options: Options::default() };
         let on_device = load(&choice, Split::Test, Some(20), Device::Cpu).unwrap();
         assert_eq!(on_device.len(), 20);
-        let images = dataset(&choice).unwrap().load(None, &Options::default(), Split::Test).unwrap();
-        let (x, y) = on_device.batch(&[3, 0, 19]).unwrap();
+        let images = dataset(&choice).unwrap().load(None, &Options::default(), Split::Test).unwrap().images().unwrap();
+        let Batch { images: x, labels: y } = on_device.first(20).unwrap();
         let found = Vec::<f32>::try_from(&x.view([-1])).unwrap();
-        for (i, &index) in [3usize, 0, 19].iter().enumerate() {
-            assert_eq!(y.int64_value(&[i as i64]), i64::from(images.labels[index]));
+        for index in 0..20 {
+            assert_eq!(y.int64_value(&[index as i64]), i64::from(images.labels[index]));
             for (p, &byte) in images.image(index).iter().enumerate() {
                 let expected = (f32::from(byte) / f32::from(images.pixel_max) - images.mean[0]) / images.std[0];
-                assert!((found[i * images.image_len() + p] - expected).abs() < 1e-5);
+                assert!((found[index * images.image_len() + p] - expected).abs() < 1e-5);
             }
         }
-        let (range, _) = on_device.range(3, 1).unwrap();
-        assert_eq!(range.get(0), x.get(0));
+    }
+
+    #[test]
+    fn an_epoch_is_the_order_of_the_data_set_and_can_be_entered_anywhere() {
+        let choice = DatasetChoice { name: "digits".to_owned(), root: None, options: Options::default() };
+        let images = load(&choice, Split::Train, Some(50), Device::Cpu).unwrap();
+        let all = images.first(50).unwrap();
+        let order = epoch_order(50, 7, 3);
+        let walk = |skip| images.epoch(7, 3, 16, skip).map(Result::unwrap).collect::<Vec<Batch>>();
+        let whole = walk(0);
+        assert_eq!(whole.iter().map(|batch| batch.labels.size()[0]).collect::<Vec<_>>(), [16, 16, 16, 2]);
+        for (indices, batch) in batches(&order, 16).iter().zip(&whole) {
+            for (i, &index) in indices.iter().enumerate() {
+                assert_eq!(batch.images.get(i as i64), all.images.get(i64::from(index)));
+                assert_eq!(batch.labels.get(i as i64), all.labels.get(i64::from(index)));
+            }
+        }
+        for skip in 0..=4 {
+            let rest = walk(skip);
+            assert_eq!(rest.len(), 4 - skip);
+            assert!(rest.iter().zip(&whole[skip..]).all(|(a, b)| a.images == b.images && a.labels == b.labels));
+        }
+        let straight: Vec<Batch> = images.in_order(20).map(Result::unwrap).collect();
+        assert_eq!(Tensor::cat(&straight.iter().map(|batch| &batch.images).collect::<Vec<_>>(), 0), all.images);
+    }
+
+    #[test]
+    fn texts_are_not_images_and_images_no_text() {
+        let choice = |name: &str| DatasetChoice { name: name.to_owned(), root: None, options: Options::default() };
+        let error = load(&choice("synthetic-text"), Split::Train, None, Device::Cpu).unwrap_err().to_string();
+        assert_eq!(error, "data set `synthetic-text` holds text, expected images");
+        let error = load_text(&choice("digits"), Split::Train, None, 4, Device::Cpu).unwrap_err().to_string();
+        assert_eq!(error, "data set `digits` holds images, expected text");
     }
 }

@@ -5,7 +5,7 @@ use harness_models::Network;
 use harness_records::record::Metrics;
 use tch::{Kind, Reduction, Tensor};
 
-use crate::data::DeviceImages;
+use crate::data::{Batch, DeviceImages};
 use crate::failure::EngineError;
 
 /// Images of one evaluation batch. Part of the numbers' definition, as sums depend on it; not a setting.
@@ -35,11 +35,9 @@ pub fn evaluate(
 ) -> Result<Metrics, EngineError> {
     let step = Step { training: false, ..*step };
     let mut sums = Sums::default();
-    let mut start = 0;
-    while start < images.len() {
-        let count = BATCH.min(images.len() - start);
-        tch::no_grad(|| sums.add(network, images, start, count, &step))?;
-        start += count;
+    for batch in images.in_order(BATCH) {
+        let batch = batch?;
+        tch::no_grad(|| sums.add(network, &batch, &step))?;
         between()?;
     }
     let n = f64::from(images.len());
@@ -52,17 +50,10 @@ pub fn evaluate(
 }
 
 impl Sums {
-    fn add(
-        &mut self,
-        network: &mut Network,
-        images: &DeviceImages,
-        start: u32,
-        count: u32,
-        step: &Step,
-    ) -> Result<(), EngineError> {
-        let (x, y) = images.range(start, count)?;
-        let scores = network.forward(&x, step)?;
-        let loss = scores.f_cross_entropy_loss(&y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
+    fn add(&mut self, network: &mut Network, batch: &Batch, step: &Step) -> Result<(), EngineError> {
+        let Batch { images: x, labels: y } = batch;
+        let scores = network.forward(x, step)?;
+        let loss = scores.f_cross_entropy_loss(y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
         self.loss += f64::try_from(&loss.f_to_kind(Kind::Double)?)?;
         let guesses = GUESSES.min(scores.size()[1]);
         let (_, best) = scores.f_topk(guesses, 1, true, true)?;

@@ -11,7 +11,7 @@ use harness_records::record::Metrics;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::data::{self, DeviceImages};
+use crate::data::{self, Batch, DeviceImages};
 use crate::evaluate::{self, BATCH};
 use crate::failure::EngineError;
 use crate::{checkpoint, run};
@@ -105,11 +105,9 @@ impl Trained {
             kept: Vec::new(),
         };
         let (mut right, mut integer_right) = (0, 0);
-        let mut start = 0;
-        while start < self.test.len() {
-            let count = BATCH.min(self.test.len() - start);
-            let step = self.step;
-            let (images, labels) = self.test.range(start, count)?;
+        let step = self.step;
+        for batch in self.test.in_order(BATCH) {
+            let Batch { images, labels } = batch?;
             let (own, pass) = tch::no_grad(|| -> Result<_, EngineError> {
                 let own = self.network.forward(&images, &Step { training: false, ..step })?;
                 Ok((own, self.network.integer_forward(&images, &step, method, options)?))
@@ -117,10 +115,10 @@ impl Trained {
             let (own, integer) = (own.f_argmax(1, false)?, pass.scores.f_argmax(1, false)?);
             right += count_equal(&own, &labels)?;
             integer_right += count_equal(&integer, &labels)?;
-            report.changed_predictions += u64::from(count) - count_equal(&own, &integer)?;
+            let count = labels.size()[0].unsigned_abs();
+            report.changed_predictions += count - count_equal(&own, &integer)?;
             report.add(pass.norms);
             report.kept = pass.kept;
-            start += count;
         }
         report.top1 = right as f64 / report.images as f64;
         report.integer_top1 = integer_right as f64 / report.images as f64;

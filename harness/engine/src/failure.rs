@@ -28,6 +28,24 @@ pub enum EngineError {
     /// There is nothing to train or to test on.
     #[error("the data set has no {0} images")]
     NoImages(&'static str),
+    /// Images where text is needed, or the other way round.
+    #[error("data set `{name}` holds {holds}, expected {expected}")]
+    Kind {
+        /// Name of the data set.
+        name: String,
+        /// What it holds.
+        holds: &'static str,
+        /// What is needed.
+        expected: &'static str,
+    },
+    /// A text without a word to predict.
+    #[error("{words} words are too few for {batch} parallel streams, expected at least {}", 2 * .batch)]
+    ShortText {
+        /// Words there are.
+        words: usize,
+        /// Streams there should be.
+        batch: u32,
+    },
     /// The data set.
     #[error(transparent)]
     Dataset(#[from] DatasetError),

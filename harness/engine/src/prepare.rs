@@ -119,7 +119,8 @@ fn shape_of(choice: &DatasetChoice, shapes: &mut HashMap<String, Shape>) -> Resu
     let dataset = data::dataset(choice).map_err(|error| ("dataset", error))?;
     let to_blame = if choice.root.is_some() { "dataset.root" } else { "dataset" };
     let probed = dataset.probe(choice.root.as_deref(), &choice.options);
-    let shape = probed.map_err(|error| (to_blame, error.into()))?;
+    let contents = probed.map_err(|error| (to_blame, error.into()))?;
+    let shape = data::shape(choice, contents).map_err(|error| ("dataset", error))?;
     shapes.insert(key, shape);
     Ok(shape)
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use harness_datasets::{Split, epoch_order};
+use harness_datasets::Split;
 use harness_methods::core::Step;
 use harness_models::network::SiteStatistics;
 use harness_models::{Network, Plan};
@@ -16,7 +16,7 @@ use harness_records::trial::Trial;
 use harness_torch::random;
 use tch::{Device, Kind, Reduction, Tensor, nn};
 
-use crate::data::{self, DeviceImages};
+use crate::data::{self, Batch, DeviceImages};
 use crate::environment::{Revision, environment};
 use crate::evaluate::{BATCH, evaluate};
 use crate::event::Event;
@@ -245,18 +245,18 @@ impl Training {
     /// One pass over the training set.
     fn epoch(&mut self, job: &mut Job<'_>, epoch: u32, progress: &mut Progress) -> Result<Learned, EngineError> {
         let config = &job.trial.config.train;
-        let order = epoch_order(self.train.len(), config.seed, u64::from(epoch));
         let look_every = if job.device == Device::Cpu { 1 } else { LOOK_EVERY_ON_GPU };
         let mut sums = Sums::new(job.device)?;
         let began = Instant::now();
         let mut reported = began;
         let mut learned = Learned::default();
-        for indices in data::batches(&order, config.batch) {
+        let mut batches = self.train.epoch(config.seed, u64::from(epoch), config.batch, 0);
+        while let Some(batch) = batches.next() {
             if job.lease.is_lost() {
                 return Err(EngineError::LeaseLost);
             }
             let step = self.step(&job.trial.config, progress.steps, true);
-            let (images, labels) = self.train.batch(indices)?;
+            let Batch { images, labels } = batch?;
             let scores = self.network.forward(&images, &step)?;
             let loss =
                 scores.f_cross_entropy_loss(&labels, None::<Tensor>, Reduction::Mean, -100, config.label_smoothing)?;
@@ -274,8 +274,8 @@ impl Training {
             self.network.after_step()?;
             sums.add(&loss, &scores, &labels)?;
             progress.steps += 1;
-            learned.samples += indices.len() as u64;
-            let last = learned.samples == u64::from(self.train.len());
+            learned.samples += labels.size()[0].unsigned_abs();
+            let last = batches.len() == 0;
             if last || progress.steps.is_multiple_of(look_every) {
                 // The sum keeps a NaN of any step in between.
                 let (value, total) = (f64::try_from(&loss)?, f64::try_from(&sums.loss)?);
@@ -313,8 +313,7 @@ impl Training {
     /// Statistics of every quantized site, activations on the first test images.
     fn layers(&mut self, config: &TrialConfig, steps: u64) -> Result<Vec<LayerRecord>, EngineError> {
         let step = self.step(config, steps, false);
-        let (images, _) = self.test.range(0, self.test.len().min(BATCH))?;
-        let sites = self.network.statistics(&images, &step)?;
+        let sites = self.network.statistics(&self.test.first(BATCH)?.images, &step)?;
         Ok(sites.into_iter().map(layer_record).collect())
     }
 }
@@ -322,22 +321,23 @@ impl Training {
 /// `[channels, height, width]` of the images and the number of classes.
 pub(crate) fn shape(config: &TrialConfig) -> Result<([i64; 3], i64), EngineError> {
     let dataset = data::dataset(&config.dataset)?;
-    let shape = dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?;
+    let contents = dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?;
+    let shape = data::shape(&config.dataset, contents)?;
     let int = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     Ok(([int(shape.channels), int(shape.height), int(shape.width)], int(shape.classes)))
 }
 
 /// Length of the training on this many images.
 fn horizon(config: &TrialConfig, images: u32) -> Horizon {
-    let order: Vec<u32> = (0..images).collect();
-    let steps_per_epoch = data::batches(&order, config.train.batch).len() as u64;
+    let steps_per_epoch = data::steps(images, config.train.batch);
     Horizon { steps_per_epoch, total: steps_per_epoch * u64::from(config.train.epochs) }
 }
 
 /// The step after the last one of a training: what evaluation of the finished network is keyed by.
 pub(crate) fn last_step(config: &TrialConfig) -> Result<Step, EngineError> {
     let dataset = data::dataset(&config.dataset)?;
-    let shape = dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?;
+    let contents = dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?;
+    let shape = data::shape(&config.dataset, contents)?;
     let images = (shape.train as u64).min(config.train.limit.unwrap_or(u64::MAX));
     let total = horizon(config, u32::try_from(images).unwrap_or(u32::MAX)).total;
     Ok(Step { step: total, total, seed: config.train.seed, training: false })

@@ -137,10 +137,9 @@ fn find(dataset: &dyn harness_datasets::Dataset) -> DatasetFindings {
     let variable = format!("{}_DIR", about.name.to_uppercase().replace('-', "_"));
     let root = env::var_os(&variable).map(PathBuf::from);
     let (found, detail) = match dataset.probe(root.as_deref(), &Options::defaults(about.options)) {
-        Ok(shape) => {
+        Ok(contents) => {
             let place = root.map_or_else(|| "built in".to_owned(), |root| root.display().to_string());
-            let (c, h, w) = (shape.channels, shape.height, shape.width);
-            (true, format!("{} + {} images of {c}x{h}x{w}, {place}", shape.train, shape.test))
+            (true, format!("{contents}, {place}"))
         }
         Err(_) if root.is_none() => (false, format!("give its folder as `dataset.root`, or here as {variable}")),
         Err(error) => (false, error.to_string()),
