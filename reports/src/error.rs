@@ -36,6 +36,12 @@ pub enum ReportError {
         /// Figures that exist.
         expected: Vec<&'static str>,
     },
+    /// The name of a picture says in which format it is wanted, and this one does not.
+    #[error("cannot draw {}: expected a name that ends in .svg or .png", .path.display())]
+    Picture {
+        /// What was given.
+        path: PathBuf,
+    },
     /// A file or folder of the report could not be written.
     #[error("cannot write {}: {source}", .path.display())]
     Write {

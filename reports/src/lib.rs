@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod accuracy;
+mod batch_norm;
 mod claims;
 mod encode;
 mod error;
@@ -50,6 +51,7 @@ use crate::report_md::{FigureSection, TableSection};
 use crate::tables::Table;
 use crate::trials::Trials;
 
+pub use crate::batch_norm::{BatchNormLayer, write_batch_norm};
 pub use crate::error::ReportError;
 pub use crate::format::Format;
 
@@ -86,14 +88,25 @@ pub fn names() -> Names {
     }
 }
 
-/// Writes a report into `out`, which is made when absent, and says which files it wrote, `report.md` last. Other files
-/// there stay as they are. [`Format::Markdown`] gives the page and the tables, [`Format::Csv`] the numbers of tables
+/// A report that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Its files, `report.md` last.
+    pub files: Vec<PathBuf>,
+    /// Its tables as Markdown, each with its heading, in the order asked for: name and text. They are here whatever
+    /// formats were written.
+    pub tables: Vec<(&'static str, String)>,
+    /// The trials without a result as Markdown, with a heading; empty when there are none.
+    pub failures: String,
+}
+
+/// Writes a report into `out`, which is made when absent. Other files there stay as they are. [`Format::Markdown`] gives the page and the tables, [`Format::Csv`] the numbers of tables
 /// and figures; a figure drawn in any format has its numbers beside it.
 ///
 /// # Errors
 /// An unknown table or figure and an empty list of records are found before anything is written; after that, a file
 /// that cannot be written.
-pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Report, ReportError> {
     let tables = unique(&input.tables).into_iter().map(tables::find).collect::<Result<Vec<_>, _>>()?;
     let figures = unique(&input.figures).into_iter().map(figures::find).collect::<Result<Vec<_>, _>>()?;
     let trials = Trials::new(&input.records, &input.problems)?;
@@ -105,7 +118,8 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Vec<
         let page = report_md::page(&input.title, &input.problems, &trials, &tables, &figures);
         folder.write("report.md", page.as_bytes())?;
     }
-    Ok(folder.written)
+    let text = |table: &TableSection| (table.name, tables::section(table.title, &table.sheet.grid));
+    Ok(Report { files: folder.written, tables: tables.iter().map(text).collect(), failures: tables::failures(&trials) })
 }
 
 fn unique(names: &[String]) -> Vec<&str> {
@@ -149,7 +163,7 @@ impl Folder<'_> {
             files.push(format!("tables/{}.{}", table.name(), format.name()));
             self.write(&files[files.len() - 1], &bytes)?;
         }
-        Ok(TableSection { title: table.title(), sheet, files })
+        Ok(TableSection { name: table.name(), title: table.title(), sheet, files })
     }
 
     fn figure(

@@ -13,6 +13,7 @@ use crate::trials::Trials;
 
 /// A table as the page shows it.
 pub(crate) struct TableSection {
+    pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) sheet: Sheet,
     /// Its files, relative to the page.

@@ -34,11 +34,18 @@ pub(crate) fn find(name: &str) -> Result<&'static dyn Table, ReportError> {
 
 /// A Markdown file that stands alone: heading, table, and the trials that are missing from it.
 pub(crate) fn markdown_file(title: &str, grid: &Grid, trials: &Trials) -> String {
-    let mut text = format!("# {}\n\n{}", escape(title), markdown(grid));
+    let failures = failures(trials);
+    let between = if failures.is_empty() { "" } else { "\n" };
+    format!("{}{between}{failures}", section(title, grid))
+}
+
+/// Heading and table.
+pub(crate) fn section(title: &str, grid: &Grid) -> String {
+    format!("# {}\n\n{}", escape(title), markdown(grid))
+}
+
+/// The trials without a result under a heading; empty when there are none.
+pub(crate) fn failures(trials: &Trials) -> String {
     let failures = failures::lines(trials);
-    if !failures.is_empty() {
-        text.push_str("\n## Trials without a result\n\n");
-        text.push_str(&list(&failures));
-    }
-    text
+    if failures.is_empty() { String::new() } else { format!("## Trials without a result\n\n{}", list(&failures)) }
 }

@@ -114,7 +114,7 @@ fn every_trial_without_a_result_is_named() {
 fn files_are_those_of_the_formats() {
     let check = |formats: &[Format], expected: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
-        let written = write(&input(quickstart()), folder.path(), formats).unwrap();
+        let written = write(&input(quickstart()), folder.path(), formats).unwrap().files;
         let mut found = BTreeSet::new();
         for place in ["", "tables", "figures"] {
             if let Ok(entries) = fs::read_dir(folder.path().join(place)) {
@@ -156,7 +156,7 @@ fn the_same_records_give_the_same_files() {
     write(&input(records.clone()), one.path(), Format::ALL).unwrap();
     records.reverse();
     let written = write(&input(records), two.path(), Format::ALL).unwrap();
-    for path in written {
+    for path in written.files {
         let other = one.path().join(path.strip_prefix(two.path()).unwrap());
         assert_eq!(fs::read(&path).unwrap(), fs::read(other).unwrap(), "{}", path.display());
     }

@@ -137,6 +137,29 @@ fn standard_streams() {
 }
 
 #[test]
+fn the_figure_shows_where_rounding_becomes_exact() {
+    let workplace = Workplace::new("");
+    fs::write(workplace.path("conv2.json"), layer(&mut Draw(6), 16, (-500, 500), 2).to_string()).unwrap();
+    let run = |figure| workplace.run(&["batchnorm", "--in", "conv2.json", "--out", "int.json", "--figure", figure]);
+    let ran = run("bn.svg");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(fs::read_to_string(workplace.path("bn.svg")).unwrap().contains("conv2"));
+    let numbers = fs::read_to_string(workplace.path("bn.csv")).unwrap();
+    let rates: Vec<f64> = numbers
+        .lines()
+        .filter(|line| line.contains(",mismatch,"))
+        .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(rates[0] > 0.1 && *rates.last().unwrap() < 1e-3, "{rates:?}");
+    assert_eq!(numbers.matches(",smallest_exact_shift,").count(), 16);
+    for (figure, part) in [("bn.jpeg", ".svg or .png"), ("absent/bn.svg", "no folder absent"), ("bn.csv", "same file")] {
+        let ran = run(figure);
+        assert_eq!(ran.code, 2, "{figure}: {ran:?}");
+        assert!(ran.stderr.contains(part), "{figure}: {ran:?}");
+    }
+}
+
+#[test]
 fn mistakes_are_shown_by_their_path() {
     let good = layer(&mut Draw(4), 4, (-100, 100), 2);
     let changed = |path: &str, value: Value| {

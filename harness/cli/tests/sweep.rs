@@ -136,9 +136,32 @@ fn reports_are_written_again_from_records() {
         assert_eq!(csv.lines().count(), 3, "{input}: {csv}");
         fs::remove_dir_all(workplace.path("out")).unwrap();
     }
-    for arguments in
-        [&["report", "absent"][..], &["report", "runs", "--format", "jpeg"], &["report", "runs", "--set", "name=x"]]
-    {
+    for arguments in [
+        &["report", "absent"][..],
+        &["report", "runs", "--format", "jpeg"],
+        &["report", "runs", "--set", "name=x"],
+        &["report", "runs", "--figures", "pareto_front"],
+        &["report", "runs", "--tables", "accurcy"],
+    ] {
         assert_eq!(workplace.run(arguments).code, 2, "{arguments:?}");
     }
+}
+
+#[test]
+fn the_tables_asked_for_are_printed() {
+    let workplace = Workplace::new(&format!("{TINY}report: {{tables: [claims, accuracy], figures: []}}\n"));
+    let swept = workplace.run(&["sweep", "sweep.yaml"]);
+    let printed = |arguments: &[&str]| {
+        let ran = workplace.run(&[&["report"], arguments].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout
+    };
+    let both = printed(&["sweep.yaml"]);
+    assert_eq!(both, swept.stdout);
+    assert!(both.find("# Claims").unwrap() < both.find("# Accuracy").unwrap(), "{both}");
+    // Whatever is written; and without a sweep file, what most people look for.
+    assert_eq!(printed(&["sweep.yaml", "--format", "csv"]), both);
+    let accuracy = printed(&["runs"]);
+    assert!(accuracy.starts_with("# Accuracy") && !accuracy.contains("# Claims"), "{accuracy}");
+    assert!(printed(&["runs", "--tables", "claims"]).starts_with("# Claims"));
 }

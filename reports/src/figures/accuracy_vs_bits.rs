@@ -8,10 +8,10 @@ use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::labels::FLOAT_WIDTH;
-use crate::plot::axes::{AXIS_WIDTH, Area, Axes, Panel, Scale};
-use crate::plot::canvas::Canvas;
-use crate::plot::legend::{Key, LINE_WIDTH, Legend, MARKER_RADIUS};
-use crate::plot::style::{BAND, BLACK, Look, REFERENCE_DASHES, cross, look};
+use crate::plot::axes::{Panel, Scale};
+use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::legend::Key;
+use crate::plot::style::{Look, look};
 use crate::plot::text::Lettering;
 use crate::sheet::{Data, Value};
 use crate::stats::Summary;
@@ -20,15 +20,7 @@ use crate::trials::Trials;
 /// `accuracy_vs_bits`.
 pub(crate) struct AccuracyVsBits;
 
-/// Width of a page's column, in points, and of the page, for more than one panel.
-const COLUMN: f64 = 252.0;
-const PAGE: f64 = 504.0;
-const PANEL_HEIGHT: f64 = 165.0;
-const EDGE: f64 = 3.0;
-/// Between panels, and between panels and legend.
-const GUTTER: f64 = 8.0;
-/// What one figure can hold and still be read; the rest is in its data and the caption says so.
-const MOST_PANELS: usize = 12;
+/// Lines one figure can hold and still be read; the rest is in its data and the caption says so.
 const MOST_LINES: usize = 24;
 /// Portions are shown in percent.
 const PERCENT: f64 = 100.0;
@@ -69,7 +61,7 @@ impl Figure for AccuracyVsBits {
         }
         let figure = Content::all(&rows);
         Ok(Drawn::Picture(Picture {
-            canvas: draw(&figure, lettering),
+            canvas: chart(&figure).draw(lettering),
             data: data(&rows),
             caption: caption(&figure, &rows),
         }))
@@ -168,29 +160,9 @@ impl All {
     }
 }
 
-fn draw(figure: &All, lettering: &Lettering) -> Canvas {
-    let columns = if figure.panels.len() > 1 { 2 } else { 1 };
-    let width = if columns > 1 { PAGE } else { COLUMN };
-    let rows = figure.panels.len().div_ceil(columns);
-    let legend = Legend::new(figure.legend(), lettering, width - 2.0 * EDGE);
-    let panels_height = rows as f64 * (PANEL_HEIGHT + GUTTER);
-    let mut canvas = Canvas::new(width, EDGE + panels_height + legend.height() + EDGE);
-
-    let panels: Vec<Panel> = figure.panels.iter().map(panel).collect();
-    let left_room = panels.iter().map(|panel| panel.left_room(lettering)).fold(0.0, f64::max);
-    let panel_width = (width - 2.0 * EDGE - (columns - 1) as f64 * GUTTER) / columns as f64;
-    for (i, (content, panel)) in figure.panels.iter().zip(panels).enumerate() {
-        let area = Area {
-            left: EDGE + (i % columns) as f64 * (panel_width + GUTTER),
-            top: EDGE + (i / columns) as f64 * (PANEL_HEIGHT + GUTTER),
-            width: panel_width,
-            height: PANEL_HEIGHT,
-        };
-        let axes = panel.draw(&mut canvas, lettering, area, left_room);
-        draw_data(&mut canvas, &axes, content, &figure.looks);
-    }
-    legend.draw(&mut canvas, width / 2.0, EDGE + panels_height);
-    canvas
+fn chart(figure: &All) -> Chart {
+    let plot = |content: &Content| Plot { panel: panel(content), items: items(content, &figure.looks) };
+    Chart::new(figure.panels.iter().map(plot).collect(), figure.legend())
 }
 
 /// Weight widths of a panel; where there are none, full precision has the axis to itself.
@@ -217,59 +189,34 @@ fn panel(content: &Content) -> Panel {
 /// Lines stand side by side at a width, this far apart at most and no wider together than `SPREAD` of its room.
 const STEP: f64 = 0.12;
 const SPREAD: f64 = 0.56;
-const CAP: f64 = 1.6;
-const BAR_WIDTH: f64 = 0.8;
 
-fn draw_data(canvas: &mut Canvas, axes: &Axes, content: &Content, looks: &BTreeMap<LineKey, Look>) {
-    if let Some(float) = content.float {
-        // From the right edge of the axis, so that the band does not cover half of it.
-        let (left, right) = (axes.inner.left + AXIS_WIDTH / 2.0, axes.inner.left + axes.inner.width);
-        if let Some(sd) = float.sd {
-            let (top, bottom) = (axes.y_at(float.mean + sd), axes.y_at(float.mean - sd));
-            canvas.fill(vec![(left, top), (right, top), (right, bottom), (left, bottom)], BAND);
-        }
-        let y = axes.y_at(float.mean);
-        canvas.dashed(&[(left, y), (right, y)], REFERENCE_DASHES, LINE_WIDTH, BLACK);
-    }
+fn items(content: &Content, looks: &BTreeMap<LineKey, Look>) -> Vec<Item> {
+    let float = content.float.map(|float| Item::Reference { y: float.mean, spread: float.sd });
     let widths = widths(content);
     let count = content.lines.len();
     let step = STEP.min(SPREAD / count as f64);
+    let mut items: Vec<Item> = float.into_iter().collect();
     for (i, (key, line)) in content.lines.iter().enumerate() {
         let Some(look) = looks.get(key) else { continue };
         let shift = (i as f64 - (count as f64 - 1.0) / 2.0) * step;
-        draw_line(canvas, axes, *look, line, |width| {
-            widths.iter().position(|&w| w == width).map_or(0.0, |place| place as f64 + shift)
-        });
+        let place = |width: u32| widths.iter().position(|&w| w == width).map_or(0.0, |place| place as f64 + shift);
+        items.extend(line_items(*look, line, place));
     }
+    items
 }
 
-fn draw_line(canvas: &mut Canvas, axes: &Axes, look: Look, line: &Line, x: impl Fn(u32) -> f64) {
+fn line_items(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
+    let mut items = Vec::new();
     // A width at which nothing finished breaks the line: nothing is known there.
     for stretch in line.iter().collect::<Vec<_>>().split(|(_, spot)| spot.top1.is_none()) {
-        let points: Vec<_> =
-            stretch.iter().filter_map(|(width, spot)| Some(axes.at(x(**width), spot.top1?.mean))).collect();
-        if points.len() > 1 {
-            canvas.dashed(&points, look.dashes, LINE_WIDTH, look.colour);
-        }
+        let points = stretch.iter().filter_map(|(width, spot)| Some((x(**width), spot.top1?.mean)));
+        items.push(Item::Line { points: points.collect(), look });
     }
-    for (&width, spot) in line {
-        let Some(top1) = spot.top1 else {
-            let floor = axes.inner.top + axes.inner.height - 2.0 * MARKER_RADIUS;
-            cross(canvas, (axes.x_at(x(width)), floor), MARKER_RADIUS, look.colour);
-            continue;
-        };
-        let (place, mean) = axes.at(x(width), top1.mean);
-        // The rim lies below the error bar, or it would hide the end of a short one.
-        look.marker.draw_rim(canvas, (place, mean), MARKER_RADIUS);
-        if let Some(sd) = top1.sd {
-            let (top, bottom) = (axes.y_at(top1.mean + sd), axes.y_at(top1.mean - sd));
-            canvas.stroke(vec![(place, top), (place, bottom)], BAR_WIDTH, look.colour);
-            for end in [top, bottom] {
-                canvas.stroke(vec![(place - CAP, end), (place + CAP, end)], BAR_WIDTH, look.colour);
-            }
-        }
-        look.marker.draw(canvas, (place, mean), MARKER_RADIUS, look.colour);
-    }
+    items.extend(line.iter().map(|(&width, spot)| match spot.top1 {
+        Some(top1) => Item::Marker { x: x(width), y: top1.mean, spread: top1.sd, look },
+        None => Item::Missing { x: x(width), look },
+    }));
+    items
 }
 
 fn caption(figure: &All, rows: &[Row]) -> String {
@@ -329,175 +276,4 @@ fn data(rows: &[Row]) -> Data {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plot::canvas::{Anchor, Mark, Words};
-    use crate::samples::{method, record};
-    use harness_records::record::{FailureClass, RunRecord, Status};
-    use proptest::prelude::*;
-
-    fn picture(records: &[RunRecord]) -> Picture {
-        let lettering = Lettering::new().unwrap();
-        match AccuracyVsBits.draw(&Trials::new(records, &[]).unwrap(), &lettering).unwrap() {
-            Drawn::Picture(picture) => picture,
-            Drawn::Nothing(why) => panic!("{why}"),
-        }
-    }
-
-    fn words(picture: &Picture) -> Vec<&Words> {
-        let words = picture.canvas.marks.iter().filter_map(|mark| match mark {
-            Mark::Words(words) if !words.text.is_empty() => Some(words),
-            _ => None,
-        });
-        words.collect()
-    }
-
-    /// Left, top, right, bottom of a line of text.
-    fn extent(words: &Words, lettering: &Lettering) -> [f64; 4] {
-        let (x, y) = words.at;
-        let width = lettering.width(&words.text, words.size);
-        let half = words.size * 0.4;
-        match (words.upwards, words.anchor) {
-            (true, _) => [x - half, y - width / 2.0, x + half, y + width / 2.0],
-            (false, Anchor::Start) => [x, y - half, x + width, y + half],
-            (false, Anchor::Middle) => [x - width / 2.0, y - half, x + width / 2.0, y + half],
-            (false, Anchor::End) => [x - width, y - half, x, y + half],
-        }
-    }
-
-    /// Nothing leaves the paper, and no words cover other words.
-    fn assert_tidy(picture: &Picture) {
-        let Canvas { width, height, marks } = &picture.canvas;
-        let lettering = Lettering::new().unwrap();
-        for mark in marks {
-            let points = match mark {
-                Mark::Stroke { points, .. } | Mark::Fill { points, .. } => points.clone(),
-                Mark::Disc { centre, .. } => vec![*centre],
-                Mark::Words(words) => {
-                    let [left, top, right, bottom] = extent(words, &lettering);
-                    vec![(left, top), (right, bottom)]
-                }
-            };
-            for (x, y) in points {
-                assert!((0.0..=*width).contains(&x) && (0.0..=*height).contains(&y), "({x}, {y}) of {mark:?}");
-            }
-        }
-        let all: Vec<_> = words(picture).into_iter().map(|words| (words, extent(words, &lettering))).collect();
-        for (i, (a, [al, at, ar, ab])) in all.iter().enumerate() {
-            for (b, [bl, bt, br, bb]) in &all[i + 1..] {
-                assert!(ar <= bl || br <= al || ab <= bt || bb <= at, "{a:?} covers {b:?}");
-            }
-        }
-    }
-
-    fn column<'a>(picture: &'a Picture, name: &str) -> Vec<&'a Value> {
-        let index = picture.data.columns.iter().position(|column| *column == name).unwrap();
-        picture.data.rows.iter().map(|row| &row[index]).collect()
-    }
-
-    #[test]
-    fn every_method_is_named_and_every_width_has_its_place() {
-        let mut records = vec![record().build(), record().seed(1).build()];
-        for (i, name) in ["uniform", "dorefa"].into_iter().enumerate() {
-            for bits in [1, 2, 8] {
-                let top1 = 0.5 + 0.05 * f64::from(bits) + 0.01 * i as f64;
-                records.push(record().weights(method(name, bits, &[])).top1(top1).build());
-            }
-        }
-        let picture = picture(&records);
-        assert_tidy(&picture);
-        let all: Vec<&str> = words(&picture).iter().map(|words| words.text.as_str()).collect();
-        for text in [
-            "uniform",
-            "dorefa",
-            "float",
-            "Weight bit width (bits)",
-            "Top-1 accuracy (%)",
-            "digits, lenet",
-            "1",
-            "2",
-            "8",
-        ] {
-            assert!(all.contains(&text), "{text}: {all:?}");
-        }
-        assert_eq!(picture.data.rows.len(), 7);
-        assert_eq!(column(&picture, "top1_n")[0], &Value::Whole(2));
-        assert!(picture.caption.ends_with("over 1 to 2 seeds. Dashed: full precision."), "{}", picture.caption);
-    }
-
-    #[test]
-    fn activation_bits_tell_lines_apart_or_stand_in_the_title() {
-        let at = |activations| {
-            let choice = |bits| method("dorefa", bits, &[]);
-            record().weights(choice(2)).activations(choice(activations)).build()
-        };
-        let texts = |records: &[RunRecord]| {
-            let picture = picture(records);
-            assert_tidy(&picture);
-            words(&picture).iter().map(|words| words.text.clone()).collect::<Vec<_>>()
-        };
-        let same = texts(&[at(2)]);
-        assert!(same.contains(&"digits, lenet, activations 2 bits".to_owned()), "{same:?}");
-        assert!(same.contains(&"dorefa".to_owned()), "{same:?}");
-        let differing = texts(&[at(2), at(4)]);
-        assert!(differing.contains(&"dorefa, A2".to_owned()), "{differing:?}");
-        assert!(differing.contains(&"dorefa, A4".to_owned()), "{differing:?}");
-    }
-
-    #[test]
-    fn widths_without_a_finished_trial_are_marked() {
-        let failed = record().weights(method("dorefa", 1, &[])).ended(Status::Failed, FailureClass::Oom, "no memory");
-        let picture = picture(&[failed.build(), record().weights(method("dorefa", 2, &[])).build()]);
-        assert_tidy(&picture);
-        assert!(words(&picture).iter().any(|words| words.text == "no finished trial"));
-        assert_eq!(column(&picture, "top1_mean"), [&Value::Absent, &Value::Number(0.975)]);
-    }
-
-    #[test]
-    fn a_single_point_and_float_alone_are_figures() {
-        assert_tidy(&picture(&[record().weights(method("dorefa", 3, &[])).build()]));
-        assert_tidy(&picture(&[record().build()]));
-    }
-
-    #[test]
-    fn nothing_to_draw_says_why() {
-        let records = [record().ended(Status::Failed, FailureClass::Error, "no data").build()];
-        let drawn = AccuracyVsBits.draw(&Trials::new(&records, &[]).unwrap(), &Lettering::new().unwrap()).unwrap();
-        assert!(matches!(drawn, Drawn::Nothing(why) if why == "no trial finished with a top-1 accuracy"));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_in_the_data_and_the_caption_says_so() {
-        let mut records = Vec::new();
-        for dataset in 0..14 {
-            for name in 0..30 {
-                let choice = method(&format!("method{name:02}"), 2, &[]);
-                records.push(record().dataset(&format!("data{dataset:02}")).weights(choice).build());
-            }
-        }
-        let picture = picture(&records);
-        assert_tidy(&picture);
-        assert!(picture.caption.contains("2 more panels are in the data only."), "{}", picture.caption);
-        assert!(picture.caption.contains("6 more lines are in the data only."), "{}", picture.caption);
-        assert_eq!(picture.data.rows.len(), 14 * 30);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
-        #[test]
-        fn any_sweep_is_tidy(
-            trials in prop::collection::vec(
-                ("[a-z ]{1,50}|.{0,9}", 1u8..=8, prop::option::of(1u8..=8), 0u64..3, 0.0f64..=1.0, "[a-b]{1,40}"), 1..30,
-            ),
-        ) {
-            let records: Vec<RunRecord> = trials.into_iter().map(|(name, bits, activations, seed, top1, dataset)| {
-                let built = record().weights(method(&name, bits, &[])).seed(seed).top1(top1).dataset(&dataset);
-                match activations {
-                    Some(bits) => built.activations(method(&name, bits, &[])).build(),
-                    None => built.build(),
-                }
-            }).collect();
-            assert_tidy(&picture(&records));
-        }
-    }
-}
+mod tests;

@@ -9,9 +9,16 @@ use crate::plot::text::Lettering;
 pub(crate) enum Scale {
     /// Numbers from `low` to `high`, with ticks at whole multiples of a round step.
     Linear { low: f64, high: f64, step: f64, decimals: usize, most: f64, least: f64 },
+    /// Positive numbers by their magnitude, from `10^low` to `10^high`; with `zero`, a place of its own for 0 at the
+    /// lower end.
+    Log { low: f64, high: f64, zero: bool },
     /// Names at even distances; the value of the first is 0, of the second 1.
     Categories(Vec<String>),
 }
+
+/// Portion of a logarithmic axis below its first magnitude, where it shows 0 too, and where 0 stands.
+const ZERO_ROOM: f64 = 0.12;
+const ZERO_PLACE: f64 = 0.03;
 
 impl Scale {
     /// An axis around `values`, at least `span` long, with a margin at both ends; ticks stay within `bounds`, the
@@ -31,9 +38,39 @@ impl Scale {
         Scale::Linear { low, high, step, decimals, least: bounds.0, most: bounds.1 }
     }
 
+    /// An axis of counts and the like from exactly 0 to beyond `most`: bars stand on its lower end.
+    pub(crate) fn from_zero(most: f64) -> Scale {
+        let high = if most > 0.0 { most * 1.12 } else { 1.0 };
+        let (step, decimals) = round_step(0.0, high);
+        Scale::Linear { low: 0.0, high, step, decimals, least: 0.0, most: f64::MAX }
+    }
+
+    /// A logarithmic axis around the positive ones of `values`, at least a factor of 10 long; with a place for 0 where
+    /// that is among them. Without positive values it runs from 0.1 to 1.
+    pub(crate) fn log(values: impl IntoIterator<Item = f64>) -> Scale {
+        let (mut low, mut high, mut zero) = (f64::INFINITY, f64::NEG_INFINITY, false);
+        for value in values {
+            zero |= value == 0.0;
+            if value > 0.0 {
+                (low, high) = (low.min(value.log10()), high.max(value.log10()));
+            }
+        }
+        if low > high {
+            (low, high) = (-1.0, 0.0);
+        }
+        let missing = (1.0 - (high - low)).max(0.0);
+        let margin = 0.06 * (high - low + missing);
+        Scale::Log { low: low - missing / 2.0 - margin, high: high + missing / 2.0 + margin, zero }
+    }
+
     /// Portion of the axis at which a value lies.
     fn place(&self, value: f64) -> f64 {
         match self {
+            Scale::Log { zero: true, .. } if value <= 0.0 => ZERO_PLACE,
+            Scale::Log { low, high, zero } => {
+                let room = if *zero { ZERO_ROOM } else { 0.0 };
+                room + (1.0 - room) * (value.log10() - low) / (high - low)
+            }
             Scale::Linear { low, high, .. } => (value - low) / (high - low),
             Scale::Categories(names) => (value + 0.5) / names.len() as f64,
         }
@@ -52,8 +89,39 @@ impl Scale {
                     })
                     .collect()
             }
+            Scale::Log { low, high, zero } => {
+                let mut ticks = if *zero { vec![(0.0, "0".to_owned())] } else { Vec::new() };
+                ticks.extend(log_ticks(*low, *high));
+                ticks
+            }
             Scale::Categories(names) => names.iter().enumerate().map(|(i, name)| (i as f64, name.clone())).collect(),
         }
+    }
+}
+
+/// Round numbers from `10^low` to `10^high`: whole magnitudes, some of them left out where there are many, and 2 and 5
+/// times them where there are few.
+fn log_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let (first, last) = (low.floor() as i32, high.ceil() as i32);
+    let step = (((high - low) / TICKS).ceil() as usize).max(1);
+    let factors: &[f64] = match high - low {
+        span if span < 1.2 => &[1.0, 2.0, 5.0],
+        span if span < 2.0 => &[1.0, 3.0],
+        _ => &[1.0],
+    };
+    let magnitudes = (first..=last).filter(|power| power.rem_euclid(step as i32) == 0);
+    let ticks = magnitudes.flat_map(|power| factors.iter().map(move |factor| (*factor, power)));
+    let within = |value: f64| (low - 1e-9..=high + 1e-9).contains(&value.log10());
+    ticks.map(|(factor, power)| (factor * 10f64.powi(power), short(factor, power))).filter(|t| within(t.0)).collect()
+}
+
+/// `factor * 10^power` in few characters: `0.02`, `5`, `200 k`, `1 G`; `1e−6` where that would be long.
+fn short(factor: f64, power: i32) -> String {
+    let (names, first) = (["", " k", " M", " G", " T", " P"], 3);
+    match power {
+        -4..0 => format!("{:.*}", power.unsigned_abs() as usize, factor * 10f64.powi(power)),
+        0..18 => format!("{}{}", factor * 10f64.powi(power % first), names[(power / first) as usize]),
+        _ => format!("{factor}e{power}").replace('-', "−"),
     }
 }
 
@@ -207,6 +275,29 @@ mod tests {
             prop_assert!(ticks.iter().all(|(v, _)| (-1e-6..=1.0 + 1e-6).contains(&scale.place(*v))));
             prop_assert!(ticks.iter().all(|(v, text)| (text.replace('−', "-").parse::<f64>().unwrap() - v).abs() < 1e-9));
         }
+
+        #[test]
+        fn magnitudes_have_places_and_ticks(powers in prop::collection::vec(-8.0f64..15.0, 1..9), zero: bool) {
+            let values: Vec<f64> = powers.iter().map(|p| 10f64.powf(*p)).chain(zero.then_some(0.0)).collect();
+            let scale = Scale::log(values.iter().copied());
+            prop_assert!(values.iter().all(|&v| (0.0..=1.0).contains(&scale.place(v))));
+            let ticks = scale.ticks();
+            prop_assert!((1..=9).contains(&ticks.len()), "{:?}", ticks);
+            prop_assert!(ticks.iter().all(|(v, _)| (-1e-6..=1.0 + 1e-6).contains(&scale.place(*v))));
+        }
+    }
+
+    #[test]
+    fn magnitudes_are_round() {
+        let check = |values: &[f64], expected: &[&str]| {
+            let ticks: Vec<String> = Scale::log(values.iter().copied()).ticks().into_iter().map(|(_, t)| t).collect();
+            assert_eq!(ticks, expected);
+        };
+        check(&[1e-3, 1.0], &["0.001", "0.01", "0.1", "1"]);
+        check(&[0.0, 1e-6, 100.0], &["0", "1e−6", "0.0001", "0.01", "1", "100"]);
+        check(&[3e5, 2e6], &["500 k", "1 M", "2 M"]);
+        check(&[1e9], &["500 M", "1 G", "2 G"]);
+        check(&[0.0], &["0", "0.1", "0.2", "0.5", "1"]);
     }
 
     #[test]

@@ -13,6 +13,14 @@ pub(crate) type Point = (f64, f64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Colour(pub(crate) u8, pub(crate) u8, pub(crate) u8);
 
+impl Colour {
+    /// The same hue, near white: for areas with something on them.
+    pub(crate) fn pale(self) -> Colour {
+        let pale = |channel: u8| 255 - (255 - channel) / 6;
+        Colour(pale(self.0), pale(self.1), pale(self.2))
+    }
+}
+
 /// How words stand at their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {

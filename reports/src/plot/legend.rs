@@ -9,6 +9,8 @@ use crate::plot::text::Lettering;
 pub(crate) enum Key {
     /// A line with its marker.
     Series(Look),
+    /// A dotted upright.
+    Upright(Look),
     /// The dashed reference line, with its band where there is one.
     Reference { band: bool },
     /// A cross.
@@ -76,6 +78,10 @@ fn draw_key(canvas: &mut Canvas, key: Key, (x, y): Point) {
             canvas.dashed(&line, look.dashes, LINE_WIDTH, look.colour);
             look.marker.draw_rim(canvas, middle, MARKER_RADIUS);
             look.marker.draw(canvas, middle, MARKER_RADIUS, look.colour);
+        }
+        Key::Upright(look) => {
+            let half = SMALL_SIZE * 0.5;
+            canvas.dashed(&[(middle.0, y - half), (middle.0, y + half)], &[1.0, 2.0], LINE_WIDTH, look.colour);
         }
         Key::Reference { band } => {
             if band {

@@ -75,6 +75,62 @@ pub(crate) fn look(index: usize) -> Look {
     }
 }
 
+/// Look of an area: colour, and strokes across it that tell it from others in a grey print.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shade {
+    pub(crate) colour: Colour,
+    pub(crate) hatch: Hatch,
+}
+
+/// Strokes across an area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hatch {
+    None,
+    Rising,
+    Empty,
+    Falling,
+}
+
+const HATCHES: [Hatch; 4] = [Hatch::None, Hatch::Rising, Hatch::Empty, Hatch::Falling];
+
+/// Shade of the `index`-th kind of bar.
+pub(crate) fn shade(index: usize) -> Shade {
+    Shade { colour: COLOURS[index % COLOURS.len()], hatch: HATCHES[index % HATCHES.len()] }
+}
+
+/// Between the strokes of a hatch, and their width.
+const HATCH_STEP: f64 = 3.0;
+const HATCH_WIDTH: f64 = 0.7;
+const OUTLINE: f64 = 0.6;
+
+impl Shade {
+    /// Fills the rectangle between two corners.
+    pub(crate) fn draw(self, canvas: &mut Canvas, one: Point, other: Point) {
+        let (left, right) = (one.0.min(other.0), one.0.max(other.0));
+        let (top, bottom) = (one.1.min(other.1), one.1.max(other.1));
+        let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom)];
+        let ground = if self.hatch == Hatch::Empty { self.colour.pale() } else { self.colour };
+        canvas.fill(corners.clone(), ground);
+        if matches!(self.hatch, Hatch::Rising | Hatch::Falling) {
+            let (width, height) = (right - left, bottom - top);
+            let mut offset = HATCH_STEP / 2.0;
+            // Along x + y = offset, from the left or upper edge to the lower or right one.
+            while offset < width + height {
+                let (start, end) = (((offset - height).max(0.0)), offset.min(width));
+                let point = |x: f64| match self.hatch {
+                    Hatch::Falling => (right - x, top + (offset - x)),
+                    _ => (left + x, top + (offset - x)),
+                };
+                canvas.stroke(vec![point(start), point(end)], HATCH_WIDTH, WHITE);
+                offset += HATCH_STEP * std::f64::consts::SQRT_2;
+            }
+        }
+        if self.hatch != Hatch::None && right - left > 2.0 * OUTLINE {
+            canvas.stroke([corners.as_slice(), &corners[..1]].concat(), OUTLINE, self.colour);
+        }
+    }
+}
+
 /// Width of the rim of a marker.
 const RIM: f64 = 0.45;
 

@@ -1,12 +1,13 @@
 //! `harness batchnorm`: the batch normalization of a layer as integers.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use harness_method_bn_optimal::alternatives::mismatch;
+use harness_method_bn_optimal::alternatives::{compare, mismatch, mismatch_by_shift};
 use harness_method_bn_optimal::json::{self, Layer};
 use harness_methods::core::{IntegerBatchNorm, Options};
+use harness_reports::{BatchNormLayer, ReportError, write_batch_norm};
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::Volume;
@@ -19,6 +20,7 @@ use crate::output::{print_json, talk};
 #[command(after_help = "Examples:
   harness batchnorm --in bn.json --out integers.json
   harness batchnorm --in - --out - --set mode=round --set shift=12 < bn.json
+  harness batchnorm --in bn.json --out integers.json --figure mismatch.svg
 
 Input, where a channel may carry scales of its own:
   {\"channels\": [{\"gamma\": 1.0, \"beta\": 0.0, \"mean\": 0.0, \"var\": 1.0}], \"eps\": 1e-5,
@@ -35,6 +37,10 @@ pub(crate) struct Arguments {
     /// Option of the method bn-optimal: share, mode, shift (repeatable)
     #[arg(long = "set", value_name = "OPTION=VALUE")]
     sets: Vec<String>,
+    /// Draw how often naive rounding errs at each shift, and the smallest exact shift of each channel, to this file
+    /// (.svg or .png); the numbers go beside it as .csv
+    #[arg(long, value_name = "FILE")]
+    figure: Option<PathBuf>,
     /// Print what came out as JSON on standard output, not as a line on standard error
     #[arg(long)]
     json: bool,
@@ -69,7 +75,11 @@ struct Summary {
 }
 
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
-    files::check_outputs(("--in", &arguments.input), &[("--out", &arguments.output)])?;
+    let numbers = arguments.figure.as_ref().map(|figure| figure.with_extension("csv"));
+    let mut outputs = vec![("--out", arguments.output.as_path())];
+    outputs.extend(arguments.figure.as_deref().map(|figure| ("--figure", figure)));
+    outputs.extend(numbers.as_deref().map(|numbers| ("the numbers of --figure", numbers)));
+    files::check_outputs(("--in", &arguments.input), &outputs)?;
     if arguments.json && files::is_standard(&arguments.output) {
         return Err(refuse("`--out -` and --json both take standard output"));
     }
@@ -80,7 +90,11 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     read.map_err(|error| refuse(format_args!("cannot read {shown}: {error}")))?;
     let refused = |error: json::BatchNormError| refuse(format_args!("{shown}: {error}"));
     let output = json::run(&input, &options).map_err(refused)?;
-    let summary = Summary::of(&Layer::parse(&input).map_err(refused)?, &serde_json::from_str(&output)?)?;
+    let layer = Layer::parse(&input).map_err(refused)?;
+    let summary = Summary::of(&layer, &serde_json::from_str(&output)?)?;
+    if let Some(figure) = &arguments.figure {
+        draw(&layer, &arguments.input, figure)?;
+    }
     files::write(&arguments.output, format!("{output}\n").as_bytes())?;
     if arguments.json {
         print_json(&summary)?;
@@ -90,6 +104,26 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     if summary.mismatches > 0 && is_exact(&options) {
         return Err(Stop::Failed);
     }
+    Ok(())
+}
+
+/// Shifts drawn beyond the smallest exact one: naive rounding may need more.
+const BEYOND: u32 = 6;
+/// The greatest shift that is drawn; constants rounded to more fractional bits may not fit an i64.
+const GREATEST: u32 = 40;
+
+/// The figure: naive rounding at every shift beside the smallest exact ones.
+fn draw(layer: &Layer, input: &Path, figure: &Path) -> Outcome {
+    let fold = layer.fold();
+    let smallest_shifts = compare(&fold, &[])?.smallest_shifts;
+    let last = (smallest_shifts.iter().copied().max().unwrap_or(0) + BEYOND).min(GREATEST);
+    let mismatch = mismatch_by_shift(&fold, &(0..=last).collect::<Vec<_>>())?;
+    let name = input.file_stem().filter(|_| !files::is_standard(input)).and_then(|stem| stem.to_str());
+    let drawn = BatchNormLayer { name: name.unwrap_or("layer").to_owned(), mismatch, smallest_shifts };
+    write_batch_norm(&[drawn], figure).map_err(|error| match error {
+        ReportError::Write { .. } | ReportError::Build { .. } => Stop::Broken(error.into()),
+        refused => refuse(refused),
+    })?;
     Ok(())
 }
 

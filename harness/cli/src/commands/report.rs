@@ -21,9 +21,10 @@ const FOLDER: &str = "report";
 const FORMATS: &str = "md,csv,svg,png";
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  harness report sweeps/quickstart.yaml\n  harness report runs --format md,csv --out summary"
-)]
+#[command(after_help = "Examples:
+  harness report sweeps/quickstart.yaml
+  harness report sweeps/claims.yaml --tables accuracy,claims
+  harness report runs --format md,csv --out summary")]
 pub(crate) struct Arguments {
     /// A sweep file, or a folder of runs
     input: PathBuf,
@@ -33,6 +34,12 @@ pub(crate) struct Arguments {
     /// Where to write; by default the folder `report` beside the trials
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Tables to write and print, between commas; by default those of the sweep file's `report` section
+    #[arg(long, value_name = "NAME,...")]
+    tables: Option<String>,
+    /// Figures to draw, between commas; by default those of the sweep file's `report` section
+    #[arg(long, value_name = "NAME,...")]
+    figures: Option<String>,
     /// What to write: md, csv, svg, png
     #[arg(long, default_value = FORMATS)]
     format: String,
@@ -44,6 +51,17 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// The table that is printed where a sweep file asks for none in particular.
+const PRINTED: &str = "accuracy";
+
+/// A report that is to be written.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) input: ReportInput,
+    /// Names of the tables that are printed too.
+    printed: Vec<String>,
+}
+
 /// A report that was written.
 #[derive(Debug, Serialize)]
 pub(crate) struct Written {
@@ -51,17 +69,27 @@ pub(crate) struct Written {
     pub(crate) folder: PathBuf,
     /// Its files.
     pub(crate) files: Vec<PathBuf>,
+    /// The tables that are printed, and the trials without a result.
+    #[serde(skip)]
+    pub(crate) text: String,
 }
 
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let formats = Format::parse_list(&arguments.format).map_err(refuse)?;
-    let (input, folder) = if arguments.input.is_dir() { of_folder(arguments)? } else { of_sweep(arguments)? };
+    let (mut wanted, folder) = if arguments.input.is_dir() { of_folder(arguments)? } else { of_sweep(arguments)? };
+    if let Some(tables) = &arguments.tables {
+        wanted.input.tables = list(tables);
+        wanted.printed.clone_from(&wanted.input.tables);
+    }
+    if let Some(figures) = &arguments.figures {
+        wanted.input.figures = list(figures);
+    }
     let folder = arguments.out.clone().unwrap_or(folder);
-    let written = write(&input, &folder, &formats)?;
+    let written = write(&wanted, &folder, &formats)?;
     if arguments.json {
         print_json(&written)?;
     } else {
-        print(table(&written).unwrap_or_default().trim_end())?;
+        print(&written.text)?;
     }
     if !volume.quiet {
         talk(format_args!("report: {}", written.folder.join("report.md").display()));
@@ -69,23 +97,25 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     Ok(())
 }
 
+/// `accuracy, claims`; nothing between commas is no name.
+fn list(names: &str) -> Vec<String> {
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// Writes a report.
-pub(crate) fn write(input: &ReportInput, folder: &Path, formats: &[Format]) -> Result<Written, Stop> {
-    let files = harness_reports::write(input, folder, formats).map_err(|error| match error {
+pub(crate) fn write(wanted: &Wanted, folder: &Path, formats: &[Format]) -> Result<Written, Stop> {
+    let report = harness_reports::write(&wanted.input, folder, formats).map_err(|error| match error {
         harness_reports::ReportError::Write { .. } => Stop::Broken(error.into()),
         refused => refuse(refused),
     })?;
-    Ok(Written { folder: folder.to_owned(), files })
-}
-
-/// The accuracy table of a report, for the terminal.
-pub(crate) fn table(written: &Written) -> Option<String> {
-    let file = written.files.iter().find(|file| file.ends_with("tables/accuracy.md"))?;
-    std::fs::read_to_string(file).ok()
+    let shown = report.tables.iter().filter(|(name, _)| wanted.printed.iter().any(|printed| printed == name));
+    let parts = shown.map(|(_, text)| text.trim_end()).chain([report.failures.trim_end()]);
+    let text = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n");
+    Ok(Written { folder: folder.to_owned(), files: report.files, text })
 }
 
 /// Everything that a sweep's own section and its trials in the store say.
-pub(crate) fn input(spec: &SweepSpec, store: &Store) -> Result<ReportInput, Stop> {
+pub(crate) fn input(spec: &SweepSpec, store: &Store) -> Result<Wanted, Stop> {
     let entries = store.scan(Some(&spec.name))?;
     let wanted = |entry: &ScanEntry| spec.trials().iter().any(|trial| trial.id == entry.id);
     let (records, mut problems) = split(entries.into_iter().filter(wanted));
@@ -106,14 +136,14 @@ pub(crate) fn all_formats() -> Result<Vec<Format>, Stop> {
     Format::parse_list(FORMATS).map_err(refuse)
 }
 
-fn of_sweep(arguments: &Arguments) -> Result<(ReportInput, PathBuf), Stop> {
+fn of_sweep(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
     let spec = SweepSpec::read(&arguments.input, &arguments.sets, &catalog()).map_err(refuse)?;
     let store = Store::open(&arguments.runs);
     Ok((input(&spec, &store)?, folder(&store, &spec.name)))
 }
 
 /// A folder of runs, `runs`, or of one sweep in it, `runs/quickstart`.
-fn of_folder(arguments: &Arguments) -> Result<(ReportInput, PathBuf), Stop> {
+fn of_folder(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
     if !arguments.sets.is_empty() {
         return Err(refuse("--set needs a sweep file, not a folder of runs"));
     }
@@ -149,16 +179,17 @@ fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<Strin
     (records, problems)
 }
 
-fn with_names(title: &str, records: Vec<RunRecord>, problems: Vec<String>, spec: &ReportSpec) -> ReportInput {
+fn with_names(title: &str, records: Vec<RunRecord>, problems: Vec<String>, spec: &ReportSpec) -> Wanted {
     let all = harness_reports::names();
     let or_all = |given: &Option<Vec<String>>, all: Vec<&str>| {
         given.clone().unwrap_or_else(|| all.into_iter().map(str::to_owned).collect())
     };
-    ReportInput {
+    let input = ReportInput {
         title: title.to_owned(),
         tables: or_all(&spec.tables, all.tables),
         figures: or_all(&spec.figures, all.figures),
         records,
         problems,
-    }
+    };
+    Wanted { input, printed: spec.tables.clone().unwrap_or_else(|| vec![PRINTED.to_owned()]) }
 }

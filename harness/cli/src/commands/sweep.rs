@@ -174,17 +174,17 @@ fn conclude(
     prepared: &[Prepared],
     outcomes: &[TrialOutcome],
 ) -> Outcome {
-    let input = report::input(spec, store)?;
-    let written = if input.records.is_empty() {
+    let wanted = report::input(spec, store)?;
+    let written = if wanted.input.records.is_empty() {
         None
     } else {
-        Some(report::write(&input, &report::folder(store, &spec.name), &report::all_formats()?)?)
+        Some(report::write(&wanted, &report::folder(store, &spec.name), &report::all_formats()?)?)
     };
     let summary = Summary::new(spec, store, prepared, outcomes, written.as_ref());
     if arguments.json {
         print_json(&summary)?;
-    } else if let Some(table) = written.as_ref().and_then(report::table) {
-        print(table.trim_end())?;
+    } else if let Some(written) = &written {
+        print(&written.text)?;
     }
     if !volume.quiet || !summary.is_well() {
         summary.say(written.as_ref());
