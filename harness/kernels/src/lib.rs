@@ -6,11 +6,40 @@
 //! * [`levels`]: [`levels::Bits`] and [`levels::LevelTable`], the value of every code;
 //! * [`thresholds`]: an activation quantizer compiled to comparisons, measured on the real function;
 //! * [`rounding`]: the rounding conventions of the papers, by name;
-//! * [`planes`]: codes packed as bit-planes, 64 to a word.
+//! * [`planes`]: codes packed as bit-planes, 64 to a word;
+//! * [`Product`]: convolutions and matrix products of codes, exact, on the [`Route`] that fits the processor and the
+//!   bits: what a deployed network runs on;
+//! * [`Pool`]: the threads it runs on.
 
+// Vector instructions and threads that share a buffer: each block says why it is sound, and every loop is compared
+// with a plain triple loop.
+#![allow(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod activations;
+mod arch;
+mod buffer;
+mod epilogue;
+mod error;
+mod geometry;
+mod layout;
 pub mod levels;
+mod pack;
 pub mod planes;
+mod pool;
+mod product;
 pub mod rounding;
+mod route;
 pub mod thresholds;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use activations::Activations;
+pub use epilogue::{Grid, Output, Requantize};
+pub use error::KernelError;
+pub use geometry::Conv2d;
+pub use pack::Quantize;
+pub use pool::Pool;
+pub use product::Product;
+pub use route::{Family, Isa, Route, UnknownRoute};

@@ -1,0 +1,225 @@
+//! Activations, packed: a batch of pixels with their channels, padding included.
+
+use crate::buffer::Buffer;
+use crate::error::KernelError;
+use crate::layout::Layout;
+use crate::levels::Bits;
+use crate::pack::{self, Quantize};
+
+/// Activation codes in the layout of one product, `[batch, height, width, channels]`. A matrix `[rows, depth]` is a
+/// batch of `rows` single pixels.
+///
+/// Made by [`crate::Product::activations`], filled from codes, from f32 values or by the epilogue of the product
+/// before. Pixels of the border stay zero. The type keeps packed data from being taken for codes.
+#[derive(Debug, Clone)]
+pub struct Activations {
+    pub(crate) layout: Layout,
+    /// `[batch, height, width]` without padding.
+    pub(crate) extent: [usize; 3],
+    /// Rows and columns of zero pixels on each side.
+    pub(crate) padding: [usize; 2],
+    /// Channels of one group.
+    pub(crate) channels: usize,
+    pub(crate) groups: usize,
+    pub(crate) data: Buffer,
+    /// Where each region starts, and the bytes of its pixels.
+    pub(crate) regions: Vec<Placed>,
+    /// Sum of the codes of each group of each pixel, `[pixels, groups]`.
+    pub(crate) sums: Vec<i32>,
+}
+
+/// A region in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) start: usize,
+    pub(crate) pixel_bytes: usize,
+}
+
+impl Activations {
+    pub(crate) fn zeroed(
+        layout: Layout,
+        extent: [usize; 3],
+        padding: [usize; 2],
+        channels: usize,
+        groups: usize,
+    ) -> Result<Activations, KernelError> {
+        let [batch, height, width] = extent;
+        let rows = height.checked_add(2 * padding[0]).ok_or(KernelError::TooLarge)?;
+        let columns = width.checked_add(2 * padding[1]).ok_or(KernelError::TooLarge)?;
+        let pixels = batch.checked_mul(rows).and_then(|n| n.checked_mul(columns)).ok_or(KernelError::TooLarge)?;
+        let mut end: usize = 0;
+        let mut regions = Vec::with_capacity(layout.regions.len());
+        for region in &layout.regions {
+            let pixel_bytes = groups * layout.units(channels) * region.unit_bytes;
+            regions.push(Placed { start: end, pixel_bytes });
+            let bytes = pixel_bytes.checked_mul(pixels).filter(|&b| b < isize::MAX as usize / 16);
+            end = bytes.and_then(|b| end.checked_add(b.next_multiple_of(64))).ok_or(KernelError::TooLarge)?;
+        }
+        let sums = vec![0; pixels * groups];
+        Ok(Activations { layout, extent, padding, channels, groups, data: Buffer::zeroed(end), regions, sums })
+    }
+
+    /// Bit width of the codes.
+    #[must_use]
+    pub fn bits(&self) -> Bits {
+        self.layout.activation_bits
+    }
+
+    /// `[batch, height, width, channels]` without padding.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 4] {
+        let [batch, height, width] = self.extent;
+        [batch, height, width, self.channels * self.groups]
+    }
+
+    /// Bytes that the packed codes take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.data.bytes().len()
+    }
+
+    /// Packs codes, `[batch, height, width, channels]` row-major.
+    ///
+    /// # Errors
+    /// When the length disagrees with the shape or a code does not fit the bits; the contents are then unspecified.
+    pub fn fill_codes(&mut self, codes: &[u8]) -> Result<(), KernelError> {
+        self.check_length(codes.len())?;
+        let bits = self.bits();
+        if let Some(index) = codes.iter().position(|&code| code > bits.max_code()) {
+            return Err(KernelError::Code { operand: "activations", index, code: codes[index], bits });
+        }
+        let channels = self.channels * self.groups;
+        let mut writer = self.writer();
+        for (index, pixel) in codes.chunks_exact(channels).enumerate() {
+            let at = writer.pixel(index);
+            writer.write(at, 0, pixel);
+        }
+        Ok(())
+    }
+
+    /// Quantizes and packs values, `[batch, height, width, channels]` row-major, in one pass over them.
+    ///
+    /// # Errors
+    /// When the length disagrees with the shape or the quantizer has other bits.
+    pub fn fill(&mut self, values: &[f32], quantize: &Quantize) -> Result<(), KernelError> {
+        self.check_length(values.len())?;
+        if quantize.bits() != self.bits() {
+            return Err(KernelError::Layout {
+                expected: format!("{}-bit codes", self.bits()),
+                found: format!("a quantizer of {} bits", quantize.bits()),
+            });
+        }
+        let channels = self.channels * self.groups;
+        let mut writer = self.writer();
+        let mut codes = [0; pack::CODES];
+        for (index, pixel) in values.chunks_exact(channels).enumerate() {
+            let at = writer.pixel(index);
+            for (part, values) in pixel.chunks(pack::CODES).enumerate() {
+                let codes = &mut codes[..values.len()];
+                quantize.codes(values, codes);
+                writer.write(at, part * pack::CODES, codes);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, found: usize) -> Result<(), KernelError> {
+        let expected = self.shape().iter().product();
+        if found == expected { Ok(()) } else { Err(KernelError::Length { operand: "input", expected, found }) }
+    }
+
+    pub(crate) fn writer(&mut self) -> Writer<'_> {
+        Writer {
+            layout: &self.layout,
+            extent: self.extent,
+            padding: self.padding,
+            channels: self.channels,
+            groups: self.groups,
+            regions: &self.regions,
+            data: self.data.bytes_mut().as_mut_ptr(),
+            sums: self.sums.as_mut_ptr(),
+            single_group: self.groups == 1,
+        }
+    }
+
+    /// Index of output or input pixel `[n, y, x]`, given in order, in the padded tensor.
+    pub(crate) fn stored_width(&self) -> usize {
+        self.extent[2] + 2 * self.padding[1]
+    }
+
+    pub(crate) fn stored_height(&self) -> usize {
+        self.extent[1] + 2 * self.padding[0]
+    }
+}
+
+/// Writes codes into packed pixels. Threads may share copies of one writer as long as no two write the same channels
+/// of a pixel.
+#[derive(Clone, Copy)]
+pub(crate) struct Writer<'a> {
+    layout: &'a Layout,
+    extent: [usize; 3],
+    padding: [usize; 2],
+    channels: usize,
+    groups: usize,
+    regions: &'a [Placed],
+    data: *mut u8,
+    sums: *mut i32,
+    single_group: bool,
+}
+
+// SAFETY: the pointers are into buffers borrowed exclusively for 'a, and users of shared copies write disjoint pixels
+// or disjoint channel blocks of a pixel; see `Writer::write`.
+unsafe impl Send for Writer<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Writer<'_> {}
+
+impl Writer<'_> {
+    /// Position of the `index`-th pixel, padding not counted, among all stored ones.
+    pub(crate) fn pixel(&self, index: usize) -> usize {
+        let [_, height, width] = self.extent;
+        let (row, x) = (index / width, index % width);
+        let (n, y) = (row / height, row % height);
+        let stored_width = width + 2 * self.padding[1];
+        (n * (height + 2 * self.padding[0]) + y + self.padding[0]) * stored_width + x + self.padding[1]
+    }
+
+    /// Writes `codes` to channels `first..` of the pixel stored at `at`, and adds to or sets its sums. `first` is a
+    /// multiple of [`pack::CODES`]; blocks of one pixel are written in ascending order by one thread.
+    pub(crate) fn write(&mut self, at: usize, first: usize, codes: &[u8]) {
+        if self.single_group {
+            self.write_group(at, 0, first, codes);
+            return;
+        }
+        let mut channel = first;
+        let mut rest = codes;
+        while !rest.is_empty() {
+            let (group, within) = (channel / self.channels, channel % self.channels);
+            let count = rest.len().min(self.channels - within);
+            let (now, later) = rest.split_at(count);
+            self.write_group(at, group, within, now);
+            (channel, rest) = (channel + count, later);
+        }
+    }
+
+    fn write_group(&mut self, at: usize, group: usize, first: usize, codes: &[u8]) {
+        let units = self.layout.units(self.channels);
+        assert!(at * self.groups + group < self.pixels() * self.groups && first + codes.len() <= self.channels);
+        for (region, placed) in self.layout.regions.iter().zip(self.regions) {
+            let group_bytes = units * region.unit_bytes;
+            let offset = placed.start + at * placed.pixel_bytes + group * group_bytes;
+            // SAFETY: the pixel and the group exist (asserted), so its bytes lie in the buffer, and the contract of
+            // `write` keeps other threads away from them.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), group_bytes) };
+            pack::codes(self.layout, *region, first, codes, bytes);
+        }
+        let sum: i32 = pack::sum(codes);
+        // SAFETY: there is one sum for each group of each pixel; the index was asserted.
+        let total = unsafe { &mut *self.sums.add(at * self.groups + group) };
+        *total = if first == 0 { sum } else { *total + sum };
+    }
+
+    fn pixels(&self) -> usize {
+        let [batch, height, width] = self.extent;
+        batch * (height + 2 * self.padding[0]) * (width + 2 * self.padding[1])
+    }
+}

@@ -1,0 +1,245 @@
+//! 256-bit x86 vectors.
+
+use std::arch::x86_64::*;
+
+use super::generic::{int8, popcount, table};
+use super::{Tile, TileFn, shapes};
+use crate::route::Family;
+
+pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
+    match family {
+        Family::Popcount => shapes!(popcount_tile, columns, panels, [1, 2]),
+        Family::Table => shapes!(table_tile, columns, panels, [1, 2, 4]),
+        Family::Int8 => shapes!(int8_tile, columns, panels, [1, 2, 4]),
+    }
+}
+
+/// # Safety
+/// See [`TileFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { popcount::tile::<Avx2, R, C>(tile, out, stride) }
+}
+
+/// # Safety
+/// See [`TileFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { table::tile::<Avx2, R, C>(tile, out, stride) }
+}
+
+/// # Safety
+/// See [`TileFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { int8::tile::<Avx2, R, C>(tile, out, stride) }
+}
+
+struct Avx2;
+
+// SAFETY of every operation below: the instructions exist, because the operations are only reached from functions
+// with the feature; pointers are valid for a vector, by the loops' promise.
+
+impl popcount::Words for Avx2 {
+    type Vector = __m256i;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn zero() -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const u8) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_set1_epi64x(from.cast::<i64>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn count(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above. The counts of all nibbles are a table for the byte shuffle.
+        unsafe {
+            let counts = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+            let nibble = _mm256_set1_epi8(15);
+            let both = _mm256_and_si256(a, b);
+            let low = _mm256_shuffle_epi8(counts, _mm256_and_si256(both, nibble));
+            let high = _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16::<4>(both), nibble));
+            let bytes = _mm256_add_epi8(low, high);
+            _mm256_add_epi64(sums, _mm256_sad_epu8(bytes, _mm256_setzero_si256()))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn double(sums: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi64(sums, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: __m256i, out: *mut i32) {
+        // SAFETY: see above; `out` holds four numbers.
+        unsafe {
+            let order = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+            let low = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(sums, order));
+            _mm_storeu_si128(out.cast(), _mm_add_epi32(_mm_loadu_si128(out.cast()), low));
+        }
+    }
+}
+
+impl table::Shuffle for Avx2 {
+    type Vector = __m256i;
+    const BYTES: usize = 32;
+    const NIBBLES: bool = true;
+
+    #[inline(always)]
+    fn tables() -> [*const u8; 3] {
+        let [low, high] = &table::NIBBLE_TABLES;
+        [low.as_ptr(), high.as_ptr(), high.as_ptr()]
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn low(weights: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_and_si256(weights, _mm256_set1_epi8(15)) }
+    }
+
+    #[inline(always)]
+    unsafe fn high(weights: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_and_si256(_mm256_srli_epi16::<4>(weights), _mm256_set1_epi8(15)) }
+    }
+
+    #[inline(always)]
+    unsafe fn table(from: *const u8) -> __m256i {
+        // SAFETY: see above; a table has 16 bytes.
+        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn lookup(table: __m256i, index: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_shuffle_epi8(table, index) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi8(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(bytes: __m256i, wide: *mut [__m256i; 2]) {
+        // SAFETY: see above; `wide` is exclusive.
+        unsafe {
+            let [even, odd] = &mut *wide;
+            *even = _mm256_add_epi16(*even, _mm256_and_si256(bytes, _mm256_set1_epi16(255)));
+            *odd = _mm256_add_epi16(*odd, _mm256_srli_epi16::<8>(bytes));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(wide: *const [__m256i; 2], shift: u32, out: *mut i32) {
+        // SAFETY: see above; `out` holds 32 numbers.
+        unsafe {
+            let [even, odd] = *wide;
+            let low = _mm256_set1_epi32(0xffff);
+            let shift = _mm_cvtsi32_si128(shift as i32);
+            let parts = [
+                _mm256_and_si256(even, low),
+                _mm256_and_si256(odd, low),
+                _mm256_srli_epi32::<16>(even),
+                _mm256_srli_epi32::<16>(odd),
+            ];
+            for (index, part) in parts.into_iter().enumerate() {
+                let out = out.add(8 * index).cast();
+                _mm256_storeu_si256(out, _mm256_add_epi32(_mm256_loadu_si256(out), _mm256_sll_epi32(part, shift)));
+            }
+        }
+    }
+}
+
+impl int8::Dot for Avx2 {
+    type Vector = __m256i;
+    const LANES: usize = 8;
+    const NARROW: bool = true;
+
+    #[inline(always)]
+    unsafe fn zero() -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const u8) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn field<const PACK: usize>(weights: __m256i, index: usize) -> __m256i {
+        // SAFETY: see above.
+        unsafe {
+            let width = 8 / PACK as i32;
+            let shifted = _mm256_srl_epi16(weights, _mm_cvtsi32_si128(width * index as i32));
+            _mm256_and_si256(shifted, _mm256_set1_epi8((1 << width) - 1))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn wide(sums: __m256i, activations: __m256i, weights: __m256i) -> __m256i {
+        // SAFETY: see above. The layout keeps a pair of products within 16 bits.
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(activations, weights);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(sums: __m256i, activations: __m256i, weights: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi16(sums, _mm256_maddubs_epi16(activations, weights)) }
+    }
+
+    #[inline(always)]
+    unsafe fn join(sums: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_madd_epi16(sums, _mm256_set1_epi16(1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: __m256i, shift: u32, out: *mut i32) {
+        // SAFETY: see above; `out` holds eight numbers.
+        unsafe {
+            let shifted = _mm256_sll_epi32(sums, _mm_cvtsi32_si128(shift as i32));
+            _mm256_storeu_si256(out.cast(), _mm256_add_epi32(_mm256_loadu_si256(out.cast()), shifted));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Products of bytes: four channels a step, a lane an output channel. Weights of four bits and fewer share bytes and
+//! are taken apart in registers.
+
+use crate::arch::{Pass, Tile};
+
+/// The operations of the byte loop.
+pub(crate) trait Dot {
+    /// A vector of 32-bit lanes of four bytes.
+    type Vector: Copy;
+    /// Lanes in it: output channels of a panel.
+    const LANES: usize;
+    /// Whether `narrow` exists: sums in 16 bits, for a while.
+    const NARROW: bool;
+    /// Zero.
+    unsafe fn zero() -> Self::Vector;
+    /// A vector of weights.
+    unsafe fn load(from: *const u8) -> Self::Vector;
+    /// Four activations in every lane.
+    unsafe fn splat(from: *const u8) -> Self::Vector;
+    /// Bits `shift .. shift + 8 / pack` of every byte.
+    unsafe fn field<const PACK: usize>(weights: Self::Vector, index: usize) -> Self::Vector;
+    /// `sums + dot of four unsigned by four signed bytes`, in 32 bits.
+    unsafe fn wide(sums: Self::Vector, activations: Self::Vector, weights: Self::Vector) -> Self::Vector;
+    /// The same with pairs of products summed in 16 bits.
+    unsafe fn narrow(sums: Self::Vector, activations: Self::Vector, weights: Self::Vector) -> Self::Vector;
+    /// Pairs of 16-bit sums to 32 bits.
+    unsafe fn join(sums: Self::Vector) -> Self::Vector;
+    /// Adds the lanes, shifted, to `out`.
+    unsafe fn finish(sums: Self::Vector, shift: u32, out: *mut i32);
+}
+
+/// # Safety
+/// As for [`crate::arch::TileFn`], for `C` columns and `R` panels, and the operations' instructions exist.
+#[inline(always)]
+pub(crate) unsafe fn tile<D: Dot, const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+    for pass in tile.passes {
+        // SAFETY: the caller's promise. A chunk too small to be worth widening for is summed in 32 bits at once.
+        unsafe {
+            let narrow = D::NARROW && pass.chunk >= 2 * tile.pack;
+            match (tile.pack, narrow) {
+                (4, true) => run::<D, R, C, 4, true>(tile, pass, out, stride),
+                (2, true) => run::<D, R, C, 2, true>(tile, pass, out, stride),
+                (_, true) => run::<D, R, C, 1, true>(tile, pass, out, stride),
+                (4, false) => run::<D, R, C, 4, false>(tile, pass, out, stride),
+                (2, false) => run::<D, R, C, 2, false>(tile, pass, out, stride),
+                (_, false) => run::<D, R, C, 1, false>(tile, pass, out, stride),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const NARROW: bool>(
+    tile: &Tile<'_>,
+    pass: &Pass<'_>,
+    out: *mut i32,
+    stride: usize,
+) {
+    // Nothing is instantiated for sets without a narrow form.
+    let narrow = NARROW && D::NARROW;
+    let mut weights = tile.weights;
+    // SAFETY: offsets stay inside the segments and the panels, by the caller's promise.
+    unsafe {
+        let mut sums = [[D::zero(); C]; R];
+        // Whole bytes of weights, so that a chunk never ends inside one.
+        let chunk = if narrow { pass.chunk / PACK * PACK } else { usize::MAX };
+        let mut room = chunk;
+        for &segment in pass.segments {
+            let mut columns: [*const u8; C] =
+                std::array::from_fn(|c| pass.base.add(tile.pixels[c] * pass.pixel_bytes + segment));
+            let mut left = pass.units;
+            while left > 0 {
+                let count = left.min(room);
+                for _ in 0..count / PACK {
+                    for field in 0..PACK {
+                        let loaded: [D::Vector; R] = std::array::from_fn(|r| {
+                            let loaded = D::load(weights.add(r * tile.panel_bytes));
+                            if PACK == 1 { loaded } else { D::field::<PACK>(loaded, field) }
+                        });
+                        for c in 0..C {
+                            let activations = D::splat(columns[c].add(4 * field));
+                            for r in 0..R {
+                                sums[r][c] = if narrow {
+                                    D::narrow(sums[r][c], activations, loaded[r])
+                                } else {
+                                    D::wide(sums[r][c], activations, loaded[r])
+                                };
+                            }
+                        }
+                    }
+                    weights = weights.add(4 * D::LANES);
+                    columns = columns.map(|column| column.add(4 * PACK));
+                }
+                left -= count;
+                room -= count;
+                if room == 0 {
+                    drain::<D, R, C>(&mut sums, narrow, pass.shift, out, stride);
+                    room = chunk;
+                }
+            }
+        }
+        drain::<D, R, C>(&mut sums, narrow, pass.shift, out, stride);
+    }
+}
+
+/// # Safety
+/// As for [`run`].
+#[inline(always)]
+unsafe fn drain<D: Dot, const R: usize, const C: usize>(
+    sums: &mut [[D::Vector; C]; R],
+    narrow: bool,
+    shift: u32,
+    out: *mut i32,
+    stride: usize,
+) {
+    for r in 0..R {
+        for c in 0..C {
+            // SAFETY: `out` holds `C` columns of `R` panels.
+            unsafe {
+                let total = if narrow { D::join(sums[r][c]) } else { sums[r][c] };
+                D::finish(total, shift, out.add(c * stride + r * D::LANES));
+                sums[r][c] = D::zero();
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Plain Rust: arrays for vectors. Runs everywhere, Miri included.
+
+use super::generic::{int8, popcount, table};
+use super::{Tile, TileFn, shapes};
+use crate::route::Family;
+
+pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
+    match family {
+        Family::Popcount => shapes!(popcount_tile, columns, panels, [1]),
+        Family::Table => shapes!(table_tile, columns, panels, [1]),
+        Family::Int8 => shapes!(int8_tile, columns, panels, [1]),
+    }
+}
+
+/// # Safety
+/// See [`TileFn`].
+unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { popcount::tile::<Portable, R, C>(tile, out, stride) }
+}
+
+/// # Safety
+/// See [`TileFn`].
+unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { table::tile::<Portable, R, C>(tile, out, stride) }
+}
+
+/// # Safety
+/// See [`TileFn`].
+unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { int8::tile::<Portable, R, C>(tile, out, stride) }
+}
+
+struct Portable;
+
+impl popcount::Words for Portable {
+    type Vector = u64;
+    const LANES: usize = 1;
+
+    #[inline(always)]
+    unsafe fn zero() -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> u64 {
+        // SAFETY: the caller gives eight readable bytes.
+        u64::from_le(unsafe { from.cast::<u64>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const u8) -> u64 {
+        // SAFETY: as in `load`.
+        u64::from_le(unsafe { from.cast::<u64>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn count(sums: u64, a: u64, b: u64) -> u64 {
+        sums + u64::from((a & b).count_ones())
+    }
+
+    #[inline(always)]
+    unsafe fn double(sums: u64) -> u64 {
+        sums << 1
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: u64, out: *mut i32) {
+        // SAFETY: the caller gives one number.
+        unsafe { *out += sums as i32 }
+    }
+}
+
+impl table::Shuffle for Portable {
+    type Vector = [u8; 16];
+    const BYTES: usize = 16;
+    const NIBBLES: bool = true;
+
+    #[inline(always)]
+    fn tables() -> [*const u8; 3] {
+        let [low, high] = &table::NIBBLE_TABLES;
+        [low.as_ptr(), high.as_ptr(), high.as_ptr()]
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> [u8; 16] {
+        [0; 16]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> [u8; 16] {
+        // SAFETY: the caller gives 16 readable bytes.
+        unsafe { from.cast::<[u8; 16]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn low(weights: [u8; 16]) -> [u8; 16] {
+        weights.map(|byte| byte & 15)
+    }
+
+    #[inline(always)]
+    unsafe fn high(weights: [u8; 16]) -> [u8; 16] {
+        weights.map(|byte| byte >> 4)
+    }
+
+    #[inline(always)]
+    unsafe fn table(from: *const u8) -> [u8; 16] {
+        // SAFETY: the caller gives 16 readable bytes.
+        unsafe { from.cast::<[u8; 16]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn lookup(table: [u8; 16], index: [u8; 16]) -> [u8; 16] {
+        index.map(|index| table[usize::from(index & 15)])
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
+        // A sum that does not fit would be a wrong chunk length: debug builds say so.
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn widen(bytes: [u8; 16], wide: *mut [[u8; 16]; 2]) {
+        // SAFETY: the caller gives an exclusive pointer.
+        let wide = unsafe { &mut *wide };
+        for (parity, wide) in wide.iter_mut().enumerate() {
+            for (pair, slot) in wide.chunks_exact_mut(2).enumerate() {
+                let sum = u16::from_le_bytes([slot[0], slot[1]]) + u16::from(bytes[2 * pair + parity]);
+                slot.copy_from_slice(&sum.to_le_bytes());
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(wide: *const [[u8; 16]; 2], shift: u32, out: *mut i32) {
+        // SAFETY: the caller gives 16 numbers and two vectors.
+        let (wide, out) = unsafe { (&*wide, std::slice::from_raw_parts_mut(out, 16)) };
+        for byte in 0..16 {
+            let slot = &wide[byte % 2][byte / 2 * 2..];
+            out[byte % 4 * 4 + byte / 4] += i32::from(u16::from_le_bytes([slot[0], slot[1]])) << shift;
+        }
+    }
+}
+
+impl int8::Dot for Portable {
+    type Vector = [[u8; 4]; 4];
+    const LANES: usize = 4;
+    const NARROW: bool = false;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self::Vector {
+        [[0; 4]; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self::Vector {
+        // SAFETY: the caller gives 16 readable bytes.
+        unsafe { from.cast::<Self::Vector>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const u8) -> Self::Vector {
+        // SAFETY: the caller gives four readable bytes.
+        [unsafe { from.cast::<[u8; 4]>().read() }; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn field<const PACK: usize>(weights: Self::Vector, index: usize) -> Self::Vector {
+        let width = 8 / PACK;
+        weights.map(|lane| lane.map(|byte| byte >> (width * index) & ((1 << width) - 1)))
+    }
+
+    #[inline(always)]
+    unsafe fn wide(sums: Self::Vector, activations: Self::Vector, weights: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| {
+            let products = activations[lane].iter().zip(weights[lane]);
+            let dot: i32 = products.map(|(&a, w)| i32::from(a) * i32::from(w as i8)).sum();
+            (i32::from_le_bytes(sums[lane]) + dot).to_le_bytes()
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn narrow(sums: Self::Vector, _: Self::Vector, _: Self::Vector) -> Self::Vector {
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn join(sums: Self::Vector) -> Self::Vector {
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: Self::Vector, shift: u32, out: *mut i32) {
+        for (lane, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller gives as many numbers as there are lanes.
+            unsafe { *out.add(lane) += i32::from_le_bytes(sum) << shift }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! From sums of products to what the next layer reads, while the sums are still in the first-level cache.
+
+use crate::activations::{Activations, Writer};
+use crate::error::KernelError;
+use crate::levels::Bits;
+
+/// What the codes of a product stand for, as integers: `value = step * code - zero`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grid {
+    /// Distance of two neighbouring activation values.
+    pub activation_step: i32,
+    /// Activation value of code 0, negated.
+    pub activation_zero: i32,
+    /// Distance of two neighbouring weight values.
+    pub weight_step: i32,
+    /// Weight value of code 0, negated: one number, or one for each output channel.
+    pub weight_zero: Vec<i32>,
+}
+
+impl Grid {
+    /// Values that are the codes themselves.
+    #[must_use]
+    pub fn codes() -> Grid {
+        Grid { activation_step: 1, activation_zero: 0, weight_step: 1, weight_zero: vec![0] }
+    }
+
+    /// One-bit planes of -1 and +1 on both sides.
+    #[must_use]
+    pub fn signs() -> Grid {
+        Grid { activation_step: 2, activation_zero: 1, weight_step: 2, weight_zero: vec![1] }
+    }
+
+    /// Activations from zero in steps of one, weights `2 code - (2^w - 1)`: DoReFa's.
+    #[must_use]
+    pub fn symmetric_weights(bits: Bits) -> Grid {
+        Grid { weight_step: 2, weight_zero: vec![i32::from(bits.max_code())], ..Grid::codes() }
+    }
+}
+
+/// The next layer's codes from integer sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requantize {
+    bits: Bits,
+    rule: Rule,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    Affine32 { a: Vec<i32>, b: Vec<i32>, shift: u32 },
+    Affine64 { a: Vec<i64>, b: Vec<i64>, shift: u32 },
+    /// `boundaries` is `[2^k - 1, channels]`.
+    Thresholds { sign: Vec<i32>, boundaries: Vec<i32> },
+}
+
+impl Requantize {
+    /// Integer batch normalization: `clip((a * x + b) >> shift, 0, 2^bits - 1)` with `(a, b)` for each channel and an
+    /// arithmetic shift. `most` bounds the magnitude of the sums `x`; where all of it fits, it runs in 32 bits.
+    ///
+    /// # Errors
+    /// When the shift is 63 or more, or `a * x + b` may not fit 64 bits.
+    pub fn batch_norm(bits: Bits, channels: &[(i64, i64)], shift: u32, most: i64) -> Result<Requantize, KernelError> {
+        if shift > 62 {
+            return Err(KernelError::Epilogue { what: "the shift is out of range, expected at most 62" });
+        }
+        let greatest = |&(a, b): &(i64, i64)| a.checked_abs()?.checked_mul(most.checked_abs()?)?.checked_add(b.checked_abs()?);
+        let Some(greatest) = channels.iter().map(greatest).collect::<Option<Vec<i64>>>() else {
+            return Err(KernelError::Epilogue { what: "a * x + b may not fit 64 bits for the given bound of x" });
+        };
+        let small = shift < 31 && greatest.iter().all(|&g| i32::try_from(g).is_ok());
+        let rule = if small {
+            let part = |pick: fn(&(i64, i64)) -> i64| channels.iter().map(|c| pick(c) as i32).collect();
+            Rule::Affine32 { a: part(|c| c.0), b: part(|c| c.1), shift }
+        } else {
+            let part = |pick: fn(&(i64, i64)) -> i64| channels.iter().map(pick).collect();
+            Rule::Affine64 { a: part(|c| c.0), b: part(|c| c.1), shift }
+        };
+        Ok(Requantize { bits, rule })
+    }
+
+    /// `code = #{ t : x >= t }`, or `#{ t : -x >= t }` for a channel whose code falls as the sum grows. A row of
+    /// `2^bits - 1` ascending boundaries for each channel.
+    ///
+    /// # Errors
+    /// When the lengths disagree.
+    pub fn thresholds(bits: Bits, boundaries: &[i32], falling: &[bool]) -> Result<Requantize, KernelError> {
+        let (steps, channels) = (usize::from(bits.max_code()), falling.len());
+        if boundaries.len() != steps * channels {
+            return Err(KernelError::Length {
+                operand: "boundaries",
+                expected: steps * channels,
+                found: boundaries.len(),
+            });
+        }
+        let by_step = (0..steps).flat_map(|step| (0..channels).map(move |n| boundaries[n * steps + step])).collect();
+        let sign = falling.iter().map(|&falls| if falls { -1 } else { 1 }).collect();
+        Ok(Requantize { bits, rule: Rule::Thresholds { sign, boundaries: by_step } })
+    }
+
+    /// Bit width of the codes.
+    #[must_use]
+    pub fn bits(&self) -> Bits {
+        self.bits
+    }
+
+    /// Output channels.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        match &self.rule {
+            Rule::Affine32 { a, .. } => a.len(),
+            Rule::Affine64 { a, .. } => a.len(),
+            Rule::Thresholds { sign, .. } => sign.len(),
+        }
+    }
+
+    /// The codes of the sums of channels `first..`.
+    #[inline(always)]
+    fn codes(&self, first: usize, sums: &[i32], codes: &mut [u8]) {
+        let most = i32::from(self.bits.max_code());
+        let here = first..first + sums.len();
+        match &self.rule {
+            Rule::Affine32 { a, b, shift } => {
+                let channels = a[here.clone()].iter().zip(&b[here]);
+                for ((code, &x), (&a, &b)) in codes.iter_mut().zip(sums).zip(channels) {
+                    *code = (a.wrapping_mul(x).wrapping_add(b) >> shift).clamp(0, most) as u8;
+                }
+            }
+            Rule::Affine64 { a, b, shift } => {
+                let channels = a[here.clone()].iter().zip(&b[here]);
+                for ((code, &x), (&a, &b)) in codes.iter_mut().zip(sums).zip(channels) {
+                    *code = (a.wrapping_mul(i64::from(x)).wrapping_add(b) >> shift).clamp(0, i64::from(most)) as u8;
+                }
+            }
+            Rule::Thresholds { sign, boundaries } => {
+                codes.fill(0);
+                let sign = &sign[here.clone()];
+                for row in boundaries.chunks_exact(self.channels()) {
+                    for (((code, &x), &sign), &t) in codes.iter_mut().zip(sums).zip(sign).zip(&row[here.clone()]) {
+                        *code += u8::from(sign.wrapping_mul(x) >= t);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where the results go. All are `[batch, height, width, outputs]` row-major.
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// The integer sums.
+    Sums(&'a mut [i32]),
+    /// `sum * scale[n] + bias[n]` in f32, the product rounded before the addition; then `max(0, .)` if asked for.
+    Scaled {
+        /// Results.
+        out: &'a mut [f32],
+        /// One number, or one for each output channel.
+        scale: &'a [f32],
+        /// Empty, or a number for each output channel.
+        bias: &'a [f32],
+        /// Whether negative results become zero.
+        relu: bool,
+    },
+    /// The next layer's codes.
+    Codes {
+        /// Results.
+        out: &'a mut [u8],
+        /// How.
+        requantize: &'a Requantize,
+    },
+    /// The next layer's codes, packed as it reads them.
+    Packed {
+        /// Results.
+        out: &'a mut Activations,
+        /// How.
+        requantize: &'a Requantize,
+    },
+}
+
+impl Output<'_> {
+    /// Checks lengths against `[batch, height, width]` and `outputs`.
+    pub(crate) fn check(&self, extent: [usize; 3], outputs: usize) -> Result<(), KernelError> {
+        let expected = extent.iter().product::<usize>() * outputs;
+        let length = |operand, found, expected| {
+            if found == expected { Ok(()) } else { Err(KernelError::Length { operand, expected, found }) }
+        };
+        match self {
+            Output::Sums(out) => length("output", out.len(), expected),
+            Output::Scaled { out, scale, bias, .. } => {
+                length("output", out.len(), expected)?;
+                if scale.len() != 1 {
+                    length("scale", scale.len(), outputs)?;
+                }
+                if bias.is_empty() { Ok(()) } else { length("bias", bias.len(), outputs) }
+            }
+            Output::Codes { out, requantize } => {
+                length("output", out.len(), expected)?;
+                length("requantization", requantize.channels(), outputs)
+            }
+            Output::Packed { out, requantize } => {
+                length("requantization", requantize.channels(), outputs)?;
+                let [batch, height, width] = extent;
+                if out.shape() != [batch, height, width, outputs] || out.bits() != requantize.bits() {
+                    return Err(KernelError::Layout {
+                        expected: format!("{}-bit codes of {:?}", requantize.bits(), [batch, height, width, outputs]),
+                        found: format!("{}-bit codes of {:?}", out.bits(), out.shape()),
+                    });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn sink(&mut self) -> Sink<'_> {
+        match self {
+            Output::Sums(out) => Sink::Sums(out.as_mut_ptr()),
+            Output::Scaled { out, scale, bias, relu } => {
+                Sink::Scaled { out: out.as_mut_ptr(), scale, bias, relu: *relu }
+            }
+            Output::Codes { out, requantize } => Sink::Codes { out: out.as_mut_ptr(), requantize },
+            Output::Packed { out, requantize } => Sink::Packed { out: out.writer(), requantize },
+        }
+    }
+}
+
+/// An [`Output`] that threads share.
+#[derive(Clone, Copy)]
+pub(crate) enum Sink<'a> {
+    Sums(*mut i32),
+    Scaled { out: *mut f32, scale: &'a [f32], bias: &'a [f32], relu: bool },
+    Codes { out: *mut u8, requantize: &'a Requantize },
+    Packed { out: Writer<'a>, requantize: &'a Requantize },
+}
+
+// SAFETY: the pointers are to slices borrowed exclusively for 'a, and no two threads write the same place: see
+// `Sink::store`.
+unsafe impl Send for Sink<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Sink<'_> {}
+
+/// Channels that are finished at a time: a multiple of every packed unit (64, 6, 4) and of every panel.
+pub(crate) const BLOCK: usize = 384;
+
+impl Sink<'_> {
+    /// Stores the sums of channels `first..` of output pixel `pixel`.
+    ///
+    /// # Safety
+    /// The pixel and the channels exist in the output, of `outputs` channels, and no other thread writes them; if
+    /// results are packed, no other thread writes the pixel at all, and its channels come in ascending order.
+    #[inline(always)]
+    pub(crate) unsafe fn store(&mut self, pixel: usize, outputs: usize, first: usize, sums: &[i32]) {
+        let at = pixel * outputs + first;
+        match self {
+            Sink::Sums(out) => {
+                // SAFETY: the caller's promise, checked against the length of the slice in `Output::check`.
+                let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
+                out.copy_from_slice(sums);
+            }
+            Sink::Scaled { out, scale, bias, relu } => {
+                // SAFETY: as above.
+                let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
+                scaled(out, sums, at_channels(scale, first, sums.len()), at_channels(bias, first, sums.len()), *relu);
+            }
+            Sink::Codes { out, requantize } => {
+                // SAFETY: as above.
+                let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
+                requantize.codes(first, sums, out);
+            }
+            Sink::Packed { out, requantize } => {
+                let mut codes = [0; BLOCK];
+                let codes = &mut codes[..sums.len()];
+                requantize.codes(first, sums, codes);
+                let stored = out.pixel(pixel);
+                out.write(stored, first, codes);
+            }
+        }
+    }
+}
+
+/// Channels `first..first + count` of a list, or the whole of one that has a single number or none.
+fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
+    if list.len() <= 1 { list } else { &list[first..first + count] }
+}
+
+#[inline(always)]
+fn scaled(out: &mut [f32], sums: &[i32], scale: &[f32], bias: &[f32], relu: bool) {
+    let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+    match (scale, bias) {
+        (&[scale], []) => {
+            for (out, &sum) in out.iter_mut().zip(sums) {
+                *out = (sum as f32 * scale).max(least);
+            }
+        }
+        (&[scale], bias) => {
+            for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(bias) {
+                *out = (sum as f32 * scale + bias).max(least);
+            }
+        }
+        (scale, []) => {
+            for ((out, &sum), &scale) in out.iter_mut().zip(sums).zip(scale) {
+                *out = (sum as f32 * scale).max(least);
+            }
+        }
+        (scale, bias) => {
+            for (((out, &sum), &scale), &bias) in out.iter_mut().zip(sums).zip(scale).zip(bias) {
+                *out = (sum as f32 * scale + bias).max(least);
+            }
+        }
+    }
+}

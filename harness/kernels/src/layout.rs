@@ -1,0 +1,150 @@
+//! How codes lie in memory for a route: which bits of an activation are stored together, and how many channels make
+//! one step of the loop.
+
+use crate::levels::Bits;
+use crate::route::{Family, Isa, Route};
+
+/// Some bits of every activation code, stored together and multiplied in one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Region {
+    /// Lowest bit of the code that is in it.
+    pub(crate) low: u8,
+    /// Number of bits.
+    pub(crate) bits: u8,
+    /// Bytes that one unit of channels takes.
+    pub(crate) unit_bytes: usize,
+    /// Units summed before a narrow accumulator could overflow; even where units come in pairs.
+    pub(crate) chunk: usize,
+}
+
+/// The layout of both operands of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) route: Route,
+    pub(crate) weight_bits: Bits,
+    pub(crate) activation_bits: Bits,
+    /// Channels of one unit, the step of the loop: 64, 6 or 4.
+    pub(crate) unit: usize,
+    /// Units that are stored in one byte of the weights: their number in a pixel is a multiple of it.
+    pub(crate) pack: usize,
+    /// Subtracted from every weight code before it is stored; added back from the sums of activations.
+    pub(crate) center: i32,
+    /// Passes over the activations.
+    pub(crate) regions: Vec<Region>,
+}
+
+/// Channels that one six-bit table step takes.
+pub(crate) const WIDE_GROUP: usize = 6;
+/// Channels that one four-bit table step takes.
+pub(crate) const NIBBLE_GROUP: usize = 4;
+
+impl Layout {
+    pub(crate) fn new(route: Route, weight_bits: Bits, activation_bits: Bits) -> Layout {
+        let (w, a) = (weight_bits.get(), activation_bits.get());
+        let layout = |unit, pack, center, regions| {
+            Layout { route, weight_bits, activation_bits, unit, pack, center, regions }
+        };
+        match (route.family, route.isa) {
+            (Family::Popcount, _) => {
+                let plane = |low| Region { low, bits: 1, unit_bytes: 8, chunk: usize::MAX };
+                layout(64, 1, 0, (0..a).map(plane).collect())
+            }
+            (Family::Table, Isa::Avx512) => {
+                // A digit is one bit here; three digits a pass keep the sums in bytes for six steps.
+                let region = |(low, bits)| Region {
+                    low,
+                    bits,
+                    unit_bytes: 2 * usize::from(bits),
+                    chunk: steps(255, WIDE_GROUP, bits),
+                };
+                layout(WIDE_GROUP, 1, 0, split(a, 3).map(region).collect())
+            }
+            (Family::Table, _) => {
+                // A digit is two bits. Two units share a byte of weights, so chunks are even.
+                let region = |(low, bits)| Region {
+                    low,
+                    bits,
+                    unit_bytes: 2 * usize::from(bits.div_ceil(2)),
+                    chunk: steps(255, NIBBLE_GROUP, bits) & !1,
+                };
+                layout(NIBBLE_GROUP, 2, 0, split(a, 4).map(region).collect())
+            }
+            (Family::Int8, isa) => {
+                let pack = if w <= 2 { 4 } else if w <= 4 { 2 } else { 1 };
+                let center = if w == 8 { 128 } else { 0 };
+                let greatest = if w == 8 { 128 } else { usize::from(weight_bits.max_code()) };
+                // Pairs of products are summed in 16 bits where there is no dot-product instruction.
+                let chunk = |bits: u8| 32_767 / (2 * greatest * ((1 << bits) - 1));
+                let narrow = matches!(isa, Isa::Avx2);
+                let widest = if narrow && chunk(a) == 0 { 4 } else { 8 };
+                let region = |(low, bits)| Region {
+                    low,
+                    bits,
+                    unit_bytes: 4,
+                    chunk: if narrow { chunk(bits) } else { usize::MAX },
+                };
+                layout(4, pack, center, split(a, widest).map(region).collect())
+            }
+        }
+    }
+
+    /// Channels that a pixel is padded to a multiple of.
+    pub(crate) fn granularity(&self) -> usize {
+        self.unit * self.pack
+    }
+
+    /// Units of a pixel with `channels` channels.
+    pub(crate) fn units(&self, channels: usize) -> usize {
+        channels.div_ceil(self.granularity()) * self.pack
+    }
+
+    /// Whether activations packed for `other` are what this layout reads: they do not depend on the weights except
+    /// through the regions.
+    pub(crate) fn reads(&self, other: &Layout) -> bool {
+        self.route.family == other.route.family
+            && self.unit == other.unit
+            && self.pack == other.pack
+            && self.activation_bits == other.activation_bits
+            && self.regions.iter().map(|r| (r.low, r.bits)).eq(other.regions.iter().map(|r| (r.low, r.bits)))
+    }
+
+    pub(crate) fn describe(&self, channels: usize, groups: usize) -> String {
+        format!("{}-bit codes for {}, {groups} x {channels} channels", self.activation_bits, self.route)
+    }
+}
+
+/// Units of `group` products, each at most `2^bits - 1`, whose sum stays at or below `most`.
+fn steps(most: usize, group: usize, bits: u8) -> usize {
+    most / (group * ((1 << bits) - 1))
+}
+
+/// `(lowest bit, bits)` of the fewest even parts of `bits` bits, none wider than `widest`.
+fn split(bits: u8, widest: u8) -> impl Iterator<Item = (u8, u8)> {
+    let parts = bits.div_ceil(widest);
+    let width = bits.div_ceil(parts);
+    (0..parts).map(move |part| (part * width, width.min(bits - part * width)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_cover_every_bit_once() {
+        for isa in Isa::ALL {
+            for family in Family::ALL {
+                for (w, a) in (1..=8).flat_map(|w| (1..=8).map(move |a| (w, a))) {
+                    let route = Route { family, isa };
+                    let layout = Layout::new(route, Bits::new(w).unwrap(), Bits::new(a).unwrap());
+                    let mut next = 0;
+                    for region in &layout.regions {
+                        assert_eq!(region.low, next, "{route} w{w}a{a}");
+                        assert!(region.bits > 0 && region.chunk > 0, "{route} w{w}a{a}: {region:?}");
+                        next += region.bits;
+                    }
+                    assert_eq!(next, a, "{route} w{w}a{a}");
+                }
+            }
+        }
+    }
+}

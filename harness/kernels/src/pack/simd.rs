@@ -1,0 +1,190 @@
+//! The packing loops. Each has a plain form; on x86 with AVX2 it is compiled for that or written out for it, and a
+//! test compares the two.
+
+use crate::layout::Region;
+
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $name:ident$(<const $n:ident: usize>)?($($argument:ident: $type:ty),*), $plain:path, $fast:path) => {
+        $(#[$doc])*
+        #[inline]
+        pub(super) fn $name$(<const $n: usize>)?($($argument: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has AVX2, which is all that the function asks for.
+                return unsafe { $fast($($argument),*) };
+            }
+            $plain($($argument),*)
+        }
+    };
+}
+
+dispatch!(
+    /// One bit of every code, 64 to a word, the first code lowest; bits past the end are zero.
+    words(codes: &[u8], bit: u8, bytes: &mut [u8]), plain::words, avx2::words);
+dispatch!(
+    /// Offsets into the four-bit tables: two bits of each of four codes, times the 16 bytes of a table.
+    pairs(codes: &[u8], region: Region, bytes: &mut [u8]), plain::pairs, avx2::pairs);
+dispatch!(
+    /// The region's bits of every code, one to a byte.
+    bytes(codes: &[u8], region: Region, bytes: &mut [u8]), plain::bytes, avx2::bytes);
+dispatch!(
+    /// Uniform codes; see [`super::Quantize::Uniform`].
+    uniform(values: &[f32], inverse: f32, most: f32, codes: &mut [u8]), plain::uniform, avx2::uniform);
+dispatch!(
+    /// How many of a few boundaries each value reaches.
+    thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]), plain::thresholds, avx2::thresholds);
+
+mod plain {
+    use super::Region;
+    use crate::pack::quantize;
+
+    #[inline(always)]
+    pub(super) fn words(codes: &[u8], bit: u8, bytes: &mut [u8]) {
+        for (chunk, word) in codes.chunks(64).zip(bytes.chunks_exact_mut(8)) {
+            let bits = chunk.iter().rev().fold(0, |bits, &code| bits << 1 | u64::from(code >> bit & 1));
+            word.copy_from_slice(&bits.to_le_bytes());
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn pairs(codes: &[u8], region: Region, bytes: &mut [u8]) {
+        let mask = ((1u16 << region.bits) - 1) as u8;
+        for (chunk, unit) in codes.chunks(4).zip(bytes.chunks_exact_mut(region.unit_bytes)) {
+            for (digit, slot) in unit.chunks_exact_mut(2).enumerate() {
+                let part = |code: u8| u16::from((code >> region.low & mask) >> (2 * digit) & 3);
+                let index = chunk.iter().rev().fold(0, |index, &code| index << 2 | part(code));
+                slot.copy_from_slice(&(index << 4).to_le_bytes());
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(codes: &[u8], region: Region, bytes: &mut [u8]) {
+        let mask = ((1u16 << region.bits) - 1) as u8;
+        for (byte, &code) in bytes.iter_mut().zip(codes) {
+            *byte = code >> region.low & mask;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn uniform(values: &[f32], inverse: f32, most: f32, codes: &mut [u8]) {
+        for (code, &x) in codes.iter_mut().zip(values) {
+            *code = quantize::uniform(x, inverse, most);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]) {
+        for (code, &x) in codes.iter_mut().zip(values) {
+            *code = boundaries.iter().map(|&t| u8::from(x >= t)).sum();
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use super::{Region, plain};
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn words(codes: &[u8], bit: u8, bytes: &mut [u8]) {
+        let whole = codes.len() / 64;
+        // The wanted bit of every byte moves to the byte's top; what crosses into the next byte is not looked at.
+        let shift = _mm_cvtsi32_si128(7 - i32::from(bit));
+        for (chunk, word) in codes.chunks_exact(64).zip(bytes.chunks_exact_mut(8)) {
+            // SAFETY: a chunk has 64 bytes.
+            let (low, high) = unsafe {
+                (_mm256_loadu_si256(chunk.as_ptr().cast()), _mm256_loadu_si256(chunk.as_ptr().add(32).cast()))
+            };
+            let low = _mm256_movemask_epi8(_mm256_sll_epi16(low, shift)) as u32;
+            let high = _mm256_movemask_epi8(_mm256_sll_epi16(high, shift)) as u32;
+            word.copy_from_slice(&(u64::from(high) << 32 | u64::from(low)).to_le_bytes());
+        }
+        plain::words(&codes[64 * whole..], bit, &mut bytes[8 * whole..]);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn pairs(codes: &[u8], region: Region, bytes: &mut [u8]) {
+        let whole = codes.len() / 32;
+        let low = _mm_cvtsi32_si128(i32::from(region.low));
+        let top = region.bits.min(2);
+        let masks = [mask_of(top), mask_of(region.bits - top)];
+        // Four two-bit numbers to one of eight bits: b0 + 4 b1 in pairs, then p0 + 16 p1; sixteen times that is the
+        // offset, which the last multiplication includes.
+        let (by_four, by_sixteen) = (_mm256_set1_epi16(0x0401), _mm256_set1_epi32(0x0100_0010));
+        let offsets = |part: __m256i| _mm256_madd_epi16(_mm256_maddubs_epi16(part, by_four), by_sixteen);
+        for (chunk, out) in codes.chunks_exact(32).zip(bytes.chunks_exact_mut(8 * region.unit_bytes)) {
+            // SAFETY: a chunk has 32 bytes.
+            let codes = unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) };
+            let first = _mm256_srl_epi16(codes, low);
+            let d0 = offsets(_mm256_and_si256(first, masks[0]));
+            if region.unit_bytes == 2 {
+                let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(d0, d0));
+                // SAFETY: eight units of two bytes.
+                unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), _mm256_castsi256_si128(packed)) };
+            } else {
+                let d1 = offsets(_mm256_and_si256(_mm256_srli_epi16::<2>(first), masks[1]));
+                let both = _mm256_or_si256(d0, _mm256_slli_epi32::<16>(d1));
+                // SAFETY: eight units of four bytes.
+                unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), both) };
+            }
+        }
+        plain::pairs(&codes[32 * whole..], region, &mut bytes[8 * whole * region.unit_bytes..]);
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn mask_of(bits: u8) -> __m256i {
+        _mm256_set1_epi8((1i8 << bits) - 1)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn bytes(codes: &[u8], region: Region, bytes: &mut [u8]) {
+        plain::bytes(codes, region, bytes);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn uniform(values: &[f32], inverse: f32, most: f32, codes: &mut [u8]) {
+        plain::uniform(values, inverse, most, codes);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]) {
+        plain::thresholds(values, boundaries, codes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+    use crate::levels::Bits;
+    use crate::route::{Family, Isa, Route};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn fast_equals_plain(codes in prop::collection::vec(any::<u8>(), 0..300), a in 1u8..=8, w in 1u8..=8) {
+            let bits = Bits::new(a).unwrap();
+            let codes: Vec<u8> = codes.into_iter().map(|code| code & bits.max_code()).collect();
+            let regions = |family| Layout::new(Route { family, isa: Isa::Avx2 }, Bits::new(w).unwrap(), bits).regions;
+            let room = || vec![0u8; codes.len() * 4 + 64];
+            let (mut fast, mut slow) = (room(), room());
+            for bit in 0..a {
+                words(&codes, bit, &mut fast);
+                plain::words(&codes, bit, &mut slow);
+                prop_assert_eq!(&fast, &slow);
+            }
+            for region in regions(Family::Table) {
+                pairs(&codes, region, &mut fast);
+                plain::pairs(&codes, region, &mut slow);
+                prop_assert_eq!(&fast, &slow);
+            }
+            for region in regions(Family::Int8) {
+                bytes(&codes, region, &mut fast);
+                plain::bytes(&codes, region, &mut slow);
+                prop_assert_eq!(&fast, &slow);
+            }
+        }
+    }
+}

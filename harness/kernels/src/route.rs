@@ -1,0 +1,198 @@
+//! Which loop runs: a family of algorithms on an instruction set.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::levels::Bits;
+
+/// How a product of codes is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// AND of bit-planes, then population count: cost grows with `w * a`.
+    Popcount,
+    /// Weight bits index a table of sums of activations by a byte shuffle: cost grows with `w`, little with `a`.
+    Table,
+    /// Multiply-add of bytes; low-bit weights are unpacked in registers: cost nearly independent of bits.
+    Int8,
+}
+
+/// Instruction set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Isa {
+    /// Plain Rust.
+    Portable,
+    /// 128-bit Arm vectors.
+    Neon,
+    /// 256-bit x86 vectors.
+    Avx2,
+    /// 512-bit x86 vectors with BW, VBMI, VPOPCNTDQ and VNNI (Ice Lake, Zen 4 and later).
+    Avx512,
+}
+
+/// A family on an instruction set, written `popcount-avx512`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Route {
+    /// The algorithm.
+    pub family: Family,
+    /// The instructions.
+    pub isa: Isa,
+}
+
+impl Isa {
+    /// Every instruction set, narrowest first.
+    pub const ALL: [Isa; 4] = [Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512];
+
+    /// Whether this processor has it.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            Isa::Neon => cfg!(target_arch = "aarch64"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi")
+                    && is_x86_feature_detected!("avx512vpopcntdq")
+                    && is_x86_feature_detected!("avx512vnni")
+                    && is_x86_feature_detected!("avx2")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => false,
+        }
+    }
+
+    /// The widest one that this processor has.
+    #[must_use]
+    pub fn best() -> Isa {
+        Isa::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
+    }
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Family; 3] = [Family::Popcount, Family::Table, Family::Int8];
+}
+
+impl Route {
+    /// Every route that this processor can run.
+    pub fn available() -> impl Iterator<Item = Route> {
+        let isas = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+        isas.flat_map(|isa| Family::ALL.map(|family| Route { family, isa }))
+    }
+
+    /// Whether this processor can run it.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        self.isa.is_available()
+    }
+
+    /// The route expected to be fastest on this processor for weights of `weights` bits and activations of
+    /// `activations` bits, by the measured cost of a multiply-accumulate in each family.
+    #[must_use]
+    pub fn choose(weights: Bits, activations: Bits) -> Route {
+        Route::choose_on(Isa::best(), weights, activations)
+    }
+
+    /// [`Route::choose`] on a given instruction set.
+    #[must_use]
+    pub fn choose_on(isa: Isa, weights: Bits, activations: Bits) -> Route {
+        let (w, a) = (weights.get(), activations.get());
+        let family = match isa {
+            // A plain processor has a fast 64-bit population count and no byte shuffle.
+            Isa::Portable => {
+                if w * a <= 4 { Family::Popcount } else { Family::Int8 }
+            }
+            // A table pass costs about as much whatever the activations' width up to four bits, and there is one a
+            // weight plane; byte products cost about two such passes.
+            Isa::Avx2 | Isa::Neon => match (w, a) {
+                (1, _) | (2, 1..=4) => Family::Table,
+                _ => Family::Int8,
+            },
+            // The population count is an instruction here, and so is the dot product of bytes.
+            Isa::Avx512 => match (w, a) {
+                (1, 1) => Family::Popcount,
+                (1, 2..=4) | (2, 1..=2) => Family::Table,
+                _ => Family::Int8,
+            },
+        };
+        Route { family, isa }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Isa::Portable => "portable",
+            Isa::Neon => "neon",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        })
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::Popcount => "popcount",
+            Family::Table => "table",
+            Family::Int8 => "int8",
+        })
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.family, self.isa)
+    }
+}
+
+/// A name that is no route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownRoute(String);
+
+impl fmt::Display for UnknownRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown route \"{}\", expected FAMILY-ISA with popcount, table or int8 and portable, neon, avx2 or avx512", self.0)
+    }
+}
+
+impl std::error::Error for UnknownRoute {}
+
+impl FromStr for Route {
+    type Err = UnknownRoute;
+
+    fn from_str(name: &str) -> Result<Route, UnknownRoute> {
+        let all = Family::ALL.into_iter().flat_map(|family| Isa::ALL.map(|isa| Route { family, isa }));
+        all.into_iter().find(|route| route.to_string() == name).ok_or_else(|| UnknownRoute(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for family in Family::ALL {
+            for isa in Isa::ALL {
+                let route = Route { family, isa };
+                assert_eq!(route.to_string().parse(), Ok(route));
+            }
+        }
+        assert!("popcount-sse9".parse::<Route>().is_err());
+    }
+
+    #[test]
+    fn what_is_chosen_can_run() {
+        for w in 1..=8 {
+            for a in 1..=8 {
+                assert!(Route::choose(Bits::new(w).unwrap(), Bits::new(a).unwrap()).is_available());
+            }
+        }
+        assert!(Route::available().any(|route| route.isa == Isa::Portable));
+    }
+}
