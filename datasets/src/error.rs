@@ -187,4 +187,24 @@ pub enum Problem {
     /// Nothing but white space.
     #[error("holds no words, expected text")]
     NoWords,
+    /// xz data do not unpack.
+    #[error("the xz data are damaged ({0}), fetch the file again")]
+    Xz(std::io::Error),
+    /// A tar archive does not unpack.
+    #[error("the archive is damaged ({0}), fetch it again")]
+    Archive(std::io::Error),
+    /// An archive without a file that it should hold.
+    #[error("holds no `{name}`, fetch the archive again")]
+    NotInArchive {
+        /// The file.
+        name: String,
+    },
+    /// Not a whole number of records.
+    #[error("holds {found} bytes, expected a multiple of {record}, the size of an image with its label")]
+    Records {
+        /// Bytes there are, unpacked.
+        found: u64,
+        /// Bytes of one record.
+        record: usize,
+    },
 }

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod batches;
+mod cifar;
 mod contents;
 mod digits;
 mod error;
@@ -27,6 +28,7 @@ use std::path::Path;
 use harness_records::options::{About, Options};
 
 pub use batches::{Shift, crop_flip, epoch_order};
+pub use cifar::Cifar;
 pub use contents::{Contents, Samples, Split};
 pub use digits::Digits;
 pub use error::{DatasetError, Problem};
@@ -64,8 +66,17 @@ pub trait Dataset: Sync {
 }
 
 /// Every data set, in the order help shows them.
-pub static DATASETS: &[&dyn Dataset] =
-    &[&Digits, &Mnist, &FashionMnist, &text::PTB, &text::FOLDER, &Synthetic, &SyntheticText];
+pub static DATASETS: &[&dyn Dataset] = &[
+    &Digits,
+    &Mnist,
+    &FashionMnist,
+    &cifar::CIFAR10,
+    &cifar::CIFAR100,
+    &text::PTB,
+    &text::FOLDER,
+    &Synthetic,
+    &SyntheticText,
+];
 
 /// The data set of this name, if there is one.
 #[must_use]

@@ -48,7 +48,7 @@ pub struct Tokens {
 
 /// A folder with one file of text a split.
 pub struct TextFolder {
-    about: About,
+    about: &'static About,
     /// What each file is called, `{}` standing for `train`, `valid` or `test`.
     pattern: &'static str,
     /// Size of the vocabulary, where it is known without the files.
@@ -64,7 +64,7 @@ const LIMIT: OptionDoc = OptionDoc {
 
 /// The Penn Treebank with Mikolov's preprocessing: 929,589 + 73,760 + 82,430 words of 10,000 with one `<eos>` a line.
 pub(crate) static PTB: TextFolder = TextFolder {
-    about: About {
+    about: &About {
         name: "ptb",
         summary: "Penn Treebank, 1.1 million words of 10,000, from `ptb.train.txt`, `ptb.valid.txt`, `ptb.test.txt` in \
                   `root`",
@@ -78,7 +78,7 @@ pub(crate) static PTB: TextFolder = TextFolder {
 
 /// Any other text.
 pub(crate) static FOLDER: TextFolder = TextFolder {
-    about: About {
+    about: &About {
         name: "text",
         summary: "any text, word by word, from `train.txt`, `valid.txt` and `test.txt` in `root`",
         source: "",
@@ -153,8 +153,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 impl Dataset for TextFolder {
     fn about(&self) -> &'static About {
-        // Both folders are statics of this file.
-        if self.pattern == PTB.pattern { &PTB.about } else { &FOLDER.about }
+        self.about
     }
 
     fn probe(&self, root: Option<&Path>, options: &Options) -> Result<Contents, DatasetError> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod batches;
+mod cifar;
 mod digits;
 mod idx;
 mod idx_hostile;
