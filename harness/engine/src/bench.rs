@@ -152,7 +152,7 @@ fn resnet20_shapes() -> Vec<Layer> {
     }
     layers.extend([
         Layer::activation("fc"),
-        Layer::MaxPool { size: 8 },
+        Layer::max_pool(8),
         Layer::Flatten,
         Layer::classifier("fc", CLASSES),
     ]);

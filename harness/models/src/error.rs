@@ -1,5 +1,7 @@
 //! What can go wrong with a model.
 
+use std::path::PathBuf;
+
 use harness_methods::core::MethodError;
 use tch::TchError;
 
@@ -32,6 +34,49 @@ pub enum ModelError {
         /// Least height and width.
         least: i64,
     },
+    /// The data set gives the other kind of data.
+    #[error("model `{model}` reads {reads}, which the data set does not give")]
+    Reads {
+        /// Model name.
+        model: &'static str,
+        /// `images` or `tokens`.
+        reads: &'static str,
+    },
+    /// What reaches a layer is nothing that it takes.
+    #[error("layer `{layer}`: a sample of shape {found:?} reaches it, expected {expected}")]
+    WrongInput {
+        /// Layer name.
+        layer: String,
+        /// What it takes.
+        expected: &'static str,
+        /// Shape of one sample.
+        found: Vec<i64>,
+    },
+    /// Ways of the data that do not fit together where they join.
+    #[error("ways of shapes {shapes:?} are joined, expected the same height and width, and in a sum the same channels")]
+    Ways {
+        /// Shape of one sample at the end of each way.
+        shapes: Vec<Vec<i64>>,
+    },
+    /// Quantized states that can be negative.
+    #[error(
+        "layer `{layer}`: with `squash: tanh` its states are in [-1, 1], where activation quantizers cut at zero, \
+         expected `squash: sigmoid` or activations in full precision"
+    )]
+    SignedStates {
+        /// Layer name.
+        layer: String,
+    },
+    /// Tokens or a state of another shape than `[time, batch]` and what goes with it.
+    #[error("{what} of shape {found:?}, expected {expected}")]
+    Sequence {
+        /// `tokens` or `a state`.
+        what: &'static str,
+        /// Shape.
+        found: Vec<i64>,
+        /// Shape wanted.
+        expected: String,
+    },
     /// A method cannot stand at a site.
     #[error("layer `{layer}`: {source}")]
     Site {
@@ -40,7 +85,35 @@ pub enum ModelError {
         /// Why.
         source: MethodError,
     },
+    /// A file of weights does not go with the model.
+    #[error("{}: {problem}", .path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: WeightsProblem,
+    },
     /// libtorch failed.
     #[error(transparent)]
     Torch(#[from] TchError),
+}
+
+/// What is wrong with a file of weights. Lists name the first few, and how many more there are.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsProblem {
+    /// It cannot be read as safetensors.
+    #[error("no safetensors file: {0}")]
+    Unreadable(String),
+    /// Tensors that the model needs are not in it.
+    #[error("it has no {0}")]
+    Missing(String),
+    /// It has tensors that the model has no place for.
+    #[error("the model has no place for {0}")]
+    Extra(String),
+    /// Tensors have other shapes than in the model.
+    #[error("{0}")]
+    Shape(String),
+    /// A tensor does not hold real numbers.
+    #[error("`{0}` holds no real numbers")]
+    Kind(String),
 }

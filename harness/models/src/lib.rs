@@ -10,9 +10,11 @@ pub mod error;
 pub mod layer;
 pub mod network;
 pub mod plan;
+pub mod recurrent;
 pub mod zoo;
 
 pub use error::ModelError;
 pub use network::Network;
-pub use plan::Plan;
+pub use plan::{Input, Plan};
+pub use recurrent::State;
 pub use zoo::{MODELS, Model, find};

@@ -1,23 +1,29 @@
 //! A plan as libtorch modules.
 
 mod integer;
+mod module;
+mod norm;
+mod occupied;
+mod recurrent;
+mod weight;
 
 use harness_methods::core::statistics::Statistics;
-use harness_methods::core::{MethodError, Nonlinearity, Quantizer, Role, Step};
-use harness_torch::random;
-use tch::nn::{self, Init, init};
-use tch::{Kind, Tensor};
+use harness_methods::core::{MethodError, Role, Step};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::ModelError;
-use crate::layer::Layer;
+use crate::plan::{Input, Plan};
+use crate::recurrent::{LayerState, State};
 pub use integer::{IntegerNorm, IntegerPass};
-
-use crate::plan::{LayerQuant, Plan, PlanStep, Planned, weight_shape};
+use module::Module;
+use occupied::Occupied;
 
 /// A network that can be trained. All its state is variables of the store it was built under.
 #[derive(Debug)]
 pub struct Network {
     modules: Vec<Module>,
+    input: Input,
+    device: Device,
 }
 
 /// Statistics of one site of a network.
@@ -37,62 +43,11 @@ pub struct SiteStatistics {
     pub statistics: Statistics,
 }
 
-/// A quantizer with the name of its method.
-#[derive(Debug)]
-struct Occupied {
-    method: &'static str,
-    quantizer: Box<dyn Quantizer>,
-}
-
-#[derive(Debug)]
-enum Module {
-    Conv { weight: Weight, stride: i64, padding: i64 },
-    Linear { weight: Weight },
-    BatchNorm(BatchNorm),
-    Activation { quantizer: Option<Occupied>, nonlinearity: Nonlinearity },
-    MaxPool { size: i64 },
-    Flatten,
-    Dropout { index: u64, portion: f64 },
-}
-
-#[derive(Debug)]
-struct Weight {
-    value: Tensor,
-    bias: Option<Tensor>,
-    quantizer: Option<Occupied>,
-    gradient: Option<Occupied>,
-}
-
-#[derive(Debug)]
-struct BatchNorm {
-    scale: Tensor,
-    shift: Tensor,
-    mean: Tensor,
-    var: Tensor,
-}
-
-impl BatchNorm {
-    /// Weight of the newest batch in the running statistics, and what is added to the variance (PyTorch's).
-    const MOMENTUM: f64 = 0.1;
-    const EPS: f64 = 1e-5;
-
-    fn new(path: &nn::Path<'_>, channels: i64) -> Result<BatchNorm, ModelError> {
-        Ok(BatchNorm {
-            scale: path.f_var("weight", &[channels], Init::Const(1.0))?,
-            shift: path.f_var("bias", &[channels], Init::Const(0.0))?,
-            mean: path.f_zeros_no_train("running_mean", &[channels])?,
-            var: path.f_ones_no_train("running_var", &[channels])?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor, ModelError> {
-        let (scale, shift, mean, var) = (Some(&self.scale), Some(&self.shift), Some(&self.mean), Some(&self.var));
-        Ok(x.f_batch_norm(scale, shift, mean, var, training, Self::MOMENTUM, Self::EPS, true)?)
-    }
-}
-
 /// Watches what goes into the quantizers of a forward pass.
 trait Observer {
+    /// Whether [`Observer::see`] does anything.
+    fn watches(&self) -> bool;
+
     fn see(&mut self, occupied: &mut Occupied, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError>;
 }
 
@@ -100,6 +55,10 @@ trait Observer {
 struct Blind;
 
 impl Observer for Blind {
+    fn watches(&self) -> bool {
+        false
+    }
+
     fn see(&mut self, _: &mut Occupied, _: &Tensor, _: &Tensor) -> Result<(), ModelError> {
         Ok(())
     }
@@ -112,6 +71,10 @@ struct Measure {
 }
 
 impl Observer for Measure {
+    fn watches(&self) -> bool {
+        true
+    }
+
     fn see(&mut self, occupied: &mut Occupied, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError> {
         let site = occupied.quantizer.site().clone();
         let wrap = |source: MethodError| ModelError::Site { layer: site.layer.clone(), source };
@@ -129,33 +92,75 @@ impl Observer for Measure {
     }
 }
 
+/// What goes with the data through the modules.
+struct Pass<'a> {
+    step: &'a Step,
+    observer: &'a mut dyn Observer,
+    /// Sequences processed side by side; 0 for images.
+    batch: i64,
+    /// States that recurrent layers start from, the next layer's first; empty: their initial states.
+    before: std::slice::Iter<'a, LayerState>,
+    /// States that they end with.
+    after: Vec<LayerState>,
+}
+
 impl Network {
     /// Builds `plan` with variables under `root`, initialised from the default generator of the device. The names
-    /// of variables are those of PyTorch: `conv1.weight`, `bn1.running_mean`.
+    /// of variables are those of PyTorch: `conv1.weight`, `layer1.0.bn1.running_mean`.
     ///
     /// # Errors
     /// When a quantizer cannot be built or memory is short.
     pub fn new(plan: &Plan, root: &nn::Path<'_>) -> Result<Network, ModelError> {
-        let modules = plan.steps.iter().map(|step| Module::new(step, root)).collect::<Result<_, _>>()?;
-        Ok(Network { modules })
+        Ok(Network { modules: Module::list(&plan.steps, root)?, input: plan.input, device: root.device() })
     }
 
-    /// Scores `[n, classes]` of images `[n, c, h, w]`.
+    /// Scores `[n, classes]` of images `[n, c, h, w]`; of a language model, scores `[time, batch, vocabulary]` of
+    /// tokens `[time, batch]` from the initial state.
     ///
     /// # Errors
     /// When libtorch or a quantizer fails.
-    pub fn forward(&mut self, images: &Tensor, step: &Step) -> Result<Tensor, ModelError> {
-        self.run(images, step, &mut Blind)
+    pub fn forward(&mut self, input: &Tensor, step: &Step) -> Result<Tensor, ModelError> {
+        Ok(self.run(input, &[], step, &mut Blind)?.0)
     }
 
-    /// Statistics of every weight and activation site in an evaluation pass over `images`.
+    /// Scores `[time, batch, vocabulary]`, f32, of tokens `[time, batch]`, i64, that follow `state`, and the state
+    /// after them. See [`crate::recurrent`].
+    ///
+    /// # Errors
+    /// When the state is of another batch or network, and when libtorch or a quantizer fails.
+    pub fn forward_tokens(
+        &mut self,
+        tokens: &Tensor,
+        state: &State,
+        step: &Step,
+    ) -> Result<(Tensor, State), ModelError> {
+        self.check_state(tokens, state)?;
+        self.run(tokens, &state.layers, step, &mut Blind)
+    }
+
+    /// The state before the first token of `batch` texts. Without recurrent layers it is empty.
+    ///
+    /// # Errors
+    /// When libtorch or a quantizer fails.
+    pub fn initial_state(&mut self, batch: i64, step: &Step) -> Result<State, ModelError> {
+        let device = self.device;
+        let start = |module: &mut Module| match module {
+            Module::Recurrent(layer) => Some(layer.initial(batch, device, step)),
+            _ => None,
+        };
+        let layers = tch::no_grad(|| self.modules.iter_mut().filter_map(start).collect::<Result<_, _>>())?;
+        Ok(State { layers })
+    }
+
+    /// Statistics of every weight and activation site in an evaluation pass over `input`, as for
+    /// [`Network::forward`].
     ///
     /// # Errors
     /// As [`Network::forward`], and when a value is not finite.
-    pub fn statistics(&mut self, images: &Tensor, step: &Step) -> Result<Vec<SiteStatistics>, ModelError> {
+    pub fn statistics(&mut self, input: &Tensor, step: &Step) -> Result<Vec<SiteStatistics>, ModelError> {
         let step = Step { training: false, ..*step };
         let mut measure = Measure { step, sites: Vec::new() };
-        let _scores = tch::no_grad(|| self.run(images, &step, &mut measure))?;
+        let _scores = tch::no_grad(|| self.run(input, &[], &step, &mut measure))?;
         Ok(measure.sites)
     }
 
@@ -164,116 +169,52 @@ impl Network {
     /// # Errors
     /// When libtorch fails.
     pub fn after_step(&self) -> Result<(), ModelError> {
-        let weights = self.modules.iter().filter_map(|module| match module {
-            Module::Conv { weight, .. } | Module::Linear { weight } => Some(weight),
+        self.modules.iter().try_for_each(|module| module.after_step())
+    }
+
+    fn run(
+        &mut self,
+        input: &Tensor,
+        states: &[LayerState],
+        step: &Step,
+        observer: &mut dyn Observer,
+    ) -> Result<(Tensor, State), ModelError> {
+        let (x, batch) = match self.input {
+            Input::Image(_) => (input.shallow_clone(), 0),
+            Input::Tokens => (input.f_reshape([-1])?, columns(input)?),
+        };
+        let mut pass = Pass { step, observer, batch, before: states.iter(), after: Vec::new() };
+        let mut scores = module::forward_all(&mut self.modules, x, &mut pass)?;
+        if self.input == Input::Tokens {
+            scores = scores.f_view([-1, batch, scores.size()[1]])?;
+        }
+        Ok((scores, State { layers: pass.after }))
+    }
+
+    fn check_state(&self, tokens: &Tensor, state: &State) -> Result<(), ModelError> {
+        let batch = columns(tokens)?;
+        let hidden = self.modules.iter().filter_map(|module| match module {
+            Module::Recurrent(layer) => Some(layer.hidden()),
             _ => None,
         });
-        for Weight { value, quantizer, .. } in weights {
-            let Some(Occupied { quantizer, .. }) = quantizer else { continue };
-            tch::no_grad(|| quantizer.after_step(value))
-                .map_err(|source| ModelError::Site { layer: quantizer.site().layer.clone(), source })?;
+        let expected: Vec<Vec<i64>> = hidden.map(|hidden| vec![batch, hidden]).collect();
+        let found: Vec<Vec<i64>> = state.layers.iter().map(|layer| layer.hidden.size()).collect();
+        if found == expected {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn run(&mut self, images: &Tensor, step: &Step, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
-        let mut x = images.shallow_clone();
-        for module in &mut self.modules {
-            x = module.forward(&x, step, observer)?;
-        }
-        Ok(x)
+        let found = found.concat();
+        Err(ModelError::Sequence { what: "a state", found, expected: format!("{:?}", expected.concat()) })
     }
 }
 
-impl Module {
-    fn new(step: &PlanStep, root: &nn::Path<'_>) -> Result<Module, ModelError> {
-        Ok(match &step.layer {
-            Layer::Conv { name, stride, padding, bias, .. } => {
-                Module::Conv { weight: Weight::new(step, *bias, &(root / name))?, stride: *stride, padding: *padding }
-            }
-            Layer::Linear { name, bias, .. } => Module::Linear { weight: Weight::new(step, *bias, &(root / name))? },
-            Layer::BatchNorm { name } => Module::BatchNorm(BatchNorm::new(&(root / name), step.input[0])?),
-            Layer::Activation { of } => Module::Activation {
-                quantizer: occupy(step.quant.activations.as_ref(), &(root / of / "activation"))?,
-                nonlinearity: step.nonlinearity,
-            },
-            Layer::MaxPool { size } => Module::MaxPool { size: *size },
-            Layer::Flatten => Module::Flatten,
-            Layer::Dropout { portion, .. } => Module::Dropout { index: step.index, portion: *portion },
-        })
+/// Number of sequences in `[time, batch]` tokens.
+fn columns(tokens: &Tensor) -> Result<i64, ModelError> {
+    match (tokens.size().as_slice(), tokens.kind()) {
+        (&[time, batch], Kind::Int64) if time > 0 && batch > 0 => Ok(batch),
+        (size, _) => Err(ModelError::Sequence {
+            what: "tokens",
+            found: size.to_vec(),
+            expected: "i64 of `[time, batch]`, neither of them 0".to_owned(),
+        }),
     }
-
-    fn forward(&mut self, x: &Tensor, step: &Step, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
-        Ok(match self {
-            Module::Conv { weight, stride, padding } => {
-                let value = weight.quantized(step, observer)?;
-                let y = x.f_conv2d(&value, weight.bias.as_ref(), [*stride; 2], [*padding; 2], [1; 2], 1)?;
-                weight.with_gradient(y, step)?
-            }
-            Module::Linear { weight } => {
-                let value = weight.quantized(step, observer)?;
-                let y = x.f_linear(&value, weight.bias.as_ref())?;
-                weight.with_gradient(y, step)?
-            }
-            Module::BatchNorm(norm) => norm.forward(x, step.training)?,
-            Module::Activation { quantizer: Some(occupied), nonlinearity } => {
-                observer.see(occupied, x, &nonlinearity.apply(x)?)?;
-                occupied.forward(x, step)?
-            }
-            Module::Activation { quantizer: None, nonlinearity } => nonlinearity.apply(x)?,
-            Module::MaxPool { size } => x.f_max_pool2d([*size; 2], [*size; 2], [0; 2], [1; 2], false)?,
-            Module::Flatten => x.f_flatten(1, -1)?,
-            Module::Dropout { index, portion } if step.training => {
-                let key = random::key(&[step.seed, *index, step.step]);
-                let keep = random::uniform(&x.size(), key, x.device())?.f_ge(*portion)?;
-                x.f_mul(&keep.f_to_kind(Kind::Float)?.f_div_scalar(1.0 - *portion)?)?
-            }
-            Module::Dropout { .. } => x.shallow_clone(),
-        })
-    }
-}
-
-impl Weight {
-    fn new(step: &PlanStep, bias: bool, path: &nn::Path<'_>) -> Result<Weight, ModelError> {
-        let shape = weight_shape(&step.layer, &step.input);
-        let fan_in: i64 = shape[1..].iter().product();
-        let bound = 1.0 / (fan_in as f64).sqrt();
-        let bias =
-            if bias { Some(path.f_var("bias", &shape[..1], Init::Uniform { lo: -bound, up: bound })?) } else { None };
-        let LayerQuant { weights, gradients, .. } = &step.quant;
-        Ok(Weight {
-            value: path.f_var("weight", &shape, init::DEFAULT_KAIMING_UNIFORM)?,
-            bias,
-            quantizer: occupy(weights.as_ref(), &(path / "quantizer"))?,
-            gradient: occupy(gradients.as_ref(), &(path / "gradient"))?,
-        })
-    }
-
-    fn quantized(&mut self, step: &Step, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
-        let Some(occupied) = &mut self.quantizer else { return Ok(self.value.shallow_clone()) };
-        observer.see(occupied, &self.value, &self.value)?;
-        occupied.forward(&self.value, step)
-    }
-
-    fn with_gradient(&mut self, y: Tensor, step: &Step) -> Result<Tensor, ModelError> {
-        match &mut self.gradient {
-            Some(occupied) if step.training => occupied.forward(&y, step),
-            _ => Ok(y),
-        }
-    }
-}
-
-impl Occupied {
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, ModelError> {
-        let result = self.quantizer.forward(x, step);
-        result.map_err(|source| ModelError::Site { layer: self.quantizer.site().layer.clone(), source })
-    }
-}
-
-fn occupy(planned: Option<&Planned>, path: &nn::Path<'_>) -> Result<Option<Occupied>, ModelError> {
-    let Some(Planned { method, site, options }) = planned else { return Ok(None) };
-    let site = harness_methods::core::Site { device: path.device(), ..site.clone() };
-    let built = method.quantizer(&site, options, path);
-    let quantizer = built.map_err(|source| ModelError::Site { layer: site.layer.clone(), source })?;
-    Ok(Some(Occupied { method: method.about().about.name, quantizer }))
 }

@@ -1,57 +1,99 @@
 //! What stands where: shapes, sites and cost of a model under a quantization configuration. Pure; nothing is
 //! allocated, so that a sweep can be checked and estimated before it runs.
 
-use harness_methods::core::{Bits, Method, Nonlinearity, Options, Role, Site};
-use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
+mod shape;
+mod walk;
+
+use std::path::PathBuf;
+
+use harness_methods::core::{Method, Nonlinearity, Options, Role, Site};
+use harness_records::config::{ModelChoice, QuantConfig};
 use harness_records::record::ModelRecord;
-use tch::Device;
 
 use crate::ModelError;
 use crate::layer::Layer;
 use crate::zoo;
+pub(crate) use shape::weight_shape;
 
-/// Multiply-accumulates in full precision count as 32 x 32 bits.
-const FLOAT_BITS: u64 = 32;
+/// What a network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Images of `[channels, height, width]`.
+    Image([i64; 3]),
+    /// Tokens; as many different ones as there are classes.
+    Tokens,
+}
+
+impl From<[i64; 3]> for Input {
+    fn from(image: [i64; 3]) -> Input {
+        Input::Image(image)
+    }
+}
 
 /// A model with everything decided.
 #[derive(Debug)]
 pub struct Plan {
-    /// Layers in order, each with the shape that reaches it.
+    /// What it reads.
+    pub input: Input,
+    /// Its layers in order.
     pub steps: Vec<PlanStep>,
-    /// Size and cost.
+    /// Size and cost, of one image or one token.
     pub size: ModelRecord,
+    /// The multiplications of each layer that has weights, in the order of the data.
+    pub costs: Vec<LayerCost>,
+    /// File of initial weights, see [`crate::weights`].
+    pub init: Option<PathBuf>,
+    /// Prefixes of tensors in such a file that the model does without.
+    pub ignored: &'static [&'static str],
 }
 
 /// One layer of a plan.
 #[derive(Debug)]
 pub struct PlanStep {
-    /// The layer.
+    /// The layer. The lists of a [`Layer::Residual`] or [`Layer::Concat`] have moved into `ways`.
     pub layer: Layer,
-    /// Shape of one sample before it, `[c, h, w]` or `[c]`.
+    /// Body and shortcut, or the branches.
+    pub ways: Vec<Vec<PlanStep>>,
+    /// Shape of one sample before it: `[c, h, w]`, `[c]`, or `[]` for a token.
     pub input: Vec<i64>,
-    /// Number in the list; keys random draws.
+    /// Shape of one sample after it.
+    pub output: Vec<i64>,
+    /// Number in the order of the data; keys random draws.
     pub index: u64,
     /// Quantizers that stand here.
-    pub quant: LayerQuant,
+    pub quant: Vec<Planned>,
     /// What stands at an activation in full precision.
     pub nonlinearity: Nonlinearity,
 }
 
-/// Quantizers of one layer: weights and output gradient of a convolution or linear layer, or an activation.
-#[derive(Debug, Default)]
-pub struct LayerQuant {
-    /// Weights.
-    pub weights: Option<Planned>,
-    /// Output gradient.
-    pub gradients: Option<Planned>,
-    /// Activation.
-    pub activations: Option<Planned>,
+impl PlanStep {
+    /// The quantizer of this role at the site of this name.
+    #[must_use]
+    pub fn planned(&self, role: Role, site: &str) -> Option<&Planned> {
+        self.quant.iter().find(|planned| planned.site.role == role && planned.site.layer == site)
+    }
 }
 
-impl LayerQuant {
-    /// All that stand here.
-    pub fn iter(&self) -> impl Iterator<Item = &Planned> {
-        [&self.weights, &self.gradients, &self.activations].into_iter().flatten()
+/// The multiplications of one layer, for one image or one token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerCost {
+    /// Layer name.
+    pub layer: String,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Weights, biases not counted.
+    pub weights: u64,
+    /// Width of its weights; 32 in full precision.
+    pub weight_bits: u64,
+    /// Width of its input; 32 in full precision.
+    pub activation_bits: u64,
+}
+
+impl LayerCost {
+    /// Multiplications of single bits.
+    #[must_use]
+    pub fn bit_ops(&self) -> u64 {
+        self.macs * self.weight_bits * self.activation_bits
     }
 }
 
@@ -72,171 +114,59 @@ impl std::fmt::Debug for Planned {
     }
 }
 
-/// One of the three method choices, resolved.
-struct Choice<'a> {
-    method: &'static dyn Method,
-    bits: Option<Bits>,
-    options: &'a Options,
-}
-
-impl<'a> Choice<'a> {
-    fn new(choice: &'a MethodChoice) -> Result<Choice<'a>, ModelError> {
-        let method =
-            harness_methods::find(&choice.method).ok_or_else(|| ModelError::UnknownMethod(choice.method.clone()))?;
-        let bits = method.about().bits.and(choice.bits).and_then(Bits::new);
-        Ok(Choice { method, bits, options: &choice.options })
-    }
-
-    fn at(&self, layer: &str, index: u64, role: Role, shape: Vec<i64>) -> Result<Option<Planned>, ModelError> {
-        let Some(bits) = self.bits else { return Ok(None) };
-        let site = Site { layer: layer.to_owned(), index, role, shape, bits, device: Device::Cpu };
-        self.method
-            .check(&site, self.options)
-            .map_err(|source| ModelError::Site { layer: layer.to_owned(), source })?;
-        Ok(Some(Planned { method: self.method, site, options: self.options.clone() }))
-    }
-}
-
 impl Plan {
-    /// Plans a model for images of `input` = `[channels, height, width]`.
+    /// Plans a model for images of `[channels, height, width]`, or for [`Input::Tokens`]. `classes` is the number of
+    /// different answers: in a language model the size of its vocabulary.
     ///
     /// # Errors
-    /// An unknown model, method or layer name; images too small for the network; a method that cannot stand at one
-    /// of its sites.
-    pub fn new(model: &ModelChoice, quant: &QuantConfig, input: [i64; 3], classes: i64) -> Result<Plan, ModelError> {
+    /// An unknown model, method or layer name; a language model for images or the other way round; images too small
+    /// for the network; a method that cannot stand at one of its sites.
+    pub fn new(
+        model: &ModelChoice,
+        quant: &QuantConfig,
+        input: impl Into<Input>,
+        classes: i64,
+    ) -> Result<Plan, ModelError> {
         let found = zoo::find(&model.name).ok_or_else(|| ModelError::UnknownModel(model.name.clone()))?;
-        Plan::of_layers(found.layers(input, classes, &model.options), quant, input)
+        let input = input.into();
+        let image = match (input, found.reads_tokens()) {
+            (Input::Image(image), false) => image,
+            (Input::Tokens, true) => [0; 3],
+            (Input::Image(_), true) => return Err(ModelError::Reads { model: found.about().name, reads: "tokens" }),
+            (Input::Tokens, false) => return Err(ModelError::Reads { model: found.about().name, reads: "images" }),
+        };
+        let mut plan = Plan::of_layers(found.layers(image, classes, &model.options), quant, input)?;
+        let init = model.options.text(zoo::INIT.name);
+        plan.init = (!init.is_empty()).then(|| PathBuf::from(init));
+        plan.ignored = found.ignored();
+        Ok(plan)
     }
 
     /// Plans a network given layer by layer.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn of_layers(layers: Vec<Layer>, quant: &QuantConfig, input: [i64; 3]) -> Result<Plan, ModelError> {
-        let float = kept_in_float(&layers, &quant.keep_float)?;
-        let choices = (Choice::new(&quant.weights)?, Choice::new(&quant.activations)?, Choice::new(&quant.gradients)?);
-        let mut plan = Plan {
-            steps: Vec::with_capacity(layers.len()),
-            size: ModelRecord { parameters: 0, macs: 0, weight_bits: 0, bit_ops: 0 },
-        };
-        let mut shape = input.to_vec();
-        let mut activation_bits = FLOAT_BITS;
-        for (index, layer) in (0u64..).zip(layers) {
-            let after = output(&layer, &shape)?;
-            let mut quant = LayerQuant::default();
-            match &layer {
-                Layer::Conv { name, .. } | Layer::Linear { name, .. } => {
-                    let weight = weight_shape(&layer, &shape);
-                    if !float.contains(name) {
-                        quant.weights = choices.0.at(name, index, Role::Weight, weight.clone())?;
-                        quant.gradients = choices.2.at(name, index, Role::Gradient, after.clone())?;
-                    }
-                    let bits = quant.weights.as_ref().map_or(FLOAT_BITS, |w| u64::from(w.site.bits.get()));
-                    plan.size.count(&weight, &after, bits, activation_bits);
-                    activation_bits = FLOAT_BITS;
-                }
-                Layer::Activation { of } if !float.contains(of) => {
-                    quant.activations = choices.1.at(of, index, Role::Activation, shape.clone())?;
-                    if let Some(planned) = &quant.activations {
-                        activation_bits = u64::from(planned.site.bits.get());
-                    }
-                }
-                _ => {}
-            }
-            plan.size.parameters += parameters(&layer, &shape);
-            let nonlinearity = choices.1.method.nonlinearity();
-            plan.steps.push(PlanStep { layer, input: shape, index, quant, nonlinearity });
-            shape = after;
-        }
-        Ok(plan)
+    pub fn of_layers(layers: Vec<Layer>, quant: &QuantConfig, input: impl Into<Input>) -> Result<Plan, ModelError> {
+        walk::plan(layers, quant, input.into())
     }
 
-    /// Every quantizer, in order.
+    /// Every layer, also those inside others, in the order of the data.
+    #[must_use]
+    pub fn every_step(&self) -> Vec<&PlanStep> {
+        let mut steps = Vec::new();
+        collect(&self.steps, &mut steps);
+        steps
+    }
+
+    /// Every quantizer, in the order of the data.
     pub fn sites(&self) -> impl Iterator<Item = &Planned> {
-        self.steps.iter().flat_map(|step| step.quant.iter())
+        self.every_step().into_iter().flat_map(|step| step.quant.iter())
     }
 }
 
-/// Adds the multiplications of one layer.
-trait Count {
-    fn count(&mut self, weight: &[i64], output: &[i64], weight_bits: u64, activation_bits: u64);
-}
-
-impl Count for ModelRecord {
-    fn count(&mut self, weight: &[i64], output: &[i64], weight_bits: u64, activation_bits: u64) {
-        let weights = size(weight);
-        // Every weight is used once for each place of its output channel.
-        let macs = weights * size(output.get(1..).unwrap_or(&[]));
-        self.macs += macs;
-        self.weight_bits += weights * weight_bits;
-        self.bit_ops += macs * weight_bits * activation_bits;
-    }
-}
-
-fn size(shape: &[i64]) -> u64 {
-    shape.iter().map(|&n| u64::try_from(n).unwrap_or(0)).product()
-}
-
-/// Names of the layers that stay in full precision.
-fn kept_in_float(layers: &[Layer], names: &[String]) -> Result<Vec<String>, ModelError> {
-    let sites: Vec<&String> = layers
-        .iter()
-        .filter_map(|layer| match layer {
-            Layer::Conv { name, .. } | Layer::Linear { name, .. } => Some(name),
-            _ => None,
-        })
-        .collect();
-    let find = |name: &String| match name.as_str() {
-        "first" => sites.first().copied(),
-        "last" => sites.last().copied(),
-        _ => sites.iter().copied().find(|site| *site == name),
-    };
-    let listed = || sites.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let resolve = |name: &String| {
-        find(name).cloned().ok_or_else(|| ModelError::UnknownLayer { name: name.clone(), layers: listed() })
-    };
-    names.iter().map(resolve).collect()
-}
-
-/// `[out, in, kernel, kernel]` or `[out, in]`; empty for a layer without weights.
-pub(crate) fn weight_shape(layer: &Layer, input: &[i64]) -> Vec<i64> {
-    let channels = input.first().copied().unwrap_or(1);
-    match *layer {
-        Layer::Conv { out, kernel, .. } => vec![out, channels, kernel, kernel],
-        Layer::Linear { out, .. } => vec![out, channels],
-        _ => Vec::new(),
-    }
-}
-
-fn parameters(layer: &Layer, input: &[i64]) -> u64 {
-    let weights = size(&weight_shape(layer, input));
-    match layer {
-        Layer::Conv { out, bias, .. } | Layer::Linear { out, bias, .. } => {
-            weights + if *bias { size(&[*out]) } else { 0 }
-        }
-        Layer::BatchNorm { .. } => 2 * size(&input[..1]),
-        _ => 0,
-    }
-}
-
-/// Shape of one sample after a layer.
-fn output(layer: &Layer, input: &[i64]) -> Result<Vec<i64>, ModelError> {
-    let window = |name: &str, kernel: i64, stride: i64, padding: i64, out: i64| {
-        let &[_, height, width] = input else {
-            return Err(ModelError::TooSmall { layer: name.to_owned(), height: 1, width: 1, least: kernel });
-        };
-        let least = kernel - 2 * padding;
-        if height < least || width < least {
-            return Err(ModelError::TooSmall { layer: name.to_owned(), height, width, least });
-        }
-        let side = |n: i64| (n + 2 * padding - kernel) / stride + 1;
-        Ok(vec![out, side(height), side(width)])
-    };
-    match layer {
-        Layer::Conv { name, out, kernel, stride, padding, .. } => window(name, *kernel, *stride, *padding, *out),
-        Layer::MaxPool { size } => window("pool", *size, *size, 0, input[0]),
-        Layer::Linear { out, .. } => Ok(vec![*out]),
-        Layer::Flatten => Ok(vec![input.iter().product()]),
-        Layer::BatchNorm { .. } | Layer::Activation { .. } | Layer::Dropout { .. } => Ok(input.to_vec()),
+fn collect<'a>(steps: &'a [PlanStep], all: &mut Vec<&'a PlanStep>) {
+    for step in steps {
+        all.push(step);
+        step.ways.iter().for_each(|way| collect(way, all));
     }
 }

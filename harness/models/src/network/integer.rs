@@ -11,8 +11,13 @@ use harness_methods::core::{
 };
 use tch::{Kind, Tensor};
 
-use super::{BatchNorm, Module, Network, Occupied, Weight};
+use super::module::{Module, max_pool};
+use super::norm::BatchNorm;
+use super::occupied::Occupied;
+use super::weight::Weight;
+use super::{Blind, Network, Pass};
 use crate::ModelError;
+use crate::plan::Input;
 
 /// Result of a pass with integer batch normalization.
 #[derive(Debug)]
@@ -87,6 +92,15 @@ impl Grid {
 }
 
 impl Flow {
+    /// The same tensors once more.
+    fn share(&self) -> Flow {
+        match self {
+            Flow::Real(x) => Flow::Real(x.shallow_clone()),
+            Flow::Coded(codes, grid) => Flow::Coded(codes.shallow_clone(), *grid),
+            Flow::Accumulated(x, scales, range) => Flow::Accumulated(x.shallow_clone(), scales.clone(), *range),
+        }
+    }
+
     fn real(self) -> Result<Tensor, ModelError> {
         Ok(match self {
             Flow::Real(x) => x,
@@ -112,76 +126,108 @@ impl Network {
     ) -> Result<IntegerPass, ModelError> {
         let step = Step { training: false, ..*step };
         let mut pass = IntegerPass { scores: Tensor::new(), norms: Vec::new(), kept: Vec::new() };
-        let mut flow = Flow::Real(images.shallow_clone());
-        let mut rest = self.modules.as_mut_slice();
-        while let Some((module, after)) = rest.split_first_mut() {
-            if let (Module::BatchNorm(norm), Some(Module::Activation { quantizer: Some(occupied), .. })) =
-                (&*module, after.first_mut())
-            {
-                let layer = occupied.quantizer.site().layer.clone();
-                match try_fold(flow, norm, occupied, &step, method, options)? {
-                    Ok((codes, grid, found)) => {
-                        pass.norms.push(found);
-                        flow = Flow::Coded(codes, grid);
-                        rest = &mut after[1..];
-                        continue;
-                    }
-                    Err((back, reason)) => {
-                        pass.kept.push(format!("before `{layer}`: {reason}"));
-                        flow = back;
-                    }
-                }
-            }
-            flow = module.integer_forward(flow, &step)?;
-            rest = after;
+        if self.input == Input::Tokens {
+            pass.scores = self.forward(images, &step)?;
+            return Ok(pass);
         }
+        let mut folding = Folding { step: &step, method, options, pass: &mut pass };
+        let flow = folding.list(&mut self.modules, Flow::Real(images.shallow_clone()), "it ends the network")?;
         pass.scores = flow.real()?;
         Ok(pass)
     }
 }
 
-impl Module {
-    fn integer_forward(&mut self, flow: Flow, step: &Step) -> Result<Flow, ModelError> {
-        match (self, flow) {
+/// The way through the modules, and what has been replaced so far.
+struct Folding<'a> {
+    step: &'a Step,
+    method: &'a dyn Method,
+    options: &'a Options,
+    pass: &'a mut IntegerPass,
+}
+
+impl Folding<'_> {
+    /// Passes the flow through modules in a row; `at_end` says why a normalization at their end cannot be folded.
+    fn list(&mut self, modules: &mut [Module], mut flow: Flow, at_end: &'static str) -> Result<Flow, ModelError> {
+        let mut rest = modules;
+        while let Some((module, after)) = rest.split_first_mut() {
+            if let Module::BatchNorm(norm) = &*module {
+                if let Some(Module::Quantizer { occupied, .. }) = after.first_mut() {
+                    match try_fold(flow, norm, occupied, self.step, self.method, self.options)? {
+                        Ok((codes, grid, found)) => {
+                            self.pass.norms.push(found);
+                            flow = Flow::Coded(codes, grid);
+                            rest = &mut after[1..];
+                            continue;
+                        }
+                        Err((back, reason)) => {
+                            self.pass.kept.push(format!("before `{}`: {reason}", occupied.layer()));
+                            flow = back;
+                        }
+                    }
+                } else if let Flow::Accumulated(..) = flow {
+                    let reason = if after.is_empty() { at_end } else { "what follows it is not quantized" };
+                    self.pass.kept.push(format!("`{}`: {reason}", norm.name));
+                }
+            }
+            flow = self.one(module, flow)?;
+            rest = after;
+        }
+        Ok(flow)
+    }
+
+    fn one(&mut self, module: &mut Module, flow: Flow) -> Result<Flow, ModelError> {
+        match (module, flow) {
             (Module::Conv { weight, stride, padding }, Flow::Coded(codes, grid)) => {
-                accumulate(weight, step, codes, grid, |x, w| {
+                accumulate(weight, self.step, codes, grid, |x, w| {
                     Ok(x.f_conv2d(w, None::<Tensor>, [*stride; 2], [*padding; 2], [1; 2], 1)?)
                 })
             }
             (Module::Linear { weight }, Flow::Coded(codes, grid)) => {
-                accumulate(weight, step, codes, grid, |x, w| Ok(x.f_linear(w, None::<Tensor>)?))
+                accumulate(weight, self.step, codes, grid, |x, w| Ok(x.f_linear(w, None::<Tensor>)?))
             }
             // Levels grow with codes and scales are not negative: the maximum may be taken before decoding.
-            (Module::MaxPool { size }, Flow::Coded(codes, grid)) => {
-                let pooled = pool(&codes.f_to_kind(Kind::Float)?, *size)?;
+            (Module::MaxPool(window), Flow::Coded(codes, grid)) => {
+                let pooled = max_pool(&codes.f_to_kind(Kind::Float)?, *window)?;
                 Ok(Flow::Coded(pooled.f_to_kind(Kind::Uint8)?, grid))
             }
-            (Module::MaxPool { size }, Flow::Accumulated(x, scales, range)) => {
-                Ok(Flow::Accumulated(pool(&x, *size)?, scales, range))
+            (Module::MaxPool(window), Flow::Accumulated(x, scales, range)) => {
+                Ok(Flow::Accumulated(max_pool(&x, *window)?, scales, range))
+            }
+            (Module::AveragePool { side }, Flow::Coded(codes, grid)) if codes.size()[2..] == [*side; 2] => {
+                Ok(Flow::Coded(codes, grid))
             }
             (Module::Flatten, Flow::Coded(codes, grid)) => Ok(Flow::Coded(codes.f_flatten(1, -1)?, grid)),
             (Module::Dropout { .. }, flow) => Ok(flow),
-            (Module::Activation { quantizer: Some(occupied), .. }, flow) => {
+            (Module::Quantizer { occupied, .. }, flow) => {
                 let x = flow.real()?;
-                let codes = occupied.quantize(&x, step)?;
+                let codes = occupied.quantize(&x, self.step)?;
                 match grid_of(occupied, &codes)? {
                     Some(grid) => Ok(Flow::Coded(codes.codes, grid)),
-                    None => Ok(Flow::Real(occupied.forward(&x, step)?)),
+                    None => Ok(Flow::Real(occupied.forward(&x, self.step)?)),
                 }
             }
-            (module, flow) => Ok(Flow::Real(module.forward(&flow.real()?, step, &mut super::Blind)?)),
+            (Module::Sum(ways), flow) => {
+                let ends = self.ways(ways, &flow, "it is added to another way before anything is quantized")?;
+                let mut ends = ends.into_iter();
+                let first = ends.next().map_or_else(|| flow.share().real(), Ok)?;
+                Ok(Flow::Real(ends.try_fold(first, |sum, end| sum.f_add(&end))?))
+            }
+            (Module::Concat(ways), flow) => {
+                let ends = self.ways(ways, &flow, "it is joined with other ways before anything is quantized")?;
+                Ok(Flow::Real(Tensor::f_cat(&ends, 1)?))
+            }
+            (module, flow) => {
+                let none = [].iter();
+                let mut pass =
+                    Pass { step: self.step, observer: &mut Blind, batch: 0, before: none, after: Vec::new() };
+                Ok(Flow::Real(module.forward(&flow.real()?, &mut pass)?))
+            }
         }
     }
-}
 
-fn pool(x: &Tensor, size: i64) -> Result<Tensor, ModelError> {
-    Ok(x.f_max_pool2d([size; 2], [size; 2], [0; 2], [1; 2], false)?)
-}
-
-impl Occupied {
-    fn quantize(&mut self, x: &Tensor, step: &Step) -> Result<Codes, ModelError> {
-        let layer = self.quantizer.site().layer.clone();
-        self.quantizer.quantize(x, step).map_err(|source| ModelError::Site { layer, source })
+    /// Real values at the end of each way.
+    fn ways(&mut self, ways: &mut [Vec<Module>], flow: &Flow, at_end: &'static str) -> Result<Vec<Tensor>, ModelError> {
+        ways.iter_mut().map(|way| self.list(way, flow.share(), at_end)?.real()).collect()
     }
 }
 
@@ -190,7 +236,7 @@ fn grid_of(occupied: &Occupied, codes: &Codes) -> Result<Option<Grid>, ModelErro
     if occupied.quantizer.dependence() != Dependence::Element || codes.kept.is_some() {
         return Ok(None);
     }
-    let table = codes.levels.to_table().map_err(at(&occupied.quantizer.site().layer))?;
+    let table = codes.levels.to_table().map_err(at(&occupied.layer()))?;
     Ok(table.as_ref().and_then(Grid::of))
 }
 
@@ -209,7 +255,7 @@ fn accumulate(
 ) -> Result<Flow, ModelError> {
     if let (Some(occupied), None) = (&mut weight.quantizer, &weight.bias) {
         let quantized = occupied.quantize(&weight.value, step)?;
-        let table = quantized.levels.to_table().map_err(at(&occupied.quantizer.site().layer))?;
+        let table = quantized.levels.to_table().map_err(at(&occupied.layer()))?;
         if let (Some(LevelTable::Affine { step: distance, zero, scale, .. }), None) = (table, &quantized.kept) {
             let zeros: Vec<f64> = zero.iter().map(|&z| f64::from(z)).collect();
             let dimensions = weight.value.dim();
@@ -223,7 +269,7 @@ fn accumulate(
             return Ok(Flow::Accumulated(product(&grid.integers(&codes)?, &integers)?, scales, range));
         }
     }
-    let value = weight.quantized(step, &mut super::Blind)?;
+    let value = weight.quantized(step, &mut Blind)?;
     let y = product(&Flow::Coded(codes, grid).real()?, &value)?;
     Ok(Flow::Real(match &weight.bias {
         Some(bias) => {
@@ -272,7 +318,7 @@ fn try_fold(
     }
     let channels = norm.channels(&scales, f64::from(grid.scale))?;
     let site = occupied.quantizer.site();
-    let fold = Fold { channels: &channels, eps: BatchNorm::EPS, range, bits: site.bits };
+    let fold = Fold { channels: &channels, eps: norm.eps, range, bits: site.bits };
     let integers = method.fold(&fold, options).map_err(at(&site.layer))?;
     let codes = apply(&integers, &x, grid.max_code)?;
     let wide = norm.in_f64(&x, &channels, grid.max_code)?;
@@ -322,7 +368,7 @@ impl BatchNorm {
     /// Codes by batch normalization in f64, rounding half up.
     fn in_f64(&self, x: &Tensor, channels: &[BatchNormChannel], max_code: u8) -> Result<Tensor, ModelError> {
         let lines = channels.iter().map(|c| {
-            let spread = (c.var + Self::EPS).sqrt();
+            let spread = (c.var + self.eps).sqrt();
             let slope = c.gamma * c.input_scale / (c.output_scale * spread);
             (slope, (c.beta - c.gamma * c.mean / spread) / c.output_scale + 0.5)
         });

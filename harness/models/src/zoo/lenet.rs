@@ -2,7 +2,7 @@
 
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::Model;
+use super::{INIT, Model};
 use crate::layer::Layer;
 
 /// LeNet.
@@ -29,6 +29,7 @@ static ABOUT: About = About {
             default: OptionDefault::Absent,
             doc: "zeros around the image in both convolutions; 0 unless the image is below 16 pixels, then 2",
         },
+        INIT,
     ],
 };
 
@@ -43,11 +44,11 @@ impl Model for LeNet {
         let padding = options.int("padding").unwrap_or(by_size);
         vec![
             Layer::conv("conv1", first, 5, padding),
-            Layer::MaxPool { size: 2 },
+            Layer::max_pool(2),
             Layer::norm("bn1"),
             Layer::activation("conv2"),
             Layer::conv("conv2", second, 5, padding),
-            Layer::MaxPool { size: 2 },
+            Layer::max_pool(2),
             Layer::norm("bn2"),
             Layer::activation("fc1"),
             Layer::Flatten,

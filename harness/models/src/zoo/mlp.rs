@@ -2,7 +2,7 @@
 
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::Model;
+use super::{INIT, Model};
 use crate::layer::Layer;
 
 /// Multi-layer perceptron.
@@ -26,6 +26,7 @@ static ABOUT: About = About {
             default: OptionDefault::Int(2),
             doc: "hidden layers",
         },
+        INIT,
     ],
 };
 

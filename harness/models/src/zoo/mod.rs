@@ -1,10 +1,16 @@
 //! All models, one file a family.
 
+mod alexnet;
+mod cifar_resnet;
+mod double_shortcut;
+mod googlenet;
+mod language;
 mod lenet;
 mod mlp;
+mod resnet;
 mod vgg;
 
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
 use crate::layer::Layer;
 
@@ -13,12 +19,73 @@ pub trait Model: Sync {
     /// Name, source and options.
     fn about(&self) -> &'static About;
 
-    /// Its layers for images of `input` = `[channels, height, width]` and this number of classes.
+    /// Its layers for images of `input` = `[channels, height, width]` and this number of classes. A language model
+    /// makes nothing of `input`, and `classes` is the size of its vocabulary.
     fn layers(&self, input: [i64; 3], classes: i64, options: &Options) -> Vec<Layer>;
+
+    /// Whether it is a language model.
+    fn reads_tokens(&self) -> bool {
+        false
+    }
+
+    /// Prefixes of tensors that files of its weights have and it does without.
+    fn ignored(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+/// The option that every model has.
+pub const INIT: OptionDoc = OptionDoc {
+    name: "init",
+    kind: OptionKind::Path,
+    default: OptionDefault::Absent,
+    doc: "safetensors file of initial weights, under the names that PyTorch's torchvision gives them",
+};
+
+/// The option of networks whose channels are all multiples of those of the first layer.
+const fn width(default: i64) -> OptionDoc {
+    OptionDoc {
+        name: "width",
+        kind: OptionKind::Int { min: 1, max: 4096 },
+        default: OptionDefault::Int(default),
+        doc: "channels of the first stage; all others are multiples of it",
+    }
+}
+
+/// Portion dropped, `where` in words.
+const fn dropout(default: f64, doc: &'static str) -> OptionDoc {
+    OptionDoc {
+        name: "dropout",
+        kind: OptionKind::Float { min: 0.0, max: 0.9 },
+        default: OptionDefault::Float(default),
+        doc,
+    }
+}
+
+/// A dropout layer, unless nothing is dropped.
+fn drop_layer(name: &str, portion: f64) -> Option<Layer> {
+    (portion > 0.0).then(|| Layer::Dropout { name: name.to_owned(), portion })
 }
 
 /// All models, in the order `harness models` shows them.
-pub static MODELS: &[&dyn Model] = &[&mlp::Mlp, &lenet::LeNet, &vgg::Vgg9];
+pub static MODELS: &[&dyn Model] = &[
+    &mlp::Mlp,
+    &lenet::LeNet,
+    &vgg::Vgg9,
+    &vgg::VggSmall,
+    &cifar_resnet::RESNET20,
+    &cifar_resnet::RESNET32,
+    &cifar_resnet::RESNET56,
+    &resnet::RESNET18,
+    &resnet::RESNET34,
+    &resnet::RESNET50,
+    &double_shortcut::DoubleShortcut,
+    &alexnet::AlexNet,
+    &alexnet::AlexNetBn,
+    &googlenet::GoogLeNet,
+    &language::LSTM,
+    &language::GRU,
+];
 
 /// The model of this name.
 #[must_use]

@@ -1,9 +1,12 @@
+//! VGG for CIFAR.
+//!
 //! VGG-9 as in Stochastic Quantization (Dong et al. 2017): `w`C3-`w`C3-MP-2`w`C3-2`w`C3-MP-4`w`C3-4`w`C3-MP-8`w`FC-8`w`FC
-//! with w = 64; smaller widths make it fit small machines.
+//! with w = 64; smaller widths make it fit small machines. VGG-small, common among papers on few bits (from Cai et al.
+//! 2017 on): the same convolutions with w = 128 and the classifier right after them.
 
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::Model;
+use super::{INIT, Model, drop_layer, width};
 use crate::layer::Layer;
 
 /// VGG-9.
@@ -28,8 +31,37 @@ static ABOUT: About = About {
             default: OptionDefault::Float(0.0),
             doc: "portion dropped before each hidden layer and the classifier",
         },
+        INIT,
     ],
 };
+
+/// VGG-small.
+#[derive(Debug)]
+pub(super) struct VggSmall;
+
+static ABOUT_SMALL: About = About {
+    name: "vgg-small",
+    summary: "six 3x3 convolutions in three stages, with batch normalization, and a classifier",
+    source: "Zhang et al., LQ-Nets, ECCV 2018, arXiv:1807.10029; after Cai et al., CVPR 2017, arXiv:1702.00953",
+    options: &[width(128), INIT],
+};
+
+/// Six convolutions in three stages, the last activation feeding the layer `after`.
+fn stages(width: i64, after: &str) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for stage in 0..3i64 {
+        for (half, number) in [(0, 2 * stage + 1), (1, 2 * stage + 2)] {
+            let next = if number == 6 { after.to_owned() } else { format!("conv{}", number + 1) };
+            layers.push(Layer::conv(&format!("conv{number}"), width << stage, 3, 1));
+            if half == 1 {
+                layers.push(Layer::max_pool(2));
+            }
+            layers.extend([Layer::norm(&format!("bn{number}")), Layer::activation(&next)]);
+        }
+    }
+    layers.push(Layer::Flatten);
+    layers
+}
 
 impl Model for Vgg9 {
     fn about(&self) -> &'static About {
@@ -39,32 +71,29 @@ impl Model for Vgg9 {
     fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
         let width = options.int("width").unwrap_or(64);
         let portion = options.float("dropout").unwrap_or(0.0);
-        let mut layers = Vec::new();
-        for stage in 0..3i64 {
-            for (half, number) in [(0, 2 * stage + 1), (1, 2 * stage + 2)] {
-                let next = if number == 6 { "fc1".to_owned() } else { format!("conv{}", number + 1) };
-                layers.push(Layer::conv(&format!("conv{number}"), width << stage, 3, 1));
-                if half == 1 {
-                    layers.push(Layer::MaxPool { size: 2 });
-                }
-                layers.extend([Layer::norm(&format!("bn{number}")), Layer::activation(&next)]);
-            }
-        }
-        layers.push(Layer::Flatten);
+        let mut layers = stages(width, "fc1");
         for (number, next) in [(1, "fc2"), (2, "fc3")] {
-            layers.extend(dropout(number, portion));
+            layers.extend(drop_layer(&format!("drop{number}"), portion));
             layers.extend([
                 Layer::linear(&format!("fc{number}"), 8 * width),
                 Layer::norm(&format!("bn{}", 6 + number)),
                 Layer::activation(next),
             ]);
         }
-        layers.extend(dropout(3, portion));
+        layers.extend(drop_layer("drop3", portion));
         layers.push(Layer::classifier("fc3", classes));
         layers
     }
 }
 
-fn dropout(number: i64, portion: f64) -> Option<Layer> {
-    (portion > 0.0).then(|| Layer::Dropout { name: format!("drop{number}"), portion })
+impl Model for VggSmall {
+    fn about(&self) -> &'static About {
+        &ABOUT_SMALL
+    }
+
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
+        let mut layers = stages(options.int("width").unwrap_or(128), "fc");
+        layers.push(Layer::classifier("fc", classes));
+        layers
+    }
 }

@@ -1,32 +1,16 @@
-//! Models as plans and as networks.
-
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! What is common to all networks.
 
 use harness_methods::core::{Role, Step};
 use harness_models::{ModelError, Network, Plan};
 use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
-use harness_records::options::{OptionValue, Options};
+use harness_records::options::OptionValue;
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
 
-const TRAINING: Step = Step { step: 0, total: 10, seed: 5, training: true };
-
-fn model(name: &str, options: &[(&str, OptionValue)]) -> ModelChoice {
-    let options = options.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    ModelChoice { name: name.to_owned(), options }
-}
+use crate::support::{TRAINING, float, model, quant};
 
 fn method(name: &str, bits: u8) -> MethodChoice {
-    let about = harness_methods::find(name).unwrap().about();
-    MethodChoice { method: name.to_owned(), bits: Some(bits), options: Options::defaults(about.about.options) }
-}
-
-fn float() -> QuantConfig {
-    quant(MethodChoice::float(), MethodChoice::float(), MethodChoice::float(), &["first", "last"])
-}
-
-fn quant(weights: MethodChoice, activations: MethodChoice, gradients: MethodChoice, keep: &[&str]) -> QuantConfig {
-    QuantConfig { weights, activations, gradients, keep_float: keep.iter().map(|&name| name.to_owned()).collect() }
+    crate::support::method(name, bits, &[])
 }
 
 fn small() -> OptionValue {

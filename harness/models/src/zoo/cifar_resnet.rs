@@ -1,0 +1,75 @@
+//! ResNet for CIFAR (He et al. 2016, section 4.2): three stages of 3x3 convolutions, shortcuts without parameters
+//! (option A). As in [`super::resnet`], only what enters a convolution is quantized.
+
+use harness_records::options::{About, Options};
+
+use super::resnet::{head, part};
+use super::{INIT, Model, width};
+use crate::layer::Layer;
+
+/// A residual network of `6 blocks + 2` layers.
+#[derive(Debug)]
+pub(super) struct CifarResNet {
+    about: &'static About,
+    /// Blocks of a stage.
+    blocks: usize,
+}
+
+const SOURCE: &str =
+    "He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385, section 4.2";
+
+pub(super) static RESNET20: CifarResNet = CifarResNet {
+    about: &About {
+        name: "resnet20",
+        summary: "residual network of 20 layers for CIFAR, shortcuts without parameters",
+        source: SOURCE,
+        options: &[width(16), INIT],
+    },
+    blocks: 3,
+};
+
+pub(super) static RESNET32: CifarResNet = CifarResNet {
+    about: &About {
+        name: "resnet32",
+        summary: "residual network of 32 layers for CIFAR, shortcuts without parameters",
+        source: SOURCE,
+        options: &[width(16), INIT],
+    },
+    blocks: 5,
+};
+
+pub(super) static RESNET56: CifarResNet = CifarResNet {
+    about: &About {
+        name: "resnet56",
+        summary: "residual network of 56 layers for CIFAR, shortcuts without parameters",
+        source: SOURCE,
+        options: &[width(16), INIT],
+    },
+    blocks: 9,
+};
+
+impl Model for CifarResNet {
+    fn about(&self) -> &'static About {
+        self.about
+    }
+
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
+        let width = options.int("width").unwrap_or(16);
+        let mut layers = vec![Layer::conv("conv1", width, 3, 1), Layer::norm("bn1")];
+        for stage in 0..3 {
+            let out = width << stage;
+            for number in 0..self.blocks {
+                let block = format!("layer{}.{number}", stage + 1);
+                let stride = if stage > 0 && number == 0 { 2 } else { 1 };
+                let mut shortcut = vec![Layer::Relu];
+                if stride == 2 {
+                    shortcut.push(Layer::Subsample { out, stride });
+                }
+                let body = [part(&block, 1, out, 3, stride), part(&block, 2, out, 3, 1)].concat();
+                layers.push(Layer::Residual { body, shortcut });
+            }
+        }
+        layers.extend(head(classes));
+        layers
+    }
+}
