@@ -71,6 +71,7 @@ pub(crate) fn record() -> Builder {
             platform: "linux-x86_64".to_owned(),
         },
         attempt: 1,
+        answers: None,
     })
 }
 
@@ -118,6 +119,7 @@ impl Builder {
             effective_bits,
             code_counts: Vec::new(),
             portion: 1.0,
+            values: None,
         };
         self.0.layers = layers.iter().enumerate().map(layer).collect();
         self

@@ -2,7 +2,7 @@
 
 use harness_methods::core::Step;
 use harness_models::Network;
-use harness_records::record::Metrics;
+use harness_records::record::{Answers, Metrics};
 use tch::{Kind, Reduction, Tensor};
 
 use crate::data::{Batch, DeviceImages};
@@ -18,11 +18,12 @@ const GUESSES: i64 = 5;
 #[derive(Debug, Default)]
 struct Sums {
     loss: f64,
-    first: i64,
     five: i64,
+    /// Of every sample so far, whether the first guess is right.
+    right: Vec<bool>,
 }
 
-/// Metrics of `network` on all of `images`. `between` is called after each batch.
+/// Metrics of `network` on all of `images`, and which of them it gets right. `between` is called after each batch.
 ///
 /// # Errors
 /// When the network fails, or whatever `between` returns.
@@ -32,7 +33,7 @@ pub fn evaluate(
     classes: i64,
     step: &Step,
     mut between: impl FnMut() -> Result<(), EngineError>,
-) -> Result<Metrics, EngineError> {
+) -> Result<(Metrics, Answers), EngineError> {
     let step = Step { training: false, ..*step };
     let mut sums = Sums::default();
     for batch in images.in_order(BATCH) {
@@ -41,12 +42,14 @@ pub fn evaluate(
         between()?;
     }
     let n = f64::from(images.len());
-    Ok(Metrics {
+    let answers = Answers::new(sums.right);
+    let metrics = Metrics {
         loss: sums.loss / n,
-        top1: Some(sums.first as f64 / n),
+        top1: Some(answers.right() as f64 / n),
         top5: (classes > GUESSES).then_some(sums.five as f64 / n),
         perplexity: None,
-    })
+    };
+    Ok((metrics, answers))
 }
 
 impl Sums {
@@ -59,7 +62,7 @@ impl Sums {
         let (_, best) = scores.f_topk(guesses, 1, true, true)?;
         let right = best.f_eq_tensor(&y.f_unsqueeze(1)?)?;
         let count = |right: &Tensor| -> Result<i64, EngineError> { Ok(i64::try_from(&right.f_sum(Kind::Int64)?)?) };
-        self.first += count(&right.f_select(1, 0)?)?;
+        self.right.extend(Vec::<bool>::try_from(&right.f_select(1, 0)?.f_contiguous()?)?);
         self.five += count(&right)?;
         Ok(())
     }

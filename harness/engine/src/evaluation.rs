@@ -88,7 +88,7 @@ impl Trained {
     /// # Errors
     /// When the network fails.
     pub fn evaluate(&mut self) -> Result<Metrics, EngineError> {
-        evaluate::evaluate(&mut self.network, &self.test, self.classes, &self.step, || Ok(()))
+        Ok(evaluate::evaluate(&mut self.network, &self.test, self.classes, &self.step, || Ok(()))?.0)
     }
 
     /// The whole test set with batch normalization in integers as `method` folds it, beside the network as it is.

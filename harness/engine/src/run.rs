@@ -9,7 +9,8 @@ use harness_models::{Network, Plan};
 use harness_records::config::TrialConfig;
 use harness_records::lease::Lease;
 use harness_records::record::{
-    EpochRecord, FORMAT, LayerRecord, Metrics, ModelRecord, RunRecord, Status, TimeRecord, TrialError,
+    Answers, EpochRecord, FORMAT, LayerRecord, Metrics, ModelRecord, RunRecord, SiteRecord, Status, TimeRecord,
+    TrialError, ValuesRecord,
 };
 use harness_records::store::{ResumeState, TrialDir};
 use harness_records::trial::Trial;
@@ -69,6 +70,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
     };
     let config = &job.trial.config;
     let metrics = finish.as_ref().and(training.epochs.last()).map(|epoch| epoch.test.clone());
+    let (layers, answers) = finish.map_or((Vec::new(), None), |finish| (finish.layers, finish.answers));
     let record = RunRecord {
         format: FORMAT,
         id: job.trial.id.clone(),
@@ -78,7 +80,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
         config: config.clone(),
         seed: config.train.seed,
         metrics: metrics.clone(),
-        layers: finish.map(|finish| finish.layers).unwrap_or_default(),
+        layers,
         model: training.model.clone(),
         time: TimeRecord {
             started: training.started,
@@ -89,6 +91,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
         environment: environment(job.revision, job.device, config.train.threads),
         epochs: training.epochs,
         attempt,
+        answers,
     };
     job.dir.write_record(&record)?;
     if status == Status::Ok {
@@ -124,6 +127,8 @@ impl Progress {
 /// What only a training that ended well has.
 struct Finish {
     layers: Vec<LayerRecord>,
+    /// Of the last evaluation.
+    answers: Option<Answers>,
 }
 
 /// Everything that learns, and what it learns from.
@@ -150,20 +155,23 @@ fn train(job: &mut Job<'_>, attempt: u32, progress: &mut Progress) -> Result<Fin
         resumed_epochs: progress.resumed_epochs(),
         device: device::name(job.device),
     });
+    let mut answers = None;
     for epoch in progress.resumed_epochs() + 1..=config.train.epochs {
         let learned = training.epoch(job, epoch, progress)?;
         let at = Instant::now();
-        let test = training.evaluate(job, progress.steps)?;
-        let record = learned.record(epoch, test, at.elapsed());
+        let (test, right) = training.evaluate(job, progress.steps)?;
+        answers = Some(right);
+        let sites = training.sites(config, progress.steps)?;
+        let record = learned.record(epoch, test, at.elapsed(), sites.iter().map(site_record).collect());
         progress.epochs.push(record.clone());
         if epoch < config.train.epochs {
             training.save(job, progress, began.elapsed())?;
         }
         (job.report)(Event::Epoch { id: job.trial.id.clone(), record });
     }
-    let layers = training.layers(config, progress.steps)?;
+    let layers = training.sites(config, progress.steps)?.into_iter().map(layer_record).collect();
     job.dir.write_with("model.safetensors", |path| checkpoint::save_model(path, &training.store))?;
-    Ok(Finish { layers })
+    Ok(Finish { layers, answers })
 }
 
 impl Progress {
@@ -302,7 +310,7 @@ impl Training {
         Ok(learned)
     }
 
-    fn evaluate(&mut self, job: &Job<'_>, steps: u64) -> Result<Metrics, EngineError> {
+    fn evaluate(&mut self, job: &Job<'_>, steps: u64) -> Result<(Metrics, Answers), EngineError> {
         let step = self.step(&job.trial.config, steps, false);
         let lease = job.lease;
         evaluate(&mut self.network, &self.test, self.classes, &step, || {
@@ -311,10 +319,9 @@ impl Training {
     }
 
     /// Statistics of every quantized site, activations on the first test images.
-    fn layers(&mut self, config: &TrialConfig, steps: u64) -> Result<Vec<LayerRecord>, EngineError> {
+    fn sites(&mut self, config: &TrialConfig, steps: u64) -> Result<Vec<SiteStatistics>, EngineError> {
         let step = self.step(config, steps, false);
-        let sites = self.network.statistics(&self.test.first(BATCH)?.images, &step)?;
-        Ok(sites.into_iter().map(layer_record).collect())
+        Ok(self.network.statistics(&self.test.first(BATCH)?.images, &step)?)
     }
 }
 
@@ -377,6 +384,7 @@ pub(crate) fn record_of_death(
         environment: environment(&Revision::here(), device, trial.config.train.threads),
         epochs: progress.epochs,
         attempt: dir.attempts()?,
+        answers: None,
     })
 }
 
@@ -391,6 +399,28 @@ fn layer_record(site: SiteStatistics) -> LayerRecord {
         effective_bits: site.statistics.effective_bits,
         code_counts: site.statistics.code_counts,
         portion: site.statistics.portion,
+        values: Some(ValuesRecord {
+            cosine: site.statistics.values.cosine,
+            low: site.statistics.values.low,
+            high: site.statistics.values.high,
+            before: site.statistics.values.before,
+            after: site.statistics.values.after,
+            levels: site.statistics.values.levels,
+        }),
+    }
+}
+
+/// Wider codes are not counted after every epoch: their populations would be most of the record.
+const COUNTED_BITS: u8 = 4;
+
+fn site_record(site: &SiteStatistics) -> SiteRecord {
+    SiteRecord {
+        layer: site.layer.clone(),
+        role: site.role.to_string(),
+        relative_mse: site.statistics.relative_mse,
+        effective_bits: site.statistics.effective_bits,
+        portion: site.statistics.portion,
+        code_counts: if site.bits <= COUNTED_BITS { site.statistics.code_counts.clone() } else { Vec::new() },
     }
 }
 
@@ -432,7 +462,7 @@ struct Learned {
 }
 
 impl Learned {
-    fn record(&self, epoch: u32, test: Metrics, test_time: Duration) -> EpochRecord {
+    fn record(&self, epoch: u32, test: Metrics, test_time: Duration, sites: Vec<SiteRecord>) -> EpochRecord {
         EpochRecord {
             epoch,
             lr: self.lr,
@@ -442,6 +472,7 @@ impl Learned {
             train_seconds: self.seconds,
             test_seconds: test_time.as_secs_f64(),
             samples_per_second: self.samples as f64 / self.seconds,
+            sites,
         }
     }
 }

@@ -5,10 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::answers::Answers;
 use crate::config::TrialConfig;
 
 /// Format this version writes.
-pub const FORMAT: u32 = 1;
+///
+/// 1: everything not named below. 2: which test samples were right ([`RunRecord::answers`]), what the values of a
+/// quantized tensor were ([`LayerRecord::values`]), the quantized sites after every epoch ([`EpochRecord::sites`]); all
+/// of them may be absent, so records of format 1 read as they are.
+pub const FORMAT: u32 = 2;
 
 /// One finished trial: what was asked, what came out, and what it ran on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +46,9 @@ pub struct RunRecord {
     pub environment: Environment,
     /// Which attempt at this trial wrote the record, from 1.
     pub attempt: u32,
+    /// Which samples of the test set the final network gets right; `None` where nothing was evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
 }
 
 /// How a trial ended.
@@ -151,6 +159,29 @@ pub struct EpochRecord {
     /// Training samples a second.
     #[serde(with = "crate::number")]
     pub samples_per_second: f64,
+    /// One entry a quantized site, measured after the epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<SiteRecord>,
+}
+
+/// One quantized site at some point of the training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SiteRecord {
+    /// Layer name.
+    pub layer: String,
+    /// `weight` or `activation`.
+    pub role: String,
+    /// As in [`LayerRecord`].
+    #[serde(with = "crate::number")]
+    pub relative_mse: f64,
+    /// As in [`LayerRecord`].
+    #[serde(with = "crate::number")]
+    pub effective_bits: f64,
+    /// As in [`LayerRecord`].
+    #[serde(with = "crate::number")]
+    pub portion: f64,
+    /// As in [`LayerRecord`]; empty where codes are so wide that the counts would be most of the record.
+    pub code_counts: Vec<u64>,
 }
 
 /// One quantized site of the final network.
@@ -177,6 +208,29 @@ pub struct LayerRecord {
     /// Portion of the elements that are quantized, 0..=1.
     #[serde(with = "crate::number")]
     pub portion: f64,
+    /// The values themselves; `None` where they were not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<ValuesRecord>,
+}
+
+/// Values of a tensor before and after quantization.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValuesRecord {
+    /// Cosine of the angle between the tensor and its quantized form; 0 where one of them is zero.
+    #[serde(with = "crate::number")]
+    pub cosine: f64,
+    /// Least value of both.
+    #[serde(with = "crate::number")]
+    pub low: f64,
+    /// Greatest value of both.
+    #[serde(with = "crate::number")]
+    pub high: f64,
+    /// How many values of the tensor lie in each of equally wide bins from `low` to `high`.
+    pub before: Vec<u64>,
+    /// The same of the quantized tensor.
+    pub after: Vec<u64>,
+    /// The level of every code, in the order of codes; empty where channels or samples have levels of their own.
+    pub levels: Vec<f32>,
 }
 
 /// Size of a network.

@@ -136,6 +136,7 @@ fn layer(name: &str, role: &str, weights: i64, bits: u8, effective_bits: f64, re
         effective_bits,
         code_counts: Vec::new(),
         portion: 1.0,
+        values: None,
     }
 }
 
@@ -198,6 +199,7 @@ fn times_are_of_large_layers_on_one_device() {
             train_seconds: seconds,
             test_seconds: 1.0,
             samples_per_second: 1.0,
+            sites: Vec::new(),
         };
         let arm = record().weights(balanced(2, threshold)).edit(|r| {
             r.epochs = vec![epoch(seconds - 0.5), epoch(seconds + 0.5)];

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 
 use harness_records::record::{
-    Environment, EpochRecord, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, Status, TimeRecord,
-    TrialError,
+    Answers, Environment, EpochRecord, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, SiteRecord, Status,
+    TimeRecord, TrialError, ValuesRecord,
 };
 use harness_records::spec::read_config;
 use harness_records::store::{Claim, ResumeState, Store, StoreError, TrialState};
@@ -37,6 +37,7 @@ fn record(status: Status) -> RunRecord {
             effective_bits: 1.5,
             code_counts: vec![1, 2, 3, 4],
             portion: 1.0,
+            values: None,
         }],
         model: ModelRecord { parameters: 10, macs: 20, weight_bits: 30, bit_ops: 40 },
         time: TimeRecord { started: 1, finished: 2, seconds: 0.5, resumed: 0 },
@@ -54,6 +55,7 @@ fn record(status: Status) -> RunRecord {
             platform: "linux-x86_64".into(),
         },
         attempt: 1,
+        answers: None,
     }
 }
 
@@ -67,6 +69,7 @@ fn epoch(loss: f64) -> EpochRecord {
         train_seconds: 1.0,
         test_seconds: 0.25,
         samples_per_second: 1e5,
+        sites: Vec::new(),
     }
 }
 
@@ -175,13 +178,44 @@ fn unknown_fields_of_a_record_are_ignored() {
 }
 
 #[test]
+fn records_of_the_first_format_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path());
+    // Written before answers, values and sites existed: none of their keys is there.
+    let old = serde_json::to_string(&record(Status::Ok)).unwrap();
+    assert!(old.starts_with("{\"format\":1,") && !["answers", "values", "sites"].iter().any(|key| old.contains(key)));
+    let mut new = record(Status::Ok);
+    (new.format, new.id) = (2, "f".repeat(16));
+    new.answers = Some(Answers::new([true, false, true]));
+    new.epochs[0].sites = vec![SiteRecord {
+        layer: "conv1".into(),
+        role: "weight".into(),
+        relative_mse: f64::NAN,
+        effective_bits: 1.5,
+        portion: 1.0,
+        code_counts: vec![1, 2],
+    }];
+    let (before, after) = (vec![1, 2], vec![3, 0]);
+    new.layers[0].values =
+        Some(ValuesRecord { cosine: 0.5, low: -1.0, high: 1.0, before, after, levels: vec![-1.0, 0.1] });
+    for (id, text) in [(ID, old), (&new.id, serde_json::to_string(&new).unwrap())] {
+        store.trial("s", id).write("record.json", text.as_bytes()).unwrap();
+    }
+    let records: Vec<RunRecord> =
+        [ID, &new.id].iter().filter_map(|id| store.trial("s", id).record().unwrap()).collect();
+    assert_eq!(records.len(), 2);
+    assert_eq!(format!("{:?}", records[0]), format!("{:?}", record(Status::Ok)));
+    assert_eq!(format!("{:?}", records[1]), format!("{new:?}"));
+}
+
+#[test]
 fn broken_records_are_reported_with_the_reason() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::open(root.path());
     let dir = store.trial("s", ID);
     let whole = serde_json::to_vec(&record(Status::Ok)).unwrap();
     let other = RunRecord { id: "f".repeat(16), ..record(Status::Ok) };
-    let newer = RunRecord { format: 2, ..record(Status::Ok) };
+    let newer = RunRecord { format: 3, ..record(Status::Ok) };
     for (bytes, want) in [
         (whole[..whole.len() / 2].to_vec(), "is damaged: EOF while parsing"),
         (Vec::new(), "is damaged: EOF while parsing"),
@@ -189,7 +223,7 @@ fn broken_records_are_reported_with_the_reason() {
         (b"{}".to_vec(), "is damaged: missing field `format`"),
         (b"{\"format\": 1}".to_vec(), "is damaged: missing field `id`"),
         (serde_json::to_vec(&other).unwrap(), "is damaged: it is the record of trial ffff"),
-        (serde_json::to_vec(&newer).unwrap(), "has format 2, this version reads up to 1: use a newer harness"),
+        (serde_json::to_vec(&newer).unwrap(), "has format 3, this version reads up to 2: use a newer harness"),
         (b"{\"format\": 9}".to_vec(), "has format 9"),
     ] {
         dir.write("record.json", &bytes).unwrap();
