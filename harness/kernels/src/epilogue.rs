@@ -112,30 +112,37 @@ impl Requantize {
         }
     }
 
-    /// The codes of the sums of channels `first..`.
+    /// The codes of what `value` makes of the sums of channels `first..`.
     #[inline(always)]
-    fn codes(&self, first: usize, sums: &[i32], codes: &mut [u8]) {
+    fn codes(&self, first: usize, sums: &[i32], value: impl Fn(usize, i32) -> i32, codes: &mut [u8]) {
         let most = i32::from(self.bits.max_code());
-        let here = first..first + sums.len();
+        let (here, count) = (first..first + sums.len(), sums.len());
         match &self.rule {
             Rule::Affine32 { a, b, shift } => {
-                let channels = a[here.clone()].iter().zip(&b[here]);
-                for ((code, &x), (&a, &b)) in codes.iter_mut().zip(sums).zip(channels) {
-                    *code = (a.wrapping_mul(x).wrapping_add(b) >> shift).clamp(0, most) as u8;
+                let (a, b) = (&a[here.clone()], &b[here]);
+                for n in 0..count {
+                    let y = a[n].wrapping_mul(value(n, sums[n])).wrapping_add(b[n]);
+                    codes[n] = (y >> shift).clamp(0, most) as u8;
                 }
             }
             Rule::Affine64 { a, b, shift } => {
-                let channels = a[here.clone()].iter().zip(&b[here]);
-                for ((code, &x), (&a, &b)) in codes.iter_mut().zip(sums).zip(channels) {
-                    *code = (a.wrapping_mul(i64::from(x)).wrapping_add(b) >> shift).clamp(0, i64::from(most)) as u8;
+                let (a, b) = (&a[here.clone()], &b[here]);
+                for n in 0..count {
+                    let y = a[n].wrapping_mul(i64::from(value(n, sums[n]))).wrapping_add(b[n]);
+                    codes[n] = (y >> shift).clamp(0, i64::from(most)) as u8;
                 }
             }
             Rule::Thresholds { sign, boundaries } => {
-                codes.fill(0);
                 let sign = &sign[here.clone()];
+                let mut values = [0; BLOCK];
+                for n in 0..count {
+                    values[n] = sign[n].wrapping_mul(value(n, sums[n]));
+                }
+                codes.fill(0);
                 for row in boundaries.chunks_exact(self.channels()) {
-                    for (((code, &x), &sign), &t) in codes.iter_mut().zip(sums).zip(sign).zip(&row[here.clone()]) {
-                        *code += u8::from(sign.wrapping_mul(x) >= t);
+                    let row = &row[here.clone()];
+                    for n in 0..count {
+                        codes[n] += u8::from(values[n] >= row[n]);
                     }
                 }
             }
@@ -240,34 +247,45 @@ unsafe impl Sync for Sink<'_> {}
 pub(crate) const BLOCK: usize = 384;
 
 impl Sink<'_> {
-    /// Stores the sums of channels `first..` of output pixel `pixel`.
+    /// Stores what `value` makes of the sums of channels `first..` of output pixel `pixel`: it is given the channel,
+    /// counted from `first`, and the sum.
     ///
     /// # Safety
     /// The pixel and the channels exist in the output, of `outputs` channels, and no other thread writes them; if
     /// results are packed, no other thread writes the pixel at all, and its channels come in ascending order.
     #[inline(always)]
-    pub(crate) unsafe fn store(&mut self, pixel: usize, outputs: usize, first: usize, sums: &[i32]) {
+    pub(crate) unsafe fn store(
+        &mut self,
+        pixel: usize,
+        outputs: usize,
+        first: usize,
+        sums: &[i32],
+        value: impl Fn(usize, i32) -> i32,
+    ) {
         let at = pixel * outputs + first;
         match self {
             Sink::Sums(out) => {
                 // SAFETY: the caller's promise, checked against the length of the slice in `Output::check`.
                 let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
-                out.copy_from_slice(sums);
+                for (n, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
+                    *out = value(n, sum);
+                }
             }
             Sink::Scaled { out, scale, bias, relu } => {
                 // SAFETY: as above.
                 let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
-                scaled(out, sums, at_channels(scale, first, sums.len()), at_channels(bias, first, sums.len()), *relu);
+                let (scale, bias) = (at_channels(scale, first, sums.len()), at_channels(bias, first, sums.len()));
+                scaled(out, sums, value, scale, bias, *relu);
             }
             Sink::Codes { out, requantize } => {
                 // SAFETY: as above.
                 let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
-                requantize.codes(first, sums, out);
+                requantize.codes(first, sums, value, out);
             }
             Sink::Packed { out, requantize } => {
                 let mut codes = [0; BLOCK];
                 let codes = &mut codes[..sums.len()];
-                requantize.codes(first, sums, codes);
+                requantize.codes(first, sums, value, codes);
                 let stored = out.pixel(pixel);
                 out.write(stored, first, codes);
             }
@@ -281,27 +299,36 @@ fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
 }
 
 #[inline(always)]
-fn scaled(out: &mut [f32], sums: &[i32], scale: &[f32], bias: &[f32], relu: bool) {
+fn scaled(
+    out: &mut [f32],
+    sums: &[i32],
+    value: impl Fn(usize, i32) -> i32,
+    scale: &[f32],
+    bias: &[f32],
+    relu: bool,
+) {
     let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+    let count = out.len();
+    // One loop for each form, so that each is a loop over vectors.
     match (scale, bias) {
         (&[scale], []) => {
-            for (out, &sum) in out.iter_mut().zip(sums) {
-                *out = (sum as f32 * scale).max(least);
+            for n in 0..count {
+                out[n] = (value(n, sums[n]) as f32 * scale).max(least);
             }
         }
         (&[scale], bias) => {
-            for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(bias) {
-                *out = (sum as f32 * scale + bias).max(least);
+            for n in 0..count {
+                out[n] = (value(n, sums[n]) as f32 * scale + bias[n]).max(least);
             }
         }
         (scale, []) => {
-            for ((out, &sum), &scale) in out.iter_mut().zip(sums).zip(scale) {
-                *out = (sum as f32 * scale).max(least);
+            for n in 0..count {
+                out[n] = (value(n, sums[n]) as f32 * scale[n]).max(least);
             }
         }
         (scale, bias) => {
-            for (((out, &sum), &scale), &bias) in out.iter_mut().zip(sums).zip(scale).zip(bias) {
-                *out = (sum as f32 * scale + bias).max(least);
+            for n in 0..count {
+                out[n] = (value(n, sums[n]) as f32 * scale[n] + bias[n]).max(least);
             }
         }
     }

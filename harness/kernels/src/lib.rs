@@ -23,6 +23,7 @@ mod epilogue;
 mod error;
 mod geometry;
 mod layout;
+pub mod limits;
 pub mod levels;
 mod pack;
 pub mod planes;

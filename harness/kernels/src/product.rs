@@ -223,15 +223,21 @@ impl Product {
         let weights = panels.data.bytes().as_ptr().wrapping_add(group * panels.panels * panels.panel_bytes);
 
         let mut scratch = Scratch([[0; BLOCK]; MAX_COLUMNS]);
+        let most = arch::most_columns(self.layout.route);
+        let mut place = self.place(pixels.start);
         let mut at = pixels.start;
-        while at < pixels.end {
-            // Tiles of nearly the same width: seven columns are four and three, not six and one.
-            let left = pixels.end - at;
-            let columns = left.div_ceil(left.div_ceil(MAX_COLUMNS));
+        // Tiles of nearly the same width: seven columns are four and three, not six and one.
+        let tiles = pixels.len().div_ceil(most);
+        let (narrow, wider) = (pixels.len() / tiles, pixels.len() % tiles);
+        for tile in 0..tiles {
+            let columns = narrow + usize::from(tile < wider);
             let mut windows = [0; MAX_COLUMNS];
             let mut sums = [0; MAX_COLUMNS];
+            let mut classes = [0; MAX_COLUMNS];
             for c in 0..columns {
-                windows[c] = self.window(activations, at + c);
+                windows[c] = self.window(activations, place);
+                classes[c] = self.correction.rows[place[1]] + self.correction.columns[place[2]];
+                place = self.after(place);
                 if !self.correction.by_sum.is_empty() {
                     sums[c] = self.sum(activations, group, windows[c]);
                 }
@@ -241,12 +247,12 @@ impl Product {
                 let count = BLOCK.min(outputs - first);
                 let mut panel = first / panels.lanes;
                 let end = (first + count).div_ceil(panels.lanes);
-                for row in &mut scratch.0[..columns] {
-                    row[..end * panels.lanes - first].fill(0);
-                }
                 while panel < end {
-                    let most = arch::most_panels(self.layout.route, columns).min(end - panel);
-                    let rows = if most >= 4 { 4 } else if most >= 2 { 2 } else { 1 };
+                    let rows = match arch::most_panels(self.layout.route, columns).min(end - panel) {
+                        0 | 1 => 1,
+                        2 | 3 => 2,
+                        _ => 4,
+                    };
                     let tile = Tile {
                         passes,
                         pixels: &windows,
@@ -267,39 +273,56 @@ impl Product {
                     panel += rows;
                 }
                 for c in 0..columns {
-                    let row = &mut scratch.0[c][..count];
-                    self.correction.apply(row, group * outputs + first, sums[c], self.class(at + c), self.shape.outputs);
+                    let row = &scratch.0[c][..count];
+                    let place = Place {
+                        pixel: at + c,
+                        first: group * outputs + first,
+                        outputs: self.shape.outputs,
+                        sum: sums[c],
+                        class: classes[c],
+                    };
                     // SAFETY: the pixel and the channels exist; parts do not overlap, so this thread alone has them.
-                    unsafe { sink.store(at + c, self.shape.outputs, group * outputs + first, row) };
+                    unsafe { self.correction.finish(&mut sink, row, place) };
                 }
             }
             at += columns;
         }
     }
 
-    /// The stored pixel at which the window of output pixel `index` starts.
-    fn window(&self, activations: &Activations, index: usize) -> usize {
+    /// `[image, row, column]` of output pixel `index`.
+    fn place(&self, index: usize) -> [usize; 3] {
         let [height, width] = self.output;
-        let (row, x) = (index / width, index % width);
-        let (n, y) = (row / height, row % height);
-        (n * activations.stored_height() + y * self.shape.stride[0]) * activations.stored_width()
-            + x * self.shape.stride[1]
+        let row = index / width;
+        [row / height, row % height, index % width]
+    }
+
+    /// The place of the next output pixel, without the divisions of [`Product::place`].
+    fn after(&self, [image, row, column]: [usize; 3]) -> [usize; 3] {
+        let [height, width] = self.output;
+        if column + 1 < width {
+            [image, row, column + 1]
+        } else if row + 1 < height {
+            [image, row + 1, 0]
+        } else {
+            [image + 1, 0, 0]
+        }
+    }
+
+    /// The stored pixel at which the window of the output pixel at `place` starts.
+    fn window(&self, activations: &Activations, [image, row, column]: [usize; 3]) -> usize {
+        let [down, right] = self.shape.stride;
+        (image * activations.stored_height() + row * down) * activations.stored_width() + column * right
     }
 
     /// Sum of the codes of the window that starts at stored pixel `window`.
     fn sum(&self, activations: &Activations, group: usize, window: usize) -> i32 {
         let groups = activations.groups;
         let run = |&start: &usize| {
-            let pixels = window + start..window + start + self.runs.1;
-            pixels.map(|pixel| activations.sums[pixel * groups + group]).sum::<i32>()
+            let sums = &activations.sums[(window + start) * groups..(window + start + self.runs.1) * groups];
+            // A single group's are next to each other.
+            if groups == 1 { sums.iter().sum::<i32>() } else { sums.iter().skip(group).step_by(groups).sum() }
         };
         self.runs.0.iter().map(run).sum()
-    }
-
-    fn class(&self, index: usize) -> usize {
-        let [height, width] = self.output;
-        let y = index / width % height;
-        self.correction.rows[y] + self.correction.columns[index % width]
     }
 }
 
@@ -383,24 +406,72 @@ impl Correction {
         }
     }
 
-    /// Sums of products of stored codes to sums of products of values, for channels `first..`.
-    fn apply(&self, row: &mut [i32], first: usize, sum: i32, class: usize, outputs: usize) {
-        if self.scale != 1 {
-            for value in row.iter_mut() {
-                *value = value.wrapping_mul(self.scale);
-            }
+    /// Turns sums of products of stored codes into sums of products of values and stores what becomes of them.
+    ///
+    /// # Safety
+    /// As for [`Sink::store`].
+    unsafe fn finish(&self, sink: &mut Sink<'_>, row: &[i32], place: Place) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2; the rest is the caller's promise.
+            return unsafe { self.finish_avx2(sink, row, place) };
         }
-        if !self.by_sum.is_empty() {
-            for (value, by_sum) in row.iter_mut().zip(&self.by_sum[first..]) {
-                *value = value.wrapping_add(by_sum.wrapping_mul(sum));
-            }
-        }
-        if !self.constant.is_empty() {
-            for (value, constant) in row.iter_mut().zip(&self.constant[class * outputs + first..]) {
-                *value = value.wrapping_add(*constant);
+        // SAFETY: the caller's promise.
+        unsafe { self.finish_here(sink, row, place) }
+    }
+
+    /// # Safety
+    /// As for [`Sink::store`].
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn finish_avx2(&self, sink: &mut Sink<'_>, row: &[i32], place: Place) {
+        // SAFETY: the caller's promise.
+        unsafe { self.finish_here(sink, row, place) }
+    }
+
+    /// # Safety
+    /// As for [`Sink::store`].
+    #[inline(always)]
+    unsafe fn finish_here(&self, sink: &mut Sink<'_>, row: &[i32], place: Place) {
+        let channels = place.first..place.first + row.len();
+        let constants = place.class * place.outputs;
+        let by_sum = self.by_sum.get(channels.clone());
+        let constant = self.constant.get(constants + channels.start..constants + channels.end);
+        let (scale, sum) = (self.scale, place.sum);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (by_sum, constant) {
+                (None, None) if scale == 1 => sink.store(place.pixel, place.outputs, place.first, row, |_, x| x),
+                (None, None) => {
+                    sink.store(place.pixel, place.outputs, place.first, row, |_, x| x.wrapping_mul(scale));
+                }
+                (Some(by_sum), None) => sink.store(place.pixel, place.outputs, place.first, row, |n, x| {
+                    x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum))
+                }),
+                (None, Some(constant)) => sink.store(place.pixel, place.outputs, place.first, row, |n, x| {
+                    x.wrapping_mul(scale).wrapping_add(constant[n])
+                }),
+                (Some(by_sum), Some(constant)) => sink.store(place.pixel, place.outputs, place.first, row, |n, x| {
+                    x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum)).wrapping_add(constant[n])
+                }),
             }
         }
     }
+}
+
+/// Where a row of sums belongs, and what corrects it.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Output pixel.
+    pixel: usize,
+    /// First channel.
+    first: usize,
+    /// Channels of the output.
+    outputs: usize,
+    /// Sum of the codes of the window.
+    sum: i32,
+    /// Which part of the window lies inside the image.
+    class: usize,
 }
 
 /// How a product is divided among threads: tasks are ranges of pixels by ranges of channel blocks.

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::generic::{int8, popcount, table};
-use super::{Tile, TileFn, shapes};
+use super::generic::{int8, limits, popcount, table};
+use super::{Limit, LimitFn, Tile, TileFn, shapes};
 use crate::route::Family;
 
 pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
@@ -36,6 +36,48 @@ unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut 
 unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
     unsafe { int8::tile::<Avx2, R, C>(tile, out, stride) }
+}
+
+/// The innermost instructions alone; see [`limits`].
+pub(crate) fn limit(limit: Limit) -> LimitFn {
+    match limit {
+        Limit::Popcount => popcount_limit,
+        Limit::Table => table_limit,
+        Limit::Int8 => int8_limit,
+        Limit::Int8Narrow => int8_narrow_limit,
+    }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn popcount_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::popcount::<Avx2>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn table_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::table::<Avx2>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn int8_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::int8::<Avx2, true>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn int8_narrow_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::int8::<Avx2, false>(from, steps) }
 }
 
 struct Avx2;
@@ -91,7 +133,7 @@ impl popcount::Words for Avx2 {
         unsafe {
             let order = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
             let low = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(sums, order));
-            _mm_storeu_si128(out.cast(), _mm_add_epi32(_mm_loadu_si128(out.cast()), low));
+            _mm_storeu_si128(out.cast(), low);
         }
     }
 }
@@ -100,12 +142,6 @@ impl table::Shuffle for Avx2 {
     type Vector = __m256i;
     const BYTES: usize = 32;
     const NIBBLES: bool = true;
-
-    #[inline(always)]
-    fn tables() -> [*const u8; 3] {
-        let [low, high] = &table::NIBBLE_TABLES;
-        [low.as_ptr(), high.as_ptr(), high.as_ptr()]
-    }
 
     #[inline(always)]
     unsafe fn zero() -> __m256i {
@@ -132,9 +168,16 @@ impl table::Shuffle for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn table(from: *const u8) -> __m256i {
-        // SAFETY: see above; a table has 16 bytes.
-        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(from.cast())) }
+    unsafe fn table<const DIGITS: usize>(digit: usize, offset: usize) -> __m256i {
+        // SAFETY: see above; a table has 16 bytes, a doubled one 32.
+        unsafe {
+            if DIGITS == 1 {
+                let from = table::NIBBLE_TABLES[digit].as_ptr().add(offset);
+                _mm256_broadcastsi128_si256(_mm_loadu_si128(from.cast()))
+            } else {
+                _mm256_loadu_si256(table::DOUBLE_TABLES[digit].as_ptr().add(2 * offset).cast())
+            }
+        }
     }
 
     #[inline(always)]
@@ -160,7 +203,7 @@ impl table::Shuffle for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn finish(wide: *const [__m256i; 2], shift: u32, out: *mut i32) {
+    unsafe fn finish(wide: *const [__m256i; 2], shift: u32, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds 32 numbers.
         unsafe {
             let [even, odd] = *wide;
@@ -173,8 +216,7 @@ impl table::Shuffle for Avx2 {
                 _mm256_srli_epi32::<16>(odd),
             ];
             for (index, part) in parts.into_iter().enumerate() {
-                let out = out.add(8 * index).cast();
-                _mm256_storeu_si256(out, _mm256_add_epi32(_mm256_loadu_si256(out), _mm256_sll_epi32(part, shift)));
+                store(_mm256_sll_epi32(part, shift), add, out.add(8 * index));
             }
         }
     }
@@ -235,11 +277,23 @@ impl int8::Dot for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: __m256i, shift: u32, out: *mut i32) {
+    unsafe fn finish(sums: __m256i, shift: u32, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds eight numbers.
         unsafe {
-            let shifted = _mm256_sll_epi32(sums, _mm_cvtsi32_si128(shift as i32));
-            _mm256_storeu_si256(out.cast(), _mm256_add_epi32(_mm256_loadu_si256(out.cast()), shifted));
+            store(_mm256_sll_epi32(sums, _mm_cvtsi32_si128(shift as i32)), add, out);
         }
+    }
+}
+
+/// Stores eight numbers, or adds them to those that are there.
+///
+/// # Safety
+/// The processor has AVX2, and `out` holds eight numbers.
+#[inline(always)]
+unsafe fn store(numbers: __m256i, add: bool, out: *mut i32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let numbers = if add { _mm256_add_epi32(_mm256_loadu_si256(out.cast()), numbers) } else { numbers };
+        _mm256_storeu_si256(out.cast(), numbers);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::generic::{int8, popcount, table};
-use super::{Tile, TileFn, shapes};
+use super::generic::{int8, limits, popcount, table};
+use super::{Limit, LimitFn, Tile, TileFn, shapes};
 use crate::route::Family;
 
 pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
@@ -36,6 +36,40 @@ unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut 
 unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
     unsafe { int8::tile::<Avx512, R, C>(tile, out, stride) }
+}
+
+/// The innermost instructions alone; see [`limits`].
+pub(crate) fn limit(limit: Limit) -> LimitFn {
+    match limit {
+        Limit::Popcount => popcount_limit,
+        Limit::Table => table_limit,
+        Limit::Int8 => int8_limit,
+        Limit::Int8Narrow => int8_limit,
+    }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+unsafe fn popcount_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::popcount::<Avx512>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi")]
+unsafe fn table_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::table::<Avx512>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn int8_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::int8::<Avx512, true>(from, steps) }
 }
 
 struct Avx512;
@@ -82,7 +116,7 @@ impl popcount::Words for Avx512 {
         // SAFETY: see above; `out` holds eight numbers.
         unsafe {
             let low = _mm512_cvtepi64_epi32(sums);
-            _mm256_storeu_si256(out.cast(), _mm256_add_epi32(_mm256_loadu_si256(out.cast()), low));
+            _mm256_storeu_si256(out.cast(), low);
         }
     }
 }
@@ -91,12 +125,6 @@ impl table::Shuffle for Avx512 {
     type Vector = __m512i;
     const BYTES: usize = 64;
     const NIBBLES: bool = false;
-
-    #[inline(always)]
-    fn tables() -> [*const u8; 3] {
-        let [first, second, third] = &table::WIDE_TABLES;
-        [first.as_ptr(), second.as_ptr(), third.as_ptr()]
-    }
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {
@@ -121,9 +149,9 @@ impl table::Shuffle for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn table(from: *const u8) -> __m512i {
+    unsafe fn table<const DIGITS: usize>(digit: usize, offset: usize) -> __m512i {
         // SAFETY: see above; a table has 64 bytes.
-        unsafe { _mm512_loadu_si512(from.cast()) }
+        unsafe { _mm512_loadu_si512(table::WIDE_TABLES[digit].as_ptr().add(offset).cast()) }
     }
 
     #[inline(always)]
@@ -149,7 +177,7 @@ impl table::Shuffle for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn finish(wide: *const [__m512i; 2], shift: u32, out: *mut i32) {
+    unsafe fn finish(wide: *const [__m512i; 2], shift: u32, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds 64 numbers.
         unsafe {
             let [even, odd] = *wide;
@@ -162,9 +190,7 @@ impl table::Shuffle for Avx512 {
                 _mm512_srli_epi32::<16>(odd),
             ];
             for (index, part) in parts.into_iter().enumerate() {
-                let out: *mut __m512i = out.add(16 * index).cast();
-                let sum = _mm512_add_epi32(_mm512_loadu_si512(out), _mm512_sllv_epi32(part, shift));
-                _mm512_storeu_si512(out, sum);
+                store(_mm512_sllv_epi32(part, shift), add, out.add(16 * index));
             }
         }
     }
@@ -220,12 +246,23 @@ impl int8::Dot for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: __m512i, shift: u32, out: *mut i32) {
+    unsafe fn finish(sums: __m512i, shift: u32, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds sixteen numbers.
         unsafe {
-            let out: *mut __m512i = out.cast();
-            let shifted = _mm512_sllv_epi32(sums, _mm512_set1_epi32(shift as i32));
-            _mm512_storeu_si512(out, _mm512_add_epi32(_mm512_loadu_si512(out), shifted));
+            store(_mm512_sllv_epi32(sums, _mm512_set1_epi32(shift as i32)), add, out);
         }
+    }
+}
+
+/// Stores sixteen numbers, or adds them to those that are there.
+///
+/// # Safety
+/// The processor has AVX-512F, and `out` holds sixteen numbers.
+#[inline(always)]
+unsafe fn store(numbers: __m512i, add: bool, out: *mut i32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let numbers = if add { _mm512_add_epi32(_mm512_loadu_si512(out.cast()), numbers) } else { numbers };
+        _mm512_storeu_si512(out.cast(), numbers);
     }
 }

@@ -1,7 +1,7 @@
 //! The loops. What they compute is written once, in [`generic`], over a few private vector operations; each
 //! instruction set supplies those operations and one instantiation.
 
-mod generic;
+pub(crate) mod generic;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -13,8 +13,14 @@ mod neon;
 
 use crate::route::{Isa, Route};
 
-/// Output columns (pixels or rows of activations) that one tile has at most.
+/// Output columns (pixels or rows of activations) that one tile has at most on any route.
 pub(crate) const MAX_COLUMNS: usize = 6;
+
+/// The most columns that a tile has on this route: its accumulators and operands stay in registers.
+pub(crate) fn most_columns(route: Route) -> usize {
+    // Sixteen registers hold two panels by four columns of accumulators, their operands and what is on the way.
+    if route.isa == Isa::Avx2 { 4 } else { MAX_COLUMNS }
+}
 
 /// One pass over one region of the activations.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +54,7 @@ pub(crate) struct Tile<'a> {
     pub(crate) pack: usize,
 }
 
-/// Adds the tile's products to `out`: column `c`, channel `n` of the tile at `c * stride + n`.
+/// Stores the sums of the tile's products in `out`: column `c`, channel `n` of the tile at `c * stride + n`.
 ///
 /// # Safety
 /// The processor has the instruction set. The passes' segments, from the pixels of the columns that the function was
@@ -82,6 +88,35 @@ pub(crate) fn tile(route: Route, columns: usize, panels: usize) -> TileFn {
         Isa::Neon => neon::tile(route.family, columns, panels),
         // Other sets never get here: a product of an unavailable route cannot be made.
         _ => portable::tile(route.family, columns, panels),
+    }
+}
+
+/// What a limit loop measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Popcount,
+    Table,
+    Int8,
+    /// Sums in 16 bits where the instruction set has a use for them, else the same as `Int8`.
+    Int8Narrow,
+}
+
+/// Multiply-accumulates made in `steps` steps.
+///
+/// # Safety
+/// The processor has the instruction set, and `from` has `limits::BYTES + limits::SLACK` readable bytes.
+pub(crate) type LimitFn = unsafe fn(from: *const u8, steps: usize) -> u64;
+
+/// The limit loop of an instruction set.
+pub(crate) fn limit(isa: Isa, limit: Limit) -> LimitFn {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2::limit(limit),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => avx512::limit(limit),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => neon::limit(limit),
+        _ => portable::limit(limit),
     }
 }
 

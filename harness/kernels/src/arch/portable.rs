@@ -1,7 +1,7 @@
 //! Plain Rust: arrays for vectors. Runs everywhere, Miri included.
 
-use super::generic::{int8, popcount, table};
-use super::{Tile, TileFn, shapes};
+use super::generic::{int8, limits, popcount, table};
+use super::{Limit, LimitFn, Tile, TileFn, shapes};
 use crate::route::Family;
 
 pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
@@ -31,6 +31,37 @@ unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut 
 unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
     unsafe { int8::tile::<Portable, R, C>(tile, out, stride) }
+}
+
+/// The innermost instructions alone; see [`limits`].
+pub(crate) fn limit(limit: Limit) -> LimitFn {
+    match limit {
+        Limit::Popcount => popcount_limit,
+        Limit::Table => table_limit,
+        Limit::Int8 => int8_limit,
+        Limit::Int8Narrow => int8_limit,
+    }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+unsafe fn popcount_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::popcount::<Portable>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+unsafe fn table_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::table::<Portable>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+unsafe fn int8_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::int8::<Portable, true>(from, steps) }
 }
 
 struct Portable;
@@ -69,7 +100,7 @@ impl popcount::Words for Portable {
     #[inline(always)]
     unsafe fn finish(sums: u64, out: *mut i32) {
         // SAFETY: the caller gives one number.
-        unsafe { *out += sums as i32 }
+        unsafe { *out = sums as i32 }
     }
 }
 
@@ -77,12 +108,6 @@ impl table::Shuffle for Portable {
     type Vector = [u8; 16];
     const BYTES: usize = 16;
     const NIBBLES: bool = true;
-
-    #[inline(always)]
-    fn tables() -> [*const u8; 3] {
-        let [low, high] = &table::NIBBLE_TABLES;
-        [low.as_ptr(), high.as_ptr(), high.as_ptr()]
-    }
 
     #[inline(always)]
     unsafe fn zero() -> [u8; 16] {
@@ -106,9 +131,9 @@ impl table::Shuffle for Portable {
     }
 
     #[inline(always)]
-    unsafe fn table(from: *const u8) -> [u8; 16] {
-        // SAFETY: the caller gives 16 readable bytes.
-        unsafe { from.cast::<[u8; 16]>().read() }
+    unsafe fn table<const DIGITS: usize>(digit: usize, offset: usize) -> [u8; 16] {
+        // SAFETY: the caller gives the offset of a table, which has 16 bytes.
+        unsafe { table::NIBBLE_TABLES[digit].as_ptr().add(offset).cast::<[u8; 16]>().read() }
     }
 
     #[inline(always)]
@@ -118,8 +143,8 @@ impl table::Shuffle for Portable {
 
     #[inline(always)]
     unsafe fn add(a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
-        // A sum that does not fit would be a wrong chunk length: debug builds say so.
-        std::array::from_fn(|i| a[i] + b[i])
+        // A sum that does not fit would be a wrong chunk length, which tests must see.
+        std::array::from_fn(|i| if cfg!(test) { a[i].strict_add(b[i]) } else { a[i].wrapping_add(b[i]) })
     }
 
     #[inline(always)]
@@ -135,12 +160,14 @@ impl table::Shuffle for Portable {
     }
 
     #[inline(always)]
-    unsafe fn finish(wide: *const [[u8; 16]; 2], shift: u32, out: *mut i32) {
+    unsafe fn finish(wide: *const [[u8; 16]; 2], shift: u32, add: bool, out: *mut i32) {
         // SAFETY: the caller gives 16 numbers and two vectors.
         let (wide, out) = unsafe { (&*wide, std::slice::from_raw_parts_mut(out, 16)) };
         for byte in 0..16 {
             let slot = &wide[byte % 2][byte / 2 * 2..];
-            out[byte % 4 * 4 + byte / 4] += i32::from(u16::from_le_bytes([slot[0], slot[1]])) << shift;
+            let sum = i32::from(u16::from_le_bytes([slot[0], slot[1]])) << shift;
+            let out = &mut out[byte % 4 * 4 + byte / 4];
+            *out = if add { *out + sum } else { sum };
         }
     }
 }
@@ -193,10 +220,11 @@ impl int8::Dot for Portable {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: Self::Vector, shift: u32, out: *mut i32) {
+    unsafe fn finish(sums: Self::Vector, shift: u32, add: bool, out: *mut i32) {
         for (lane, sum) in sums.into_iter().enumerate() {
+            let sum = i32::from_le_bytes(sum) << shift;
             // SAFETY: the caller gives as many numbers as there are lanes.
-            unsafe { *out.add(lane) += i32::from_le_bytes(sum) << shift }
+            unsafe { *out.add(lane) = if add { *out.add(lane) + sum } else { sum } }
         }
     }
 }

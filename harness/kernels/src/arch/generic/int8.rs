@@ -25,28 +25,39 @@ pub(crate) trait Dot {
     unsafe fn narrow(sums: Self::Vector, activations: Self::Vector, weights: Self::Vector) -> Self::Vector;
     /// Pairs of 16-bit sums to 32 bits.
     unsafe fn join(sums: Self::Vector) -> Self::Vector;
-    /// Adds the lanes, shifted, to `out`.
-    unsafe fn finish(sums: Self::Vector, shift: u32, out: *mut i32);
+    /// Stores the lanes, shifted, or adds them to what is there.
+    unsafe fn finish(sums: Self::Vector, shift: u32, add: bool, out: *mut i32);
 }
 
 /// # Safety
 /// As for [`crate::arch::TileFn`], for `C` columns and `R` panels, and the operations' instructions exist.
 #[inline(always)]
 pub(crate) unsafe fn tile<D: Dot, const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
-    for pass in tile.passes {
+    for (index, pass) in tile.passes.iter().enumerate() {
+        let out = Out { to: out, stride, shift: pass.shift, add: index > 0 };
         // SAFETY: the caller's promise. A chunk too small to be worth widening for is summed in 32 bits at once.
         unsafe {
             let narrow = D::NARROW && pass.chunk >= 2 * tile.pack;
             match (tile.pack, narrow) {
-                (4, true) => run::<D, R, C, 4, true>(tile, pass, out, stride),
-                (2, true) => run::<D, R, C, 2, true>(tile, pass, out, stride),
-                (_, true) => run::<D, R, C, 1, true>(tile, pass, out, stride),
-                (4, false) => run::<D, R, C, 4, false>(tile, pass, out, stride),
-                (2, false) => run::<D, R, C, 2, false>(tile, pass, out, stride),
-                (_, false) => run::<D, R, C, 1, false>(tile, pass, out, stride),
+                (4, true) => run::<D, R, C, 4, true>(tile, pass, out),
+                (2, true) => run::<D, R, C, 2, true>(tile, pass, out),
+                (_, true) => run::<D, R, C, 1, true>(tile, pass, out),
+                (4, false) => run::<D, R, C, 4, false>(tile, pass, out),
+                (2, false) => run::<D, R, C, 2, false>(tile, pass, out),
+                (_, false) => run::<D, R, C, 1, false>(tile, pass, out),
             }
         }
     }
+}
+
+/// Where a pass's products go, and by how much they are shifted.
+#[derive(Clone, Copy)]
+struct Out {
+    to: *mut i32,
+    stride: usize,
+    shift: u32,
+    /// Whether something is there already.
+    add: bool,
 }
 
 /// # Safety
@@ -55,8 +66,7 @@ pub(crate) unsafe fn tile<D: Dot, const R: usize, const C: usize>(tile: &Tile<'_
 unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const NARROW: bool>(
     tile: &Tile<'_>,
     pass: &Pass<'_>,
-    out: *mut i32,
-    stride: usize,
+    mut out: Out,
 ) {
     // Nothing is instantiated for sets without a narrow form.
     let narrow = NARROW && D::NARROW;
@@ -68,8 +78,10 @@ unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const N
         let chunk = if narrow { pass.chunk / PACK * PACK } else { usize::MAX };
         let mut room = chunk;
         for &segment in pass.segments {
-            let mut columns: [*const u8; C] =
+            let columns: [*const u8; C] =
                 std::array::from_fn(|c| pass.base.add(tile.pixels[c] * pass.pixel_bytes + segment));
+            // One offset for all columns: their pointers stay in registers.
+            let mut at = 0;
             let mut left = pass.units;
             while left > 0 {
                 let count = left.min(room);
@@ -80,7 +92,7 @@ unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const N
                             if PACK == 1 { loaded } else { D::field::<PACK>(loaded, field) }
                         });
                         for c in 0..C {
-                            let activations = D::splat(columns[c].add(4 * field));
+                            let activations = D::splat(columns[c].add(at + 4 * field));
                             for r in 0..R {
                                 sums[r][c] = if narrow {
                                     D::narrow(sums[r][c], activations, loaded[r])
@@ -91,17 +103,18 @@ unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const N
                         }
                     }
                     weights = weights.add(4 * D::LANES);
-                    columns = columns.map(|column| column.add(4 * PACK));
+                    at += 4 * PACK;
                 }
                 left -= count;
                 room -= count;
                 if room == 0 {
-                    drain::<D, R, C>(&mut sums, narrow, pass.shift, out, stride);
+                    drain::<D, R, C>(&mut sums, narrow, out);
+                    out.add = true;
                     room = chunk;
                 }
             }
         }
-        drain::<D, R, C>(&mut sums, narrow, pass.shift, out, stride);
+        drain::<D, R, C>(&mut sums, narrow, out);
     }
 }
 
@@ -111,16 +124,14 @@ unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const N
 unsafe fn drain<D: Dot, const R: usize, const C: usize>(
     sums: &mut [[D::Vector; C]; R],
     narrow: bool,
-    shift: u32,
-    out: *mut i32,
-    stride: usize,
+    out: Out,
 ) {
     for r in 0..R {
         for c in 0..C {
             // SAFETY: `out` holds `C` columns of `R` panels.
             unsafe {
                 let total = if narrow { D::join(sums[r][c]) } else { sums[r][c] };
-                D::finish(total, shift, out.add(c * stride + r * D::LANES));
+                D::finish(total, out.shift, out.add, out.to.add(c * out.stride + r * D::LANES));
                 sums[r][c] = D::zero();
             }
         }

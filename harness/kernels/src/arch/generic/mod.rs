@@ -4,5 +4,6 @@
 //! does, so that the operations, inlined into it, become single instructions.
 
 pub(crate) mod int8;
+pub(crate) mod limits;
 pub(crate) mod popcount;
 pub(crate) mod table;

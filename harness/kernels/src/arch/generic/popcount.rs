@@ -22,7 +22,7 @@ pub(crate) trait Words {
     unsafe fn count(sums: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Twice.
     unsafe fn double(sums: Self::Vector) -> Self::Vector;
-    /// Adds the lanes to `out`.
+    /// Stores the lanes.
     unsafe fn finish(sums: Self::Vector, out: *mut i32);
 }
 
@@ -34,8 +34,8 @@ pub(crate) unsafe fn tile<W: Words, const R: usize, const C: usize>(tile: &Tile<
     unsafe {
         let mut sums = [[W::zero(); C]; R];
         for level in (0..tile.planes + tile.passes.len() - 1).rev() {
-            for row in &mut sums {
-                *row = row.map(|sum| W::double(sum));
+            for sum in sums.as_flattened_mut() {
+                *sum = W::double(*sum);
             }
             for (j, pass) in tile.passes.iter().enumerate() {
                 if level < j || level - j >= tile.planes {
@@ -43,19 +43,18 @@ pub(crate) unsafe fn tile<W: Words, const R: usize, const C: usize>(tile: &Tile<
                 }
                 let mut weights = tile.weights.add((level - j) * tile.plane_bytes);
                 for &segment in pass.segments {
-                    let mut columns: [*const u8; C] =
+                    let columns: [*const u8; C] =
                         std::array::from_fn(|c| pass.base.add(tile.pixels[c] * pass.pixel_bytes + segment));
-                    for _ in 0..pass.units {
+                    for unit in 0..pass.units {
                         let loaded: [W::Vector; R] =
                             std::array::from_fn(|r| W::load(weights.add(r * tile.panel_bytes)));
                         for c in 0..C {
-                            let activations = W::splat(columns[c]);
+                            let activations = W::splat(columns[c].add(8 * unit));
                             for r in 0..R {
                                 sums[r][c] = W::count(sums[r][c], activations, loaded[r]);
                             }
                         }
                         weights = weights.add(8 * W::LANES);
-                        columns = columns.map(|column| column.add(8));
                     }
                 }
             }

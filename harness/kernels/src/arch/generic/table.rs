@@ -17,8 +17,6 @@ pub(crate) trait Shuffle {
     const BYTES: usize;
     /// Whether a byte of weights holds the indices of two units.
     const NIBBLES: bool;
-    /// The tables of digit 0, 1, 2.
-    fn tables() -> [*const u8; 3];
     /// Zero.
     unsafe fn zero() -> Self::Vector;
     /// A vector of weights.
@@ -27,28 +25,29 @@ pub(crate) trait Shuffle {
     unsafe fn low(weights: Self::Vector) -> Self::Vector;
     /// The second unit's.
     unsafe fn high(weights: Self::Vector) -> Self::Vector;
-    /// A table, in every part of the vector that a shuffle indexes.
-    unsafe fn table(from: *const u8) -> Self::Vector;
+    /// The table at byte `offset` of those of digit `D` among `DIGITS`, in every part of the vector that a shuffle
+    /// indexes.
+    unsafe fn table<const DIGITS: usize>(digit: usize, offset: usize) -> Self::Vector;
     /// Bytes of `table` at `index`.
     unsafe fn lookup(table: Self::Vector, index: Self::Vector) -> Self::Vector;
     /// Sum of bytes.
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Adds the even bytes to the 16-bit numbers at `wide[0]`, the odd bytes to those at `wide[1]`.
     unsafe fn widen(bytes: Self::Vector, wide: *mut [Self::Vector; 2]);
-    /// Adds the 16-bit numbers, shifted, to 32-bit ones, in the order of channels.
-    unsafe fn finish(wide: *const [Self::Vector; 2], shift: u32, out: *mut i32);
+    /// Stores the 16-bit numbers, shifted, as 32-bit ones in the order of channels, or adds them to what is there.
+    unsafe fn finish(wide: *const [Self::Vector; 2], shift: u32, add: bool, out: *mut i32);
 }
 
 /// # Safety
 /// As for [`crate::arch::TileFn`], for `C` columns and `R` panels, and the operations' instructions exist.
 #[inline(always)]
 pub(crate) unsafe fn tile<S: Shuffle, const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
-    for pass in tile.passes {
+    for (index, pass) in tile.passes.iter().enumerate() {
         for plane in 0..tile.planes {
             // SAFETY: the plane lies in the panel; the rest is the caller's promise.
             unsafe {
                 let weights = tile.weights.add(plane * tile.plane_bytes);
-                let out = Out { to: out, stride, shift: plane as u32 + pass.shift };
+                let out = Out { to: out, stride, shift: plane as u32 + pass.shift, add: index + plane > 0 };
                 match pass.unit_bytes {
                     2 => run::<S, R, C, 1>(tile, pass, weights, out),
                     4 => run::<S, R, C, 2>(tile, pass, weights, out),
@@ -59,12 +58,14 @@ pub(crate) unsafe fn tile<S: Shuffle, const R: usize, const C: usize>(tile: &Til
     }
 }
 
-/// Where a plane's products are added, and what they are multiplied by.
+/// Where a plane's products go, and by how much they are shifted.
 #[derive(Clone, Copy)]
 struct Out {
     to: *mut i32,
     stride: usize,
     shift: u32,
+    /// Whether something is there already.
+    add: bool,
 }
 
 /// Byte sums that a 16-bit number can take: `257 * 255 = 65535`.
@@ -79,9 +80,8 @@ unsafe fn run<S: Shuffle, const R: usize, const C: usize, const D: usize>(
     tile: &Tile<'_>,
     pass: &Pass<'_>,
     mut weights: *const u8,
-    out: Out,
+    mut out: Out,
 ) {
-    let tables = S::tables();
     let step = if S::NIBBLES { 2 } else { 1 };
     // SAFETY: offsets stay inside the segments and the plane, by the caller's promise; the 16-bit offsets read from
     // the activations are multiples of a table's size below their number.
@@ -91,8 +91,10 @@ unsafe fn run<S: Shuffle, const R: usize, const C: usize, const D: usize>(
         let mut widenings = WIDENINGS - 1;
         let mut room = pass.chunk;
         for &segment in pass.segments {
-            let mut columns: [*const u8; C] =
+            let columns: [*const u8; C] =
                 std::array::from_fn(|c| pass.base.add(tile.pixels[c] * pass.pixel_bytes + segment));
+            // One offset for all columns: their pointers stay in registers.
+            let mut at = 0;
             let mut left = pass.units;
             while left > 0 {
                 let count = left.min(room);
@@ -101,14 +103,14 @@ unsafe fn run<S: Shuffle, const R: usize, const C: usize, const D: usize>(
                         let loaded = S::load(weights.add(r * tile.panel_bytes));
                         if S::NIBBLES { S::low(loaded) } else { loaded }
                     });
-                    look_up::<S, R, C, D>(tables, &columns, 0, first, &mut sums);
+                    look_up::<S, R, C, D>(&columns, at, first, &mut sums);
                     if S::NIBBLES {
                         let second: [S::Vector; R] =
                             std::array::from_fn(|r| S::high(S::load(weights.add(r * tile.panel_bytes))));
-                        look_up::<S, R, C, D>(tables, &columns, 2 * D, second, &mut sums);
+                        look_up::<S, R, C, D>(&columns, at + 2 * D, second, &mut sums);
                     }
                     weights = weights.add(S::BYTES);
-                    columns = columns.map(|column| column.add(step * 2 * D));
+                    at += step * 2 * D;
                 }
                 left -= count;
                 room -= count;
@@ -118,6 +120,7 @@ unsafe fn run<S: Shuffle, const R: usize, const C: usize, const D: usize>(
                     widenings -= 1;
                     if widenings == 0 {
                         finish::<S, R, C>(&mut wide, out);
+                        out.add = true;
                         widenings = WIDENINGS - 1;
                     }
                 }
@@ -132,7 +135,6 @@ unsafe fn run<S: Shuffle, const R: usize, const C: usize, const D: usize>(
 /// As for [`run`].
 #[inline(always)]
 unsafe fn look_up<S: Shuffle, const R: usize, const C: usize, const D: usize>(
-    tables: [*const u8; 3],
     columns: &[*const u8; C],
     at: usize,
     index: [S::Vector; R],
@@ -143,7 +145,7 @@ unsafe fn look_up<S: Shuffle, const R: usize, const C: usize, const D: usize>(
         unsafe {
             let digit = |d: usize| {
                 let offset = columns[c].add(at + 2 * d).cast::<u16>().read_unaligned();
-                S::table(tables[d].add(usize::from(offset)))
+                S::table::<D>(d, usize::from(offset))
             };
             let mut table = digit(0);
             for d in 1..D {
@@ -183,7 +185,7 @@ unsafe fn finish<S: Shuffle, const R: usize, const C: usize>(wide: &mut [[[S::Ve
         for (c, wide) in row.iter_mut().enumerate() {
             // SAFETY: `out` holds `C` columns of `R` panels.
             unsafe {
-                S::finish(wide, out.shift, out.to.add(c * out.stride + r * S::BYTES));
+                S::finish(wide, out.shift, out.add, out.to.add(c * out.stride + r * S::BYTES));
                 *wide = [S::zero(); 2];
             }
         }
@@ -200,12 +202,12 @@ impl<const N: usize> Tables<N> {
     }
 }
 
-/// For every value of four two-bit numbers, the 16 subset sums, times `scale`.
-pub(crate) const fn four_by_two_bits(scale: u8) -> Tables<4096> {
-    let mut tables = [0; 4096];
+/// For every value of four two-bit numbers, the 16 subset sums, times `scale`, `N / 4096` times each.
+const fn four_by_two_bits<const N: usize>(scale: u8) -> Tables<N> {
+    let mut tables = [0; N];
     let mut at = 0;
-    while at < 4096 {
-        let (values, subset) = (at / 16, at % 16);
+    while at < N {
+        let (values, subset) = (at / (N / 256), at % 16);
         let mut channel = 0;
         while channel < 4 {
             if subset >> channel & 1 == 1 {
@@ -218,8 +220,9 @@ pub(crate) const fn four_by_two_bits(scale: u8) -> Tables<4096> {
     Tables(tables)
 }
 
+#[cfg(target_arch = "x86_64")]
 /// For every value of six bits, the 64 subset sums, times `scale`.
-pub(crate) const fn six_by_one_bit(scale: u8) -> Tables<4096> {
+const fn six_by_one_bit(scale: u8) -> Tables<4096> {
     let mut tables = [0; 4096];
     let mut at = 0;
     while at < 4096 {
@@ -232,6 +235,9 @@ pub(crate) const fn six_by_one_bit(scale: u8) -> Tables<4096> {
 
 /// Tables of four-channel units: digit 0 and digit 1.
 pub(crate) static NIBBLE_TABLES: [Tables<4096>; 2] = [four_by_two_bits(1), four_by_two_bits(4)];
+/// The same for both halves of a 32-byte vector, so that the sum of two digits is one addition from memory.
+#[cfg(target_arch = "x86_64")]
+pub(crate) static DOUBLE_TABLES: [Tables<8192>; 2] = [four_by_two_bits(1), four_by_two_bits(4)];
 /// Tables of six-channel units: bit 0, 1, 2.
 #[cfg(target_arch = "x86_64")]
 pub(crate) static WIDE_TABLES: [Tables<4096>; 3] = [six_by_one_bit(1), six_by_one_bit(2), six_by_one_bit(4)];

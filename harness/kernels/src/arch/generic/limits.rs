@@ -1,0 +1,88 @@
+//! The floor: each family's innermost instructions alone, on operands in registers and the first-level cache, with no
+//! packing, no widening and no epilogue.
+
+use super::int8::Dot;
+use super::popcount::Words;
+use super::table::Shuffle;
+
+/// Bytes that the loops go round in: a quarter of a small first-level cache.
+pub(crate) const BYTES: usize = 8192;
+/// Bytes at most read past an offset.
+pub(crate) const SLACK: usize = 4 * 64;
+
+/// Multiply-accumulates of single bits in `steps` steps.
+///
+/// # Safety
+/// `from` has [`BYTES`] and [`SLACK`] readable bytes; the operations' instructions exist.
+#[inline(always)]
+pub(crate) unsafe fn popcount<W: Words>(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[W::zero(); 4]; 2];
+        for step in 0..steps {
+            let at = from.add(step * 64 % BYTES);
+            let weights: [W::Vector; 2] = std::array::from_fn(|r| W::load(at.add(64 * r)));
+            for c in 0..4 {
+                let activations = W::splat(at.add(8 * c));
+                for r in 0..2 {
+                    sums[r][c] = W::count(sums[r][c], activations, weights[r]);
+                }
+            }
+        }
+        std::hint::black_box(sums);
+    }
+    8 * 64 * W::LANES as u64 * steps as u64
+}
+
+/// Multiply-accumulates of one-bit weights in `steps` steps.
+///
+/// # Safety
+/// As for [`popcount`].
+#[inline(always)]
+pub(crate) unsafe fn table<S: Shuffle>(from: *const u8, steps: usize) -> u64 {
+    let group = if S::NIBBLES { 4 } else { 6 };
+    // SAFETY: the caller's promise; offsets are multiples of every table's size below the tables' 4096 bytes.
+    unsafe {
+        let mut sums = [[S::zero(); 4]; 2];
+        for step in 0..steps {
+            let at = from.add(step * 64 % BYTES);
+            let weights: [S::Vector; 2] = std::array::from_fn(|r| S::load(at.add(64 * r)));
+            for c in 0..4 {
+                let table = S::table::<1>(0, (step * 256 + c * 64) % 4096);
+                for r in 0..2 {
+                    sums[r][c] = S::add(sums[r][c], S::lookup(table, weights[r]));
+                }
+            }
+        }
+        std::hint::black_box(sums);
+    }
+    8 * group * S::BYTES as u64 * steps as u64
+}
+
+/// Multiply-accumulates of bytes in `steps` steps, summed in 32 bits if `WIDE`, else in 16.
+///
+/// # Safety
+/// As for [`popcount`].
+#[inline(always)]
+pub(crate) unsafe fn int8<D: Dot, const WIDE: bool>(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[D::zero(); 4]; 2];
+        for step in 0..steps {
+            let at = from.add(step * 64 % BYTES);
+            let weights: [D::Vector; 2] = std::array::from_fn(|r| D::load(at.add(64 * r)));
+            for c in 0..4 {
+                let activations = D::splat(at.add(4 * c));
+                for r in 0..2 {
+                    sums[r][c] = if WIDE {
+                        D::wide(sums[r][c], activations, weights[r])
+                    } else {
+                        D::narrow(sums[r][c], activations, weights[r])
+                    };
+                }
+            }
+        }
+        std::hint::black_box(sums);
+    }
+    8 * 4 * D::LANES as u64 * steps as u64
+}
