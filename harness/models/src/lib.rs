@@ -11,6 +11,7 @@ pub mod layer;
 pub mod network;
 pub mod plan;
 pub mod recurrent;
+pub mod weights;
 pub mod zoo;
 
 pub use error::ModelError;

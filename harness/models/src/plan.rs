@@ -4,8 +4,6 @@
 mod shape;
 mod walk;
 
-use std::path::PathBuf;
-
 use harness_methods::core::{Method, Nonlinearity, Options, Role, Site};
 use harness_records::config::{ModelChoice, QuantConfig};
 use harness_records::record::ModelRecord;
@@ -41,9 +39,7 @@ pub struct Plan {
     pub size: ModelRecord,
     /// The multiplications of each layer that has weights, in the order of the data.
     pub costs: Vec<LayerCost>,
-    /// File of initial weights, see [`crate::weights`].
-    pub init: Option<PathBuf>,
-    /// Prefixes of tensors in such a file that the model does without.
+    /// Prefixes of tensors that a file of weights may have and the model does without, see [`crate::weights`].
     pub ignored: &'static [&'static str],
 }
 
@@ -136,8 +132,6 @@ impl Plan {
             (Input::Tokens, false) => return Err(ModelError::Reads { model: found.about().name, reads: "images" }),
         };
         let mut plan = Plan::of_layers(found.layers(image, classes, &model.options), quant, input)?;
-        let init = model.options.text(zoo::INIT.name);
-        plan.init = (!init.is_empty()).then(|| PathBuf::from(init));
         plan.ignored = found.ignored();
         Ok(plan)
     }

@@ -41,7 +41,7 @@ pub(super) fn plan(layers: Vec<Layer>, quant: &QuantConfig, input: Input) -> Res
         weight_bits: sum(|cost| cost.weights * cost.weight_bits),
         bit_ops: sum(LayerCost::bit_ops),
     };
-    Ok(Plan { input, steps, size, costs: walk.costs, init: None, ignored: &[] })
+    Ok(Plan { input, steps, size, costs: walk.costs, ignored: &[] })
 }
 
 /// One of the three method choices, resolved.

@@ -2,7 +2,7 @@
 
 use harness_records::options::{About, Options};
 
-use super::{INIT, Model, drop_layer, dropout, width};
+use super::{Model, drop_layer, dropout, width};
 use crate::layer::{Layer, Window};
 
 /// AlexNet.
@@ -18,14 +18,14 @@ static ABOUT: About = About {
     summary: "five convolutions and two hidden layers for ImageNet, as in torchvision",
     source: "Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997; \
              after Krizhevsky et al., NIPS 2012",
-    options: &[width(64), dropout(0.5, "portion dropped before each hidden layer"), INIT],
+    options: &[width(64), dropout(0.5, "portion dropped before each hidden layer")],
 };
 
 static ABOUT_BN: About = About {
     name: "alexnet-bn",
     summary: "AlexNet with batch normalization after each convolution and hidden layer",
     source: "widths of Krizhevsky 2014, arXiv:1404.5997; batch normalization after Ioffe and Szegedy, ICML 2015",
-    options: &[width(64), dropout(0.0, "portion dropped before each hidden layer"), INIT],
+    options: &[width(64), dropout(0.0, "portion dropped before each hidden layer")],
 };
 
 /// Output channels in widths, size, stride and padding of the filters, and whether a pooling follows.

@@ -4,7 +4,7 @@
 use harness_records::options::{About, Options};
 
 use super::resnet::{head, part};
-use super::{INIT, Model, width};
+use super::{Model, width};
 use crate::layer::Layer;
 
 /// A residual network of `6 blocks + 2` layers.
@@ -23,7 +23,7 @@ pub(super) static RESNET20: CifarResNet = CifarResNet {
         name: "resnet20",
         summary: "residual network of 20 layers for CIFAR, shortcuts without parameters",
         source: SOURCE,
-        options: &[width(16), INIT],
+        options: &[width(16)],
     },
     blocks: 3,
 };
@@ -33,7 +33,7 @@ pub(super) static RESNET32: CifarResNet = CifarResNet {
         name: "resnet32",
         summary: "residual network of 32 layers for CIFAR, shortcuts without parameters",
         source: SOURCE,
-        options: &[width(16), INIT],
+        options: &[width(16)],
     },
     blocks: 5,
 };
@@ -43,7 +43,7 @@ pub(super) static RESNET56: CifarResNet = CifarResNet {
         name: "resnet56",
         summary: "residual network of 56 layers for CIFAR, shortcuts without parameters",
         source: SOURCE,
-        options: &[width(16), INIT],
+        options: &[width(16)],
     },
     blocks: 9,
 };

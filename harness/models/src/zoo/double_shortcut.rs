@@ -8,7 +8,7 @@ use harness_methods::core::Nonlinearity;
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
 use super::resnet::{STEM, head, stem};
-use super::{INIT, Model, width};
+use super::{Model, width};
 use crate::layer::Layer;
 
 /// ResNet-18 with a shortcut around each convolution.
@@ -35,7 +35,6 @@ static ABOUT: About = About {
             default: OptionDefault::Float(2.0),
             doc: "magnitude at which activations in full precision are cut; quantizers have their own option",
         },
-        INIT,
     ],
 };
 

@@ -4,7 +4,7 @@
 use harness_methods::core::Nonlinearity;
 use harness_records::options::{About, Options};
 
-use super::{INIT, Model, drop_layer, dropout, width};
+use super::{Model, drop_layer, dropout, width};
 use crate::layer::{Layer, Window};
 
 /// GoogLeNet.
@@ -15,7 +15,7 @@ static ABOUT: About = About {
     name: "googlenet",
     summary: "nine inception blocks with batch normalization for ImageNet, as in torchvision, no auxiliary classifiers",
     source: "Szegedy et al., Going Deeper with Convolutions, CVPR 2015, arXiv:1409.4842",
-    options: &[width(64), dropout(0.2, "portion dropped before the classifier"), INIT],
+    options: &[width(64), dropout(0.2, "portion dropped before the classifier")],
 };
 
 /// torchvision's; PyTorch's default is 1e-5.

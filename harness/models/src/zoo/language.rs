@@ -5,7 +5,7 @@
 use harness_methods::core::Nonlinearity;
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::{INIT, Model, drop_layer, dropout};
+use super::{Model, drop_layer, dropout};
 use crate::layer::{Cell, Layer, Squash};
 
 /// A language model with recurrent layers of one kind.
@@ -46,7 +46,7 @@ pub(super) static LSTM: Language = Language {
         name: "lstm",
         summary: "language model with long short-term memory, reads tokens",
         source: SOURCE,
-        options: &[HIDDEN, LAYERS, DROPOUT, SQUASH, INIT],
+        options: &[HIDDEN, LAYERS, DROPOUT, SQUASH],
     },
     cell: Cell::Lstm,
 };
@@ -56,7 +56,7 @@ pub(super) static GRU: Language = Language {
         name: "gru",
         summary: "language model with gated recurrent units, reads tokens",
         source: SOURCE,
-        options: &[HIDDEN, LAYERS, DROPOUT, SQUASH, INIT],
+        options: &[HIDDEN, LAYERS, DROPOUT, SQUASH],
     },
     cell: Cell::Gru,
 };

@@ -2,7 +2,7 @@
 
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::{INIT, Model};
+use super::Model;
 use crate::layer::Layer;
 
 /// LeNet.
@@ -29,7 +29,6 @@ static ABOUT: About = About {
             default: OptionDefault::Absent,
             doc: "zeros around the image in both convolutions; 0 unless the image is below 16 pixels, then 2",
         },
-        INIT,
     ],
 };
 

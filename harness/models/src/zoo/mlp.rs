@@ -2,7 +2,7 @@
 
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::{INIT, Model};
+use super::Model;
 use crate::layer::Layer;
 
 /// Multi-layer perceptron.
@@ -26,7 +26,6 @@ static ABOUT: About = About {
             default: OptionDefault::Int(2),
             doc: "hidden layers",
         },
-        INIT,
     ],
 };
 

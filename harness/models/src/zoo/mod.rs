@@ -34,14 +34,6 @@ pub trait Model: Sync {
     }
 }
 
-/// The option that every model has.
-pub const INIT: OptionDoc = OptionDoc {
-    name: "init",
-    kind: OptionKind::Path,
-    default: OptionDefault::Absent,
-    doc: "safetensors file of initial weights, under the names that PyTorch's torchvision gives them",
-};
-
 /// The option of networks whose channels are all multiples of those of the first layer.
 const fn width(default: i64) -> OptionDoc {
     OptionDoc {

@@ -6,7 +6,7 @@
 use harness_methods::core::Nonlinearity;
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::{INIT, Model, width};
+use super::{Model, width};
 use crate::layer::{Layer, Window};
 
 /// A residual network with four stages.
@@ -33,7 +33,7 @@ pub(super) static RESNET18: ResNet = ResNet {
         name: "resnet18",
         summary: "residual network of 18 layers for ImageNet, as in torchvision",
         source: SOURCE,
-        options: &[width(64), STEM, INIT],
+        options: &[width(64), STEM],
     },
     blocks: [2, 2, 2, 2],
     bottleneck: false,
@@ -44,7 +44,7 @@ pub(super) static RESNET34: ResNet = ResNet {
         name: "resnet34",
         summary: "residual network of 34 layers for ImageNet, as in torchvision",
         source: SOURCE,
-        options: &[width(64), STEM, INIT],
+        options: &[width(64), STEM],
     },
     blocks: [3, 4, 6, 3],
     bottleneck: false,
@@ -55,7 +55,7 @@ pub(super) static RESNET50: ResNet = ResNet {
         name: "resnet50",
         summary: "residual network of 50 layers for ImageNet, as in torchvision",
         source: SOURCE,
-        options: &[width(64), STEM, INIT],
+        options: &[width(64), STEM],
     },
     blocks: [3, 4, 6, 3],
     bottleneck: true,

@@ -6,7 +6,7 @@
 
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
-use super::{INIT, Model, drop_layer, width};
+use super::{Model, drop_layer, width};
 use crate::layer::Layer;
 
 /// VGG-9.
@@ -31,7 +31,6 @@ static ABOUT: About = About {
             default: OptionDefault::Float(0.0),
             doc: "portion dropped before each hidden layer and the classifier",
         },
-        INIT,
     ],
 };
 
@@ -43,7 +42,7 @@ static ABOUT_SMALL: About = About {
     name: "vgg-small",
     summary: "six 3x3 convolutions in three stages, with batch normalization, and a classifier",
     source: "Zhang et al., LQ-Nets, ECCV 2018, arXiv:1807.10029; after Cai et al., CVPR 2017, arXiv:1702.00953",
-    options: &[width(128), INIT],
+    options: &[width(128)],
 };
 
 /// Six convolutions in three stages, the last activation feeding the layer `after`.
