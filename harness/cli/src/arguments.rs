@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batchnorm, bench, completions, eval, quantize, report, sweep, worker};
+use crate::commands::{batchnorm, bench, completions, eval, export, quantize, report, sweep, worker};
 
 /// Research harness and benchmark suite for low-bit quantized neural networks.
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Report(report::Arguments),
     /// Evaluate a finished trial again, also with batch normalization in integers
     Eval(eval::Arguments),
+    /// Write the weights of a finished trial for other programs
+    Export(export::Arguments),
     /// Time training steps of networks, quantized against full precision
     Bench(bench::Arguments),
     /// Quantize an array with a method

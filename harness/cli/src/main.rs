@@ -8,6 +8,7 @@ mod chosen;
 mod commands;
 mod exit;
 mod files;
+mod finished;
 mod npy;
 mod output;
 mod progress;

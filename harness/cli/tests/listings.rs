@@ -7,10 +7,11 @@ mod support;
 use serde_json::Value;
 use support::Workplace;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "sweep",
     "report",
     "eval",
+    "export",
     "bench",
     "quantize",
     "batchnorm",

@@ -33,8 +33,7 @@ const LISTED: usize = 3;
 /// [`ModelError::Weights`] when the file cannot be read, a tensor is missing, has no place, or has another shape.
 pub fn load(path: &Path, ignored: &[&str], store: &nn::VarStore) -> Result<(), ModelError> {
     let refuse = |problem| ModelError::Weights { path: path.to_owned(), problem };
-    let read = Tensor::read_safetensors(path).map_err(|e| refuse(WeightsProblem::Unreadable(e.to_string())))?;
-    let mut found: BTreeMap<String, Tensor> = read.into_iter().collect();
+    let mut found = read(path)?;
     let (mut pairs, mut missing, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
     for (name, variable) in sorted(store) {
         match found.remove(&name) {
@@ -68,13 +67,35 @@ pub fn load(path: &Path, ignored: &[&str], store: &nn::VarStore) -> Result<(), M
     Ok(())
 }
 
-/// Writes the variables of a network, those of quantizers left out.
+/// Writes the variables of a network, those of quantizers left out, and gives their number.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(path: &Path, store: &nn::VarStore) -> Result<(), ModelError> {
-    let own: Vec<_> = sorted(store).into_iter().filter(|(name, _)| !of_quantizer(name)).collect();
-    Ok(Tensor::write_safetensors(&own, path)?)
+pub fn save(path: &Path, store: &nn::VarStore) -> Result<usize, ModelError> {
+    write(path, sorted(store))
+}
+
+/// Copies a file of variables, those of quantizers left out, and gives the number of those that are written.
+///
+/// # Errors
+/// [`ModelError::Weights`] when the first file cannot be read, and when the second one cannot be written.
+pub fn copy(from: &Path, to: &Path) -> Result<usize, ModelError> {
+    write(to, read(from)?)
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    let unreadable = |e: tch::TchError| WeightsProblem::Unreadable(e.to_string());
+    match Tensor::read_safetensors(path).map_err(unreadable) {
+        Ok(tensors) => Ok(tensors.into_iter().collect()),
+        Err(problem) => Err(ModelError::Weights { path: path.to_owned(), problem }),
+    }
+}
+
+fn write(path: &Path, mut tensors: BTreeMap<String, Tensor>) -> Result<usize, ModelError> {
+    tensors.retain(|name, _| !of_quantizer(name));
+    let tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
+    Tensor::write_safetensors(&tensors, path)?;
+    Ok(tensors.len())
 }
 
 /// The store's own map has another order in every process, and files should be equal to the byte.

@@ -6,11 +6,11 @@ use clap::Args;
 use harness_engine::device::DeviceChoice;
 use harness_engine::evaluation::{IntegerReport, Trained};
 use harness_records::record::{Metrics, RunRecord};
-use harness_records::store::Store;
 use serde_json::json;
 
 use crate::chosen::chosen;
 use crate::exit::{Outcome, Stop, refuse};
+use crate::finished::record;
 use crate::output::{columns, print, print_json};
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let record = record(arguments)?;
+    let record = record(&arguments.run)?;
     let device = arguments.device.resolve().map_err(refuse)?;
     let fold = arguments.batch_norm.as_ref().map(|name| chosen(name, &arguments.sets)).transpose()?;
     let mut trained = Trained::load(&record.config, &arguments.run.join("model.safetensors"), device)?;
@@ -56,25 +56,6 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         return Err(Stop::Failed);
     }
     Ok(())
-}
-
-/// The record of the trial whose folder was given.
-fn record(arguments: &Arguments) -> Result<RunRecord, Stop> {
-    let shown = arguments.run.display();
-    let expected =
-        || refuse(format_args!("{shown} is no trial, expected a folder such as runs/quickstart/0123456789abcdef"));
-    let path = arguments.run.canonicalize().map_err(|_| expected())?;
-    let name = |path: &std::path::Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let sweep = path.parent().ok_or_else(expected)?;
-    let (Some(id), Some(sweep_name), Some(runs)) = (name(&path), name(sweep), sweep.parent()) else {
-        return Err(expected());
-    };
-    let record = Store::open(runs).trial(&sweep_name, &id).record().map_err(refuse)?;
-    let record = record.ok_or_else(|| refuse(format_args!("{shown} has no record.json: the trial has not ended")))?;
-    if let Some(error) = &record.error {
-        return Err(refuse(format_args!("{shown} did not end well: {}", error.message)));
-    }
-    Ok(record)
 }
 
 fn summary(record: &RunRecord, metrics: &Metrics, reproduced: bool) -> String {

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 mod doctor;
 pub(crate) mod eval;
+pub(crate) mod export;
 mod methods;
 mod models;
 pub(crate) mod quantize;
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Sweep(arguments) => sweep::run(&arguments, volume),
         Command::Report(arguments) => report::run(&arguments, volume),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, volume),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Batchnorm(arguments) => batchnorm::run(&arguments, volume),

@@ -65,7 +65,14 @@ fn quantizers_come_along_only_where_they_exist() {
     weights::load(&path, &[], &quantized).unwrap();
     weights::save(&path, &quantized).unwrap();
     assert_eq!(tensors(&path).len(), plain.variables().len());
+    let again = folder.path().join("again.safetensors");
+    Tensor::write_safetensors(&all, &path).unwrap();
+    assert_eq!(weights::copy(&path, &again).unwrap(), plain.variables().len());
+    assert_eq!(tensors(&again).len(), plain.variables().len());
 }
+
+/// A change of a file.
+type Change<'a> = &'a dyn Fn(&mut Vec<(String, Tensor)>);
 
 #[test]
 fn what_does_not_fit_is_named_and_nothing_is_copied() {
@@ -76,7 +83,7 @@ fn what_does_not_fit_is_named_and_nothing_is_copied() {
     weights::save(&path, &store).unwrap();
     let whole = tensors(&path);
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-    let refused = |change: &dyn Fn(&mut Vec<(String, Tensor)>), expected: &str| {
+    let refused = |change: Change<'_>, expected: &str| {
         let mut changed: Vec<_> = whole.iter().map(|(name, t)| (name.clone(), t.zeros_like())).collect();
         change(&mut changed);
         Tensor::write_safetensors(&changed, &path).unwrap();
