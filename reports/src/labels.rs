@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use harness_records::config::{MethodChoice, QuantConfig, TrialConfig};
+use harness_records::config::{MethodChoice, QuantConfig, TrainConfig, TrialConfig};
 use harness_records::options::{OptionValue, Options};
 use harness_records::record::RunRecord;
 use serde_json::Value;
@@ -23,6 +23,8 @@ pub(crate) struct Labels {
     options: BTreeMap<(Kind, String), Seen>,
     /// Keys outside the choices, `train.epochs`.
     setting: Seen,
+    /// By id, what trials are that others build on.
+    families: Families,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +64,8 @@ impl Seen {
 
 impl Labels {
     pub(crate) fn new(records: &[RunRecord]) -> Labels {
-        let mut labels = Labels { options: BTreeMap::new(), setting: Seen::default() };
+        let families = Families::new(records);
+        let mut labels = Labels { options: BTreeMap::new(), setting: Seen::default(), families };
         for record in records {
             let TrialConfig { dataset, model, quant, .. } = &record.config;
             labels.add(Kind::Dataset, &dataset.name, &dataset.options);
@@ -70,7 +73,8 @@ impl Labels {
             for choice in [&quant.weights, &quant.activations, &quant.gradients] {
                 labels.add(Kind::Method, &choice.method, &choice.options);
             }
-            labels.setting.add(setting_pairs(&record.config));
+            let pairs = setting_pairs(&record.config, &labels.families);
+            labels.setting.add(pairs);
         }
         labels
     }
@@ -135,8 +139,9 @@ impl Labels {
             return String::new();
         }
         let mut text = String::new();
-        for (key, value) in
-            setting_pairs(config).into_iter().filter(|(key, _)| wanted(key) && self.setting.differs(key))
+        for (key, value) in setting_pairs(config, &self.families)
+            .into_iter()
+            .filter(|(key, _)| wanted(key) && self.setting.differs(key))
         {
             let separator = if text.is_empty() { "" } else { ", " };
             // Writing to a string cannot fail.
@@ -193,17 +198,74 @@ fn plain_or_quoted(text: &str) -> String {
     if plain { text.to_owned() } else { format!("{text:?}") }
 }
 
-/// Every key of a configuration that is neither a choice by name nor the seed, in dotted form.
-fn setting_pairs(config: &TrialConfig) -> Vec<(String, String)> {
+/// Keys that mean nothing to most trials: left out where they have their defaults.
+const SELDOM: [&str; 7] = ["accumulate", "ema", "amp", "bptt", "limit_test", "init", "distill"];
+
+/// Every key of a configuration that is neither a choice by name nor the seed, in dotted form. How often a trial was
+/// checkpointed changes nothing.
+fn setting_pairs(config: &TrialConfig, families: &Families) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     // A configuration of plain numbers and words always has a JSON form.
-    if let Ok(train) = serde_json::to_value(&config.train) {
-        flatten("train", &train, &mut pairs);
+    let defaults = serde_json::to_value(TrainConfig::default()).unwrap_or_default();
+    if let Ok(Value::Object(mut train)) = serde_json::to_value(&config.train) {
+        train.retain(|name, value| !SELDOM.contains(&name.as_str()) || defaults.get(name) != Some(value));
+        train.remove("seed");
+        train.remove("checkpoint_every");
+        flatten("train", &Value::Object(train), &mut pairs);
     }
-    pairs.retain(|(key, _)| key != "train.seed");
+    for (_, value) in pairs.iter_mut().filter(|(key, _)| BUILT_ON.contains(&key.as_str())) {
+        *value = families.name(value).to_owned();
+    }
     let kept: Vec<String> = config.quant.keep_float.iter().map(|name| plain_or_quoted(name)).collect();
     pairs.push((KEEP_FLOAT.to_owned(), format!("[{}]", kept.join(", "))));
     pairs
+}
+
+/// Keys whose values are ids of other trials.
+const BUILT_ON: [&str; 2] = ["train.init.trial", "train.distill.teacher"];
+
+/// What the trials are that others build on. Their ids differ from seed to seed, which must not tell the settings of
+/// two seeds apart: trials that differ in nothing but the seed are one family.
+#[derive(Debug, Default)]
+struct Families {
+    names: BTreeMap<String, String>,
+}
+
+impl Families {
+    fn new(records: &[RunRecord]) -> Families {
+        let needed: BTreeSet<&str> = records.iter().flat_map(|record| record.config.train.needs()).collect();
+        let mut families = Families::default();
+        let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for record in records.iter().filter(|record| needed.contains(record.id.as_str())) {
+            let mut config = record.config.clone();
+            config.train.seed = 0;
+            let json = serde_json::to_value(&config).unwrap_or_default().to_string();
+            let short = short(&config.quant);
+            let known = members.entry(short.clone()).or_default();
+            let number = known.iter().position(|other| *other == json).unwrap_or_else(|| {
+                known.push(json);
+                known.len() - 1
+            });
+            let name = if number == 0 { short } else { format!("{short}-{}", number + 1) };
+            families.names.insert(record.id.clone(), name);
+        }
+        families
+    }
+
+    /// The family of a trial; its id where its record is not there.
+    fn name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.names.get(id).map_or(id, String::as_str)
+    }
+}
+
+/// `float`, or `dorefa-w2a32`.
+fn short(quant: &QuantConfig) -> String {
+    if is_float(quant) {
+        return quant.weights.method.clone();
+    }
+    let named = [&quant.weights, &quant.activations, &quant.gradients].into_iter().find(|choice| !choice.is_float());
+    let method = named.map_or("", |choice| choice.method.as_str());
+    format!("{method}-w{}a{}", width(&quant.weights), width(&quant.activations))
 }
 
 fn flatten(key: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
@@ -219,6 +281,7 @@ fn flatten(key: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
 mod tests {
     use super::*;
     use crate::samples::{method, options, record};
+    use harness_records::config::Init;
 
     #[test]
     fn only_what_differs_is_shown() {
@@ -273,5 +336,35 @@ mod tests {
         let labels = Labels::new(&records);
         assert_eq!(labels.quant(&records[0].config.quant), "m (a=x, b=y)");
         assert_eq!(labels.quant(&records[1].config.quant), r#"m (a="x, b=y")"#);
+    }
+
+    #[test]
+    fn what_a_trial_builds_on_is_named_alike_for_all_seeds() {
+        let float = |seed: u64, epochs: u32, id: &str| {
+            let mut record = record().seed(seed).build();
+            (record.id, record.config.train.epochs) = (id.to_owned(), epochs);
+            record
+        };
+        let student = |seed: u64, id: &str| {
+            let mut record = record().weights(method("uniform", 2, &[])).seed(seed).build();
+            record.config.train.init = Some(Init::Trial(id.to_owned()));
+            record
+        };
+        let records = [
+            float(0, 10, "a"),
+            float(1, 10, "b"),
+            float(0, 90, "c"),
+            student(0, "a"),
+            student(1, "b"),
+            student(0, "c"),
+            student(1, "absent"),
+        ];
+        let labels = Labels::new(&records);
+        let settings: Vec<String> = records.iter().map(|r| labels.setting(&r.config)).collect();
+        assert_eq!(settings[3], "train.epochs=10, train.init.trial=float");
+        assert_eq!(settings[4], settings[3]);
+        assert_eq!(settings[5], "train.epochs=10, train.init.trial=float-2");
+        assert_eq!(settings[6], "train.epochs=10, train.init.trial=absent");
+        assert_eq!(settings[0], "train.epochs=10");
     }
 }

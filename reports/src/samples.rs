@@ -1,7 +1,7 @@
 //! Records for tests: one sound trial, and words to change it.
 
 use harness_records::config::{
-    DatasetChoice, MethodChoice, ModelChoice, OptimizerConfig, QuantConfig, ScheduleConfig, TrainConfig, TrialConfig,
+    DatasetChoice, MethodChoice, ModelChoice, QuantConfig, ScheduleConfig, TrainConfig, TrialConfig,
 };
 use harness_records::options::{OptionValue, Options};
 use harness_records::record::{
@@ -24,19 +24,7 @@ pub(crate) fn record() -> Builder {
     let config = TrialConfig {
         dataset: DatasetChoice { name: "digits".to_owned(), root: None, options: Options::default() },
         model: ModelChoice { name: "lenet".to_owned(), options: Options::default() },
-        train: TrainConfig {
-            epochs: 10,
-            batch: 128,
-            optimizer: OptimizerConfig::Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 },
-            schedule: ScheduleConfig::Cosine { end: 0.0, warmup: 0.0 },
-            clip_norm: None,
-            label_smoothing: 0.0,
-            seed: 0,
-            threads: 1,
-            restarts: 1,
-            deterministic: true,
-            limit: None,
-        },
+        train: TrainConfig { schedule: ScheduleConfig::Cosine { end: 0.0, warmup: 0.0 }, ..TrainConfig::default() },
         quant: QuantConfig {
             weights: MethodChoice::float(),
             activations: MethodChoice::float(),

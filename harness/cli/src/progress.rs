@@ -55,7 +55,12 @@ impl Progress {
         match event {
             Event::Started { id, resumed_epochs, device, .. } => self.started(id, *resumed_epochs, device),
             Event::Step { id, epoch, done, total, loss, top1, samples_per_second } => {
-                let learned = format!("loss {loss:.4}, {:.1}% right, {samples_per_second:.0} images/s", 100.0 * top1);
+                let learned = match top1 {
+                    Some(top1) => {
+                        format!("loss {loss:.4}, {:.1}% right, {samples_per_second:.0} images/s", 100.0 * top1)
+                    }
+                    None => format!("loss {loss:.4}, {samples_per_second:.0} words/s"),
+                };
                 self.step(id, *epoch, (*done, *total), &learned);
             }
             Event::Epoch { id, record } => self.epoch(id, record),
@@ -63,6 +68,7 @@ impl Progress {
                 self.ended(id, &finished_text(*status, metrics.as_ref(), error.as_ref()), *status != Status::Ok);
             }
             Event::Passed { id, reason } => self.ended(id, &format!("passed over: {reason}"), false),
+            Event::Blocked { id, reason } => self.ended(id, &format!("blocked: {reason}"), true),
             Event::Broken { id, error } => self.ended(id, &failure_text("failed", error), true),
             Event::Note { id, message } => self.say(&format!("{}: {message}", self.name(id))),
         }
@@ -114,13 +120,15 @@ impl Progress {
 
     fn epoch(&mut self, id: &str, record: &EpochRecord) {
         if self.volume.verbose {
-            let top1 = record.test.top1.map_or_else(String::new, |top1| format!(", top-1 {:.2}%", 100.0 * top1));
+            let validation = record.validation.as_ref().and_then(|metrics| metrics.perplexity);
+            let validation = validation.map_or_else(String::new, |p| format!("validation perplexity {p:.2}, "));
+            let unit = if record.train_top1.is_some() { "images" } else { "words" };
             let line = format!(
-                "{}: epoch {}, training loss {:.4}, test loss {:.4}{top1}, {:.0} images/s",
+                "{}: epoch {}, training loss {:.4}, {validation}{}, {:.0} {unit}/s",
                 self.name(id),
                 record.epoch,
                 record.train_loss,
-                record.test.loss,
+                metrics_text(&record.test),
                 record.samples_per_second
             );
             self.say(&line);
@@ -140,17 +148,20 @@ impl Progress {
 }
 
 fn finished_text(status: Status, metrics: Option<&Metrics>, error: Option<&TrialError>) -> String {
-    let metrics = || {
-        metrics.map_or_else(String::new, |metrics| {
-            let top1 = metrics.top1.map_or_else(String::new, |top1| format!("top-1 {:.2}%, ", 100.0 * top1));
-            format!("{top1}loss {:.4}", metrics.loss)
-        })
-    };
     match (status, error) {
-        (Status::Ok, _) => metrics(),
+        (Status::Ok, _) => metrics.map_or_else(String::new, metrics_text),
         (Status::Diverged, Some(error)) => failure_text("diverged", error),
         (_, Some(error)) => failure_text("failed", error),
         (_, None) => "failed".to_owned(),
+    }
+}
+
+/// What a test came to.
+fn metrics_text(metrics: &Metrics) -> String {
+    match (metrics.top1, metrics.perplexity) {
+        (Some(top1), _) => format!("top-1 {:.2}%, loss {:.4}", 100.0 * top1, metrics.loss),
+        (None, Some(perplexity)) => format!("perplexity {perplexity:.2}, loss {:.4}", metrics.loss),
+        (None, None) => format!("loss {:.4}", metrics.loss),
     }
 }
 

@@ -57,6 +57,65 @@ fn killed_in_the_middle_it_goes_on_to_the_same_numbers() {
     assert_eq!(records.iter().map(numbers).collect::<Vec<_>>(), expected);
 }
 
+/// The same with all that a checkpoint can hold, and one long epoch at a time.
+const LONG_EPOCHS: &str = "\
+name: slow
+base:
+  dataset: {name: synthetic, channels: 1, height: 16, width: 16, train: 4000, test: 100, noise: 0.5}
+  model: {name: lenet}
+  train:
+    {epochs: 2, batch: 50, accumulate: 2, ema: 0.95, checkpoint_every: 7, clip_norm: 5.0,
+    optimizer: {name: adam, lr: 1.0e-3}, schedule: {name: cosine}}
+  quant:
+    weights: {method: stochastic, bits: 1}
+    activations: {method: lsq, bits: 4}
+    gradients: {method: dorefa, bits: 6}
+";
+
+/// A text, the state of whose network must survive.
+const TEXT: &str = "\
+name: slow
+base:
+  dataset: {name: synthetic-text, train: 40000, validation: 500, test: 500, vocabulary: 50}
+  model: {name: gru, hidden: 64}
+  train:
+    {epochs: 2, batch: 20, bptt: 10, checkpoint_every: 3, clip_norm: 10.0, optimizer: {name: adam, lr: 1.0e-3}}
+  quant: {weights: {method: balanced, bits: 2}, activations: {method: uniform, bits: 3}, keep_float: []}
+";
+
+#[test]
+fn killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_numbers() {
+    for sweep in [LONG_EPOCHS, TEXT] {
+        let expected = undisturbed(sweep);
+        let workplace = Workplace::new(sweep);
+        let state = || -> Value {
+            let path = workplace.trials("slow").first().map(|trial| trial.join("state.json"));
+            path.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default()
+        };
+        for epoch in [0, 1] {
+            let mut sweep = workplace.start(&["sweep", "sweep.yaml"]);
+            wait_until("there is a checkpoint inside the epoch", || {
+                let state = state();
+                state["epoch"] == epoch && state["engine"]["steps"].as_u64().is_some_and(|steps| steps > 0)
+            });
+            sweep.kill().unwrap();
+            sweep.wait().unwrap();
+            assert!(
+                !workplace.trials("slow")[0].join("record.json").exists(),
+                "it was killed too late to show anything"
+            );
+            wait_until("the trial can be claimed", || {
+                workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume"
+            });
+        }
+        let (_, code) = workplace.sweep(&[]);
+        assert_eq!(code, 0);
+        let records = workplace.records("slow");
+        assert!(records[0]["time"]["resumed"].as_u64().unwrap() >= 2, "{}", records[0]["time"]);
+        assert_eq!(records.iter().map(numbers).collect::<Vec<_>>(), expected);
+    }
+}
+
 #[test]
 fn a_worker_that_dies_costs_one_attempt() {
     let workplace = Workplace::new(SLOW);

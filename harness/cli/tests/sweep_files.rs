@@ -1,10 +1,10 @@
-//! The sweep files that come with the project: all of them are right, and their arms can train.
+//! The sweep files that come with the project: all of them are right, and their trials run, on made-up data.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,83 +13,114 @@ use serde_json::Value;
 use support::Ran;
 use tempfile::TempDir;
 
-/// Pixels a side, and images of each part, of a Fashion-MNIST that holds nothing to learn.
-const SIDE: u32 = 28;
-const TRAIN: u32 = 100;
-const TEST: u32 = 20;
-
-fn fashion_mnist() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    for (part, count) in [("train", TRAIN), ("t10k", TEST)] {
-        let header = |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
-        let pixels = (0..count * SIDE * SIDE).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8);
-        let images: Vec<u8> = header(&[0x0803, count, SIDE, SIDE]).into_iter().chain(pixels).collect();
-        let labels: Vec<u8> = header(&[0x0801, count]).into_iter().chain((0..count).map(|i| (i % 10) as u8)).collect();
-        fs::write(folder.path().join(format!("{part}-images-idx3-ubyte")), images).unwrap();
-        fs::write(folder.path().join(format!("{part}-labels-idx1-ubyte")), labels).unwrap();
-    }
-    folder
-}
-
-/// Every file under `sweeps/`, by folder.
-fn sweep_files() -> BTreeMap<PathBuf, Vec<PathBuf>> {
+/// Every file under `sweeps/`.
+fn sweep_files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sweeps");
-    let mut folders = vec![root];
-    let mut found: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    let (mut folders, mut files) = (vec![root], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "yaml") {
-                found.entry(folder.clone()).or_default().push(path);
+                files.push(path);
             }
         }
     }
-    found.values_mut().for_each(|files| files.sort());
-    found
+    files.sort();
+    files
 }
 
-/// Runs `harness sweep FILE --json` in `data`'s folder.
-fn sweep(file: &Path, data: &TempDir, arguments: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
-        .args(["sweep", "--json"])
-        .arg(file)
-        .args(arguments)
-        .env("FASHION_MNIST_DIR", data.path())
-        .current_dir(data.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let ran = Ran::new(output);
+/// `harness sweep FILE --json` in `folder`, with no data set anywhere.
+fn run(file: &Path, folder: &TempDir, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.ends_with("_DIR")) {
+        command.env_remove(name);
+    }
+    command.args(["sweep", "--json"]).arg(file).args(arguments).current_dir(folder.path()).stdin(Stdio::null());
+    Ran::new(command.output().unwrap())
+}
+
+fn sweep(file: &Path, folder: &TempDir, arguments: &[&str]) -> Value {
+    let ran = run(file, folder, arguments);
     assert_eq!(ran.code, 0, "{}: {ran:?}", file.display());
     serde_json::from_str(&ran.stdout).unwrap()
 }
 
 #[test]
 fn every_sweep_file_is_right() {
-    let data = fashion_mnist();
-    let folders = sweep_files();
-    assert!(folders.len() >= 6, "{folders:?}");
-    for file in folders.values().flatten() {
-        let plan = sweep(file, &data, &["--dry-run"]);
+    let folder = TempDir::new().unwrap();
+    let files = sweep_files();
+    assert!(files.len() >= 12, "{files:?}");
+    for file in &files {
+        let plan = sweep(file, &folder, &["--smoke", "--dry-run"]);
         assert!(!plan["trials"].as_array().unwrap().is_empty(), "{}", file.display());
         let text = fs::read_to_string(file).unwrap();
         assert!(text.starts_with("# "), "{}: its head says what it asks", file.display());
     }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a dry run writes nothing");
+}
+
+/// What tells the kinds of arms of a sweep apart: a test of each kind is enough, `--smoke` by hand runs them all.
+fn kind(trial: &Value) -> String {
+    let config = &trial["config"];
+    let part = |role: &str| {
+        let choice = &config["quant"][role];
+        format!("{} {} {} {}", choice["method"], choice["variant"], choice["base"], choice["schedule"])
+    };
+    let roles = ["weights", "activations", "gradients"].map(part).join(" / ");
+    let builds = |key: &str| !config["train"][key].is_null();
+    format!("{} {roles} {} {}", config["model"]["name"], builds("init"), builds("distill"))
 }
 
 #[test]
-fn the_arms_of_the_smallest_sweep_of_each_folder_train() {
-    let data = fashion_mnist();
-    let short = ["--set", "train.epochs=1", "--set", "train.limit=64", "--set", "train.seed=0"];
-    for files in sweep_files().into_values() {
-        let plan = |file: PathBuf| {
-            let plan = sweep(&file, &data, &[&short[..], &["--dry-run"]].concat());
-            (plan["trials"].as_array().unwrap().len(), file)
-        };
-        let (trials, file) = files.into_iter().map(plan).min().unwrap();
-        let summary = sweep(&file, &data, &short);
-        assert_eq!(summary["counts"]["ok"], trials, "{}: {summary}", file.display());
+fn trials_of_every_kind_run_on_made_up_data() {
+    // Networks for photographs take seconds a trial: each kind runs once, wherever it stands.
+    const SLOW: u64 = 500_000_000;
+    let mut seen = BTreeSet::new();
+    for file in sweep_files() {
+        let folder = TempDir::new().unwrap();
+        let plan = sweep(&file, &folder, &["--smoke", "--dry-run"]);
+        let mut small = BTreeSet::new();
+        let mut wanted = Vec::new();
+        for trial in plan["trials"].as_array().unwrap() {
+            let slow = trial["model"]["macs"].as_u64().unwrap() > SLOW;
+            if if slow { seen.insert(kind(trial)) } else { small.insert(kind(trial)) } {
+                wanted.push(trial["id"].as_str().unwrap().to_owned());
+            }
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        let mut arguments = vec!["--smoke".to_owned()];
+        arguments.extend(wanted.iter().flat_map(|id| ["--only".to_owned(), id.clone()]));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let summary = sweep(&file, &folder, &arguments);
+        let ran = summary["counts"]["ok"].as_u64().unwrap();
+        assert!(ran >= wanted.len() as u64, "{}: {summary}", file.display());
+        let sweep = summary["sweep"].as_str().unwrap();
+        assert!(sweep.ends_with("-smoke"), "{sweep}");
+        assert!(folder.path().join("runs").join(sweep).join("report/report.md").exists(), "{}", file.display());
     }
+}
+
+#[test]
+fn without_its_data_a_sweep_says_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sweeps/ptb_bits.yaml");
+    let ran = run(&file, &folder, &[]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    for part in ["`PTB_DIR` is not set", "`export PTB_DIR=...`", "--set dataset.root=FOLDER", "`ptb`", "`--smoke`"] {
+        assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
+    }
+    let ran = run(&file, &folder, &["--set", "dataset.root=/no/such/folder"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("/no/such/folder"), "{ran:?}");
+    // A folder that was named and is not there is a mistake also in a smoke run.
+    let ran = run(&file, &folder, &["--smoke", "--set", "dataset.root=/no/such/folder"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let ran = run(&file, &folder, &["--smoke", "--dry-run", "-q"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("SMOKE RUN") && ran.stderr.contains("MADE-UP DATA: `ptb`"), "however quiet: {ran:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

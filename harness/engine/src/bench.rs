@@ -150,12 +150,7 @@ fn resnet20_shapes() -> Vec<Layer> {
         layers.push(Layer::Conv { name, out: 16 << stage, kernel: 3, stride, padding: 1, bias: false });
         layers.push(Layer::norm(&format!("bn{number}")));
     }
-    layers.extend([
-        Layer::activation("fc"),
-        Layer::max_pool(8),
-        Layer::Flatten,
-        Layer::classifier("fc", CLASSES),
-    ]);
+    layers.extend([Layer::activation("fc"), Layer::max_pool(8), Layer::Flatten, Layer::classifier("fc", CLASSES)]);
     layers
 }
 

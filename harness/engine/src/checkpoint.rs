@@ -1,4 +1,4 @@
-//! Everything a training needs to go on to the bit: variables, optimizer, generator.
+//! Everything a training needs to go on to the bit: variables, optimizer, averages, memory of a text, generator.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,20 +7,46 @@ use harness_torch::random;
 use tch::{Device, Tensor, nn};
 
 use crate::failure::EngineError;
-use crate::optimizer::Optimizer;
 
 const GENERATOR: &str = "generator";
 
-/// Writes a checkpoint.
+/// Tensors of one kind, each under its own name. They share memory with what they belong to, so that a checkpoint is
+/// read back by copying into them.
+#[derive(Debug)]
+pub struct Part {
+    /// What stands before the names in the file.
+    pub name: &'static str,
+    /// In a fixed order: files should be equal to the byte.
+    pub tensors: Vec<(String, Tensor)>,
+}
+
+/// Writes a checkpoint of these parts and the default generator of the device.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(path: &Path, store: &nn::VarStore, optimizer: &Optimizer, device: Device) -> Result<(), EngineError> {
-    let variables = sorted(store).into_iter().map(|(name, tensor)| (format!("model.{name}"), tensor));
-    let state = optimizer.state().into_iter().map(|(name, tensor)| (format!("optimizer.{name}"), tensor));
+pub fn save(path: &Path, parts: &[Part], device: Device) -> Result<(), EngineError> {
+    let tensors = parts.iter().flat_map(|Part { name, tensors }| {
+        tensors.iter().map(move |(tensor, value)| (format!("{name}.{tensor}"), value.shallow_clone()))
+    });
     let generator = [(GENERATOR.to_owned(), random::state(device)?)];
-    let all: Vec<(String, Tensor)> = variables.chain(state).chain(generator).collect();
+    let all: Vec<(String, Tensor)> = tensors.chain(generator).collect();
     Ok(Tensor::write_safetensors(&all, path)?)
+}
+
+/// Reads a checkpoint back into the same parts and the generator.
+///
+/// # Errors
+/// A file that cannot be read, and tensors that are missing or have other shapes. Some of the parts may then have been
+/// overwritten.
+pub fn load(path: &Path, parts: Vec<Part>, device: Device) -> Result<(), EngineError> {
+    let mut saved = read(path)?;
+    for Part { name, tensors } in parts {
+        fill(tensors, &mut saved, &format!("{name}."))?;
+    }
+    let Some(generator) = saved.remove(GENERATOR) else {
+        return Err(EngineError::Checkpoint("it has no generator state".to_owned()));
+    };
+    Ok(random::restore(device, &generator)?)
 }
 
 /// Writes the variables alone, under their own names.
@@ -31,47 +57,53 @@ pub fn save_model(path: &Path, store: &nn::VarStore) -> Result<(), EngineError> 
     Ok(Tensor::write_safetensors(&sorted(store), path)?)
 }
 
-/// Reads a checkpoint back into what it was saved from.
-///
-/// # Errors
-/// A file that cannot be read, and tensors that are missing or have other shapes.
-pub fn load(path: &Path, store: &nn::VarStore, optimizer: &mut Optimizer, device: Device) -> Result<(), EngineError> {
-    let mut saved: BTreeMap<String, Tensor> = Tensor::read_safetensors(path)?.into_iter().collect();
-    fill(store, &mut saved, "model.")?;
-    let Some(generator) = saved.remove(GENERATOR) else {
-        return Err(EngineError::Checkpoint("it has no generator state".to_owned()));
-    };
-    random::restore(device, &generator)?;
-    let state = saved.into_iter().filter_map(|(name, t)| Some((name.strip_prefix("optimizer.")?.to_owned(), t)));
-    Ok(optimizer.restore(&state.collect())?)
-}
-
 /// Reads a file of [`save_model`] back.
 ///
 /// # Errors
 /// A file that cannot be read, and tensors that are missing or have other shapes.
 pub fn load_model(path: &Path, store: &nn::VarStore) -> Result<(), EngineError> {
-    let mut saved: BTreeMap<String, Tensor> = Tensor::read_safetensors(path)?.into_iter().collect();
-    fill(store, &mut saved, "")
+    fill(sorted(store), &mut read(path)?, "")
 }
 
-/// Copies saved tensors, named with a prefix, into the variables of a store, and takes them out of `saved`.
-fn fill(store: &nn::VarStore, saved: &mut BTreeMap<String, Tensor>, prefix: &str) -> Result<(), EngineError> {
-    for (name, mut variable) in sorted(store) {
+/// Folders of variables that belong to a quantizer, which another network of the same model may lack.
+const OF_QUANTIZERS: [&str; 3] = ["quantizer", "activation", "gradient"];
+
+/// Reads first weights from the network that another trial of the same model ended with. What only the quantizers of
+/// this network have stays as it is; those that both have go on as they were.
+///
+/// # Errors
+/// A file that cannot be read, and any other tensor that is missing or has another shape.
+pub fn load_init(path: &Path, store: &nn::VarStore) -> Result<(), EngineError> {
+    let mut saved = read(path)?;
+    let wanted = sorted(store)
+        .into_iter()
+        .filter(|(name, _)| saved.contains_key(name) || !name.split('.').any(|folder| OF_QUANTIZERS.contains(&folder)));
+    fill(wanted.collect(), &mut saved, "")
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, EngineError> {
+    Ok(Tensor::read_safetensors(path)?.into_iter().collect())
+}
+
+/// Copies saved tensors, named with a prefix, into others, and takes them out of `saved`.
+fn fill(tensors: Vec<(String, Tensor)>, saved: &mut BTreeMap<String, Tensor>, prefix: &str) -> Result<(), EngineError> {
+    for (name, mut tensor) in tensors {
         let Some(value) = saved.remove(&format!("{prefix}{name}")) else {
-            return Err(EngineError::Checkpoint(format!("it has no `{name}`")));
+            return Err(EngineError::Checkpoint(format!("it has no `{prefix}{name}`")));
         };
-        if value.size() != variable.size() {
-            let message = format!("`{name}` has shape {:?}, expected {:?}", value.size(), variable.size());
+        if value.size() != tensor.size() {
+            let message = format!("`{name}` has shape {:?}, expected {:?}", value.size(), tensor.size());
             return Err(EngineError::Checkpoint(message));
         }
-        tch::no_grad(|| variable.f_copy_(&value))?;
+        tch::no_grad(|| tensor.f_copy_(&value))?;
     }
     Ok(())
 }
 
-/// Sorted by name: the store's own map has another order in every process, and files should be equal to the byte.
-fn sorted(store: &nn::VarStore) -> Vec<(String, Tensor)> {
+/// The variables of a store, sorted by name: its own map has another order in every process, and files should be equal
+/// to the byte.
+#[must_use]
+pub fn sorted(store: &nn::VarStore) -> Vec<(String, Tensor)> {
     let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
     variables.sort_by(|(a, _), (b, _)| a.cmp(b));
     variables
@@ -80,52 +112,84 @@ fn sorted(store: &nn::VarStore) -> Vec<(String, Tensor)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::Optimizer;
     use harness_records::config::OptimizerConfig;
     use tch::Kind;
     use tch::nn::Init;
 
     const SGD: OptimizerConfig = OptimizerConfig::Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.0 };
 
-    fn network(fill: f64) -> (nn::VarStore, Tensor, Optimizer) {
-        let store = nn::VarStore::new(Device::Cpu);
-        let weight = (store.root() / "fc").var("weight", &[3, 2], Init::Const(fill));
-        let _ = store.root().zeros_no_train("scalar", &[]);
-        let optimizer = Optimizer::new(&SGD, &store).unwrap();
-        (store, weight, optimizer)
+    struct Tiny {
+        store: nn::VarStore,
+        weight: Tensor,
+        optimizer: Optimizer,
     }
 
-    fn train(weight: &Tensor, optimizer: &mut Optimizer) {
-        optimizer.zero_grad();
-        let noise = Tensor::rand([3, 2], (Kind::Float, Device::Cpu));
-        (weight * noise).square().sum(Kind::Float).backward();
-        optimizer.step(0.1).unwrap();
+    impl Tiny {
+        fn new(fill: f64) -> Tiny {
+            let store = nn::VarStore::new(Device::Cpu);
+            let weight = (store.root() / "fc").var("weight", &[3, 2], Init::Const(fill));
+            let _ = store.root().zeros_no_train("scalar", &[]);
+            let optimizer = Optimizer::new(&SGD, &store).unwrap();
+            Tiny { store, weight, optimizer }
+        }
+
+        fn parts(&self) -> Vec<Part> {
+            vec![
+                Part { name: "model", tensors: sorted(&self.store) },
+                Part { name: "optimizer", tensors: self.optimizer.state() },
+            ]
+        }
+
+        fn train(&mut self) {
+            self.optimizer.zero_grad();
+            let noise = Tensor::rand([3, 2], (Kind::Float, Device::Cpu));
+            (&self.weight * noise).square().sum(Kind::Float).backward();
+            self.optimizer.step(0.1).unwrap();
+        }
     }
 
     #[test]
     fn training_goes_on_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
-        let (store, weight, mut optimizer) = network(1.0);
+        let mut one = Tiny::new(1.0);
         tch::manual_seed(11);
-        train(&weight, &mut optimizer);
-        save(&path, &store, &optimizer, Device::Cpu).unwrap();
-        train(&weight, &mut optimizer);
-        let (other, weight2, mut optimizer2) = network(5.0);
-        load(&path, &other, &mut optimizer2, Device::Cpu).unwrap();
-        train(&weight2, &mut optimizer2);
-        assert_eq!(weight, weight2);
+        one.train();
+        save(&path, &one.parts(), Device::Cpu).unwrap();
+        one.train();
+        let mut other = Tiny::new(5.0);
+        load(&path, other.parts(), Device::Cpu).unwrap();
+        other.train();
+        assert_eq!(one.weight, other.weight);
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
-        let (store, _, mut optimizer) = network(1.0);
-        assert!(load(&path, &store, &mut optimizer, Device::Cpu).is_err(), "no file");
+        let tiny = Tiny::new(1.0);
+        assert!(load(&path, tiny.parts(), Device::Cpu).is_err(), "no file");
         std::fs::write(&path, b"not a checkpoint").unwrap();
-        assert!(load(&path, &store, &mut optimizer, Device::Cpu).is_err(), "not a checkpoint");
-        save_model(&path, &store).unwrap();
-        let error = load(&path, &store, &mut optimizer, Device::Cpu).unwrap_err().to_string();
-        assert_eq!(error, "the checkpoint does not fit: it has no `fc.weight`");
+        assert!(load(&path, tiny.parts(), Device::Cpu).is_err(), "not a checkpoint");
+        save_model(&path, &tiny.store).unwrap();
+        let error = load(&path, tiny.parts(), Device::Cpu).unwrap_err().to_string();
+        assert_eq!(error, "the checkpoint does not fit: it has no `model.fc.weight`");
+    }
+
+    #[test]
+    fn first_weights_come_without_quantizers_but_not_without_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let float = Tiny::new(3.0);
+        save_model(&path, &float.store).unwrap();
+        let quantized = Tiny::new(1.0);
+        let step = (quantized.store.root() / "fc" / "quantizer").var("step", &[], Init::Const(0.5));
+        load_init(&path, &quantized.store).unwrap();
+        assert_eq!(quantized.weight, float.weight);
+        assert_eq!(step.double_value(&[]), 0.5, "what the other network lacks stays as it is");
+        let _ = (quantized.store.root() / "other").var("weight", &[2], Init::Const(0.0));
+        let error = load_init(&path, &quantized.store).unwrap_err().to_string();
+        assert_eq!(error, "the checkpoint does not fit: it has no `other.weight`");
     }
 }

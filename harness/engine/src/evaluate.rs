@@ -1,44 +1,112 @@
-//! A network on the test set.
+//! A network on samples it did not learn from.
 
+use harness_datasets::{Contents, Split};
 use harness_methods::core::Step;
 use harness_models::Network;
+use harness_records::config::TrialConfig;
 use harness_records::record::{Answers, Metrics};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
-use crate::data::{Batch, DeviceImages};
+use crate::data::{self, Batch, DeviceImages, DeviceText};
 use crate::failure::EngineError;
 
 /// Images of one evaluation batch. Part of the numbers' definition, as sums depend on it; not a setting.
 pub const BATCH: u32 = 250;
 
+/// Parallel streams that a text is evaluated in, likewise: the first words of each are read without what precedes them.
+pub const STREAMS: u32 = 10;
+
+/// Words a stream that are evaluated at once; changes nothing but speed and memory.
+const WINDOW: usize = 50;
+
 /// Guesses that count for top-5.
 const GUESSES: i64 = 5;
 
-/// Sums over a test set.
-#[derive(Debug, Default)]
-struct Sums {
-    loss: f64,
-    five: i64,
-    /// Of every sample so far, whether the first guess is right.
-    right: Vec<bool>,
+/// A split to evaluate on.
+#[derive(Debug)]
+pub enum Held {
+    /// Images and their number of classes.
+    Images(DeviceImages, i64),
+    /// A text in [`STREAMS`] streams.
+    Text(DeviceText),
 }
 
-/// Metrics of `network` on all of `images`, and which of them it gets right. `between` is called after each batch.
-///
-/// # Errors
-/// When the network fails, or whatever `between` returns.
-pub fn evaluate(
+impl Held {
+    /// The test split of a trial.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the data set.
+    pub fn test(config: &TrialConfig, contents: Contents, device: Device) -> Result<Held, EngineError> {
+        let (dataset, limit) = (&config.dataset, config.train.limit_test);
+        Ok(match contents {
+            Contents::Images(shape) => Held::Images(
+                data::load(dataset, Split::Test, limit, device)?,
+                i64::try_from(shape.classes).unwrap_or(i64::MAX),
+            ),
+            Contents::Text(_) => Held::Text(data::load_text(dataset, Split::Test, limit, STREAMS, device)?),
+        })
+    }
+
+    /// The validation split of a trial, if its data set has one: texts do.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the data set.
+    pub fn validation(config: &TrialConfig, contents: Contents, device: Device) -> Result<Option<Held>, EngineError> {
+        let (dataset, limit) = (&config.dataset, config.train.limit_test);
+        match contents {
+            Contents::Images(_) => Ok(None),
+            Contents::Text(_) => {
+                Ok(Some(Held::Text(data::load_text(dataset, Split::Validation, limit, STREAMS, device)?)))
+            }
+        }
+    }
+
+    /// The first samples, as a network reads them.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn first(&self) -> Result<Tensor, EngineError> {
+        match self {
+            Held::Images(images, _) => Ok(images.first(BATCH)?.images),
+            Held::Text(text) => match text.windows(WINDOW).next() {
+                Some(window) => Ok(text.window(&window)?.0.f_tr()?),
+                None => Err(EngineError::ShortText { words: 0, batch: STREAMS }),
+            },
+        }
+    }
+
+    /// Metrics of `network` on all of it, and which images it gets right. `between` is called after each batch.
+    ///
+    /// # Errors
+    /// When the network fails, or whatever `between` returns.
+    pub fn evaluate(
+        &self,
+        network: &mut Network,
+        step: &Step,
+        between: impl FnMut() -> Result<(), EngineError>,
+    ) -> Result<(Metrics, Option<Answers>), EngineError> {
+        let step = Step { training: false, ..*step };
+        match self {
+            Held::Images(images, classes) => {
+                let (metrics, answers) = on_images(network, images, *classes, &step, between)?;
+                Ok((metrics, Some(answers)))
+            }
+            Held::Text(text) => Ok((on_text(network, text, &step, between)?, None)),
+        }
+    }
+}
+
+fn on_images(
     network: &mut Network,
     images: &DeviceImages,
     classes: i64,
     step: &Step,
     mut between: impl FnMut() -> Result<(), EngineError>,
 ) -> Result<(Metrics, Answers), EngineError> {
-    let step = Step { training: false, ..*step };
     let mut sums = Sums::default();
     for batch in images.in_order(BATCH) {
         let batch = batch?;
-        tch::no_grad(|| sums.add(network, &batch, &step))?;
+        tch::no_grad(|| sums.add(network, &batch, step))?;
         between()?;
     }
     let n = f64::from(images.len());
@@ -50,6 +118,38 @@ pub fn evaluate(
         perplexity: None,
     };
     Ok((metrics, answers))
+}
+
+/// The mean loss a word, and the exponential of it.
+fn on_text(
+    network: &mut Network,
+    text: &DeviceText,
+    step: &Step,
+    mut between: impl FnMut() -> Result<(), EngineError>,
+) -> Result<Metrics, EngineError> {
+    let mut state = network.initial_state(i64::from(STREAMS), step)?;
+    let mut sum = 0.0;
+    for window in text.windows(WINDOW) {
+        let (input, targets) = text.window(&window)?;
+        let (scores, after) = tch::no_grad(|| network.forward_tokens(&input.f_tr()?, &state, step))?;
+        state = after;
+        let scores = scores.f_flatten(0, 1)?;
+        let targets = targets.f_tr()?.f_reshape([-1])?;
+        let loss = scores.f_cross_entropy_loss(&targets, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
+        sum += f64::try_from(&loss.f_to_kind(Kind::Double)?)?;
+        between()?;
+    }
+    let loss = sum / text.predictions() as f64;
+    Ok(Metrics { loss, top1: None, top5: None, perplexity: Some(loss.exp()) })
+}
+
+/// Sums over a test set of images.
+#[derive(Debug, Default)]
+struct Sums {
+    loss: f64,
+    five: i64,
+    /// Of every sample so far, whether the first guess is right.
+    right: Vec<bool>,
 }
 
 impl Sums {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use harness_datasets::Split;
 use harness_methods::core::{Method, Options, Step};
 use harness_models::network::IntegerNorm;
 use harness_models::{Network, Plan};
@@ -11,17 +10,18 @@ use harness_records::record::Metrics;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::data::{self, Batch, DeviceImages};
-use crate::evaluate::{self, BATCH};
+use crate::checkpoint;
+use crate::data::Batch;
+use crate::evaluate::{BATCH, Held};
 use crate::failure::EngineError;
-use crate::{checkpoint, run};
+use crate::training::samples;
 
 /// A trained network with its test set.
 #[derive(Debug)]
 pub struct Trained {
     network: Network,
-    test: DeviceImages,
-    classes: i64,
+    dataset: String,
+    test: Held,
     step: Step,
     /// Owns the variables of the network.
     _store: nn::VarStore,
@@ -74,13 +74,15 @@ impl Trained {
     /// A file that does not fit the network, and whatever is wrong with the data set.
     pub fn load(config: &TrialConfig, model: &Path, device: Device) -> Result<Trained, EngineError> {
         tch::set_num_threads(i32::try_from(config.train.threads).unwrap_or(1));
-        let (input, classes) = run::shape(config)?;
+        let contents = samples::contents(config)?;
+        let (input, classes) = samples::input(contents);
         let plan = Plan::new(&config.model, &config.quant, input, classes)?;
         let store = nn::VarStore::new(device);
         let network = Network::new(&plan, &store.root())?;
         checkpoint::load_model(model, &store)?;
-        let test = data::load(&config.dataset, Split::Test, None, device)?;
-        Ok(Trained { network, test, classes, step: run::last_step(config)?, _store: store })
+        let test = Held::test(config, contents, device)?;
+        let step = samples::last_step(contents, &config.train);
+        Ok(Trained { network, dataset: config.dataset.name.clone(), test, step, _store: store })
     }
 
     /// Metrics on the test set: those of the record.
@@ -88,7 +90,7 @@ impl Trained {
     /// # Errors
     /// When the network fails.
     pub fn evaluate(&mut self) -> Result<Metrics, EngineError> {
-        Ok(evaluate::evaluate(&mut self.network, &self.test, self.classes, &self.step, || Ok(()))?.0)
+        Ok(self.test.evaluate(&mut self.network, &self.step, || Ok(()))?.0)
     }
 
     /// The whole test set with batch normalization in integers as `method` folds it, beside the network as it is.
@@ -96,8 +98,11 @@ impl Trained {
     /// # Errors
     /// When the method cannot fold a normalization, or the network fails.
     pub fn with_integer_norm(&mut self, method: &dyn Method, options: &Options) -> Result<IntegerReport, EngineError> {
+        let Held::Images(test, _) = &self.test else {
+            return Err(EngineError::Kind { name: self.dataset.clone(), holds: "text", expected: "images" });
+        };
         let mut report = IntegerReport {
-            images: u64::from(self.test.len()),
+            images: u64::from(test.len()),
             changed_predictions: 0,
             top1: 0.0,
             integer_top1: 0.0,
@@ -106,7 +111,7 @@ impl Trained {
         };
         let (mut right, mut integer_right) = (0, 0);
         let step = self.step;
-        for batch in self.test.in_order(BATCH) {
+        for batch in test.in_order(BATCH) {
             let Batch { images, labels } = batch?;
             let (own, pass) = tch::no_grad(|| -> Result<_, EngineError> {
                 let own = self.network.forward(&images, &Step { training: false, ..step })?;

@@ -30,9 +30,9 @@ pub enum Event {
         total: u64,
         /// Loss of the last step.
         loss: f64,
-        /// Portion of the training samples of this epoch so far that were right.
-        top1: f64,
-        /// Training samples a second in this epoch.
+        /// Portion of the training images of this epoch so far that were right; none for a text.
+        top1: Option<f64>,
+        /// Training images (or words) a second in this epoch.
         samples_per_second: f64,
     },
     /// An epoch is done.
@@ -58,6 +58,13 @@ pub enum Event {
         /// Trial id.
         id: String,
         /// Why.
+        reason: String,
+    },
+    /// A trial cannot be run, because one that it builds on did not end well.
+    Blocked {
+        /// Trial id.
+        id: String,
+        /// Which one, and how it ended.
         reason: String,
     },
     /// Something the user should know.

@@ -19,6 +19,12 @@ pub enum EngineError {
         /// Optimizer step of the whole training, from 1.
         step: u64,
     },
+    /// A trial that this one builds on has not ended well.
+    #[error("trial {id}, which it builds on, has no network")]
+    Unfinished {
+        /// The other trial.
+        id: String,
+    },
     /// Another process took the trial over.
     #[error("another process has taken the trial over")]
     LeaseLost,
@@ -38,6 +44,9 @@ pub enum EngineError {
         /// What is needed.
         expected: &'static str,
     },
+    /// Parts of a batch of text.
+    #[error("a batch of text cannot be cut into parts, expected 1: choose a smaller `train.batch` or `train.bptt`")]
+    AccumulatedText,
     /// A text without a word to predict.
     #[error("{words} words are too few for {batch} parallel streams, expected at least {}", 2 * .batch)]
     ShortText {

@@ -8,10 +8,13 @@
 //! | [`execute`] | trials spread over worker processes |
 //! | [`worker`] | one worker process: claims trials and runs them |
 //! | [`run`] | one trial, from its configuration to its record |
+//! | `training` | its steps, epochs and checkpoints, with teachers and averages |
 //! | [`schedule`], [`optimizer`], [`data`], [`evaluate`], [`checkpoint`] | the parts of a training run |
 //! | [`evaluation`] | a finished trial evaluated again, also with integer batch normalization |
 //! | [`environment`], [`device`] | what it runs on |
 //! | [`event`] | what workers report while they work |
+//! | [`smoke`] | a sweep tried out on next to nothing |
+//! | [`gpu`] | how long a GPU would take |
 //! | [`failure`] | what can go wrong, by class |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -27,8 +30,11 @@ pub mod evaluation;
 pub mod event;
 pub mod execute;
 pub mod failure;
+pub mod gpu;
 pub mod optimizer;
 pub mod prepare;
 pub mod run;
 pub mod schedule;
+pub mod smoke;
+mod training;
 pub mod worker;

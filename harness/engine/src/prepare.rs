@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use harness_datasets::Shape;
+use harness_datasets::Contents;
 use harness_models::{ModelError, Plan};
 use harness_records::config::DatasetChoice;
 use harness_records::record::ModelRecord;
@@ -11,6 +11,7 @@ use harness_records::trial::Trial;
 
 use crate::data;
 use crate::failure::EngineError;
+use crate::training::samples;
 use crate::worker::{Decision, decide};
 
 /// One trial, looked at.
@@ -44,11 +45,12 @@ pub struct SiteSummary {
 /// Estimated work.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Work {
-    /// Training images seen, over all epochs.
+    /// Training images (or words of a text) seen, over all epochs.
     pub train_images: u64,
-    /// Test images seen, over all epochs.
+    /// Images (or words) evaluated, over all epochs.
     pub test_images: u64,
-    /// Floating-point operations: 2 a multiply-accumulate, three passes a training image, one a test image.
+    /// Floating-point operations: 2 a multiply-accumulate, three passes a training image, one a test image, one of a
+    /// teacher a training image.
     pub flops: f64,
 }
 
@@ -71,12 +73,14 @@ type Blame = (&'static str, EngineError);
 /// # Errors
 /// The first trial that cannot run, with the key of its configuration that is to blame.
 pub fn prepare(trials: &[Trial], store: &Store, retry_failed: bool) -> Result<Vec<Prepared>, Box<Refusal>> {
-    let mut shapes = HashMap::new();
+    let mut seen = HashMap::new();
     let mut prepared = Vec::with_capacity(trials.len());
     for trial in trials {
-        let one = prepare_one(trial, store, retry_failed, &mut shapes);
+        let one = prepare_one(trial, store, retry_failed, &mut seen);
         prepared.push(one.map_err(|(key, error)| Box::new(Refusal { trial: trial.clone(), key, error }))?);
     }
+    add_teachers(&mut prepared);
+    block(&mut prepared);
     Ok(prepared)
 }
 
@@ -84,14 +88,16 @@ fn prepare_one(
     trial: &Trial,
     store: &Store,
     retry_failed: bool,
-    shapes: &mut HashMap<String, Shape>,
+    seen: &mut HashMap<String, Contents>,
 ) -> Result<Prepared, Blame> {
     let config = &trial.config;
-    let shape = shape_of(&config.dataset, shapes)?;
-    let int = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let input = [int(shape.channels), int(shape.height), int(shape.width)];
-    let plan = Plan::new(&config.model, &config.quant, input, int(shape.classes))
-        .map_err(|error| (key_of(&error), error.into()))?;
+    let contents = contents_of(&config.dataset, seen)?;
+    if config.train.accumulate > 1 && contents.text().is_some() {
+        return Err(("train.accumulate", EngineError::AccumulatedText));
+    }
+    let (input, classes) = samples::input(contents);
+    let plan =
+        Plan::new(&config.model, &config.quant, input, classes).map_err(|error| (key_of(&error), error.into()))?;
     let sites = plan.sites().map(|planned| SiteSummary {
         layer: planned.site.layer.clone(),
         role: planned.site.role.to_string(),
@@ -99,8 +105,8 @@ fn prepare_one(
         bits: planned.site.bits.get(),
     });
     let epochs = u64::from(config.train.epochs);
-    let train_images = (shape.train as u64).min(config.train.limit.unwrap_or(u64::MAX)) * epochs;
-    let test_images = shape.test as u64 * epochs;
+    let train_images = samples::training_samples(contents, &config.train) * epochs;
+    let test_images = samples::evaluation_samples(contents, &config.train) * epochs;
     let flops = 2.0 * plan.size.macs as f64 * (3.0 * train_images as f64 + test_images as f64);
     Ok(Prepared {
         trial: trial.clone(),
@@ -111,18 +117,57 @@ fn prepare_one(
     })
 }
 
-fn shape_of(choice: &DatasetChoice, shapes: &mut HashMap<String, Shape>) -> Result<Shape, Blame> {
+/// Adds what the answers of teachers cost, one pass of the teacher's network a training image.
+fn add_teachers(prepared: &mut [Prepared]) {
+    let macs: HashMap<String, u64> = prepared.iter().map(|p| (p.trial.id.clone(), p.model.macs)).collect();
+    for p in prepared {
+        let teacher = p.trial.config.train.distill.as_ref().and_then(|distill| macs.get(&distill.teacher));
+        p.work.flops += teacher.map_or(0.0, |&macs| 2.0 * macs as f64 * p.work.train_images as f64);
+    }
+}
+
+/// Decides anew about trials that build on trials that neither are done nor will be.
+fn block(prepared: &mut [Prepared]) {
+    // A chain of trials is decided one link a round.
+    loop {
+        let known: HashMap<&str, (&Decision, &str)> =
+            prepared.iter().map(|p| (p.trial.id.as_str(), (&p.decision, p.trial.label.as_str()))).collect();
+        let blocked = |p: &Prepared| {
+            let runs = p.decision.runs();
+            let mut needs = p.trial.config.train.needs().filter(|_| runs);
+            needs.find_map(|id| match known.get(id) {
+                Some((Decision::Run(_) | Decision::Resume { .. } | Decision::Done, _)) => None,
+                Some((Decision::Blocked(reason) | Decision::Failed(reason), label)) => {
+                    Some(Decision::Blocked(format!("it builds on `{label}`: {reason}")))
+                }
+                Some((Decision::Skip(reason), label)) => {
+                    Some(Decision::Skip(format!("it builds on `{label}`: {reason}")))
+                }
+                None => Some(Decision::Blocked(format!("it builds on {id}, which is no trial of this sweep"))),
+            })
+        };
+        let changes: Vec<(usize, Decision)> =
+            prepared.iter().enumerate().filter_map(|(i, p)| Some((i, blocked(p)?))).collect();
+        if changes.is_empty() {
+            return;
+        }
+        for (index, decision) in changes {
+            prepared[index].decision = decision;
+        }
+    }
+}
+
+fn contents_of(choice: &DatasetChoice, seen: &mut HashMap<String, Contents>) -> Result<Contents, Blame> {
     let key = format!("{choice:?}");
-    if let Some(shape) = shapes.get(&key) {
-        return Ok(*shape);
+    if let Some(contents) = seen.get(&key) {
+        return Ok(*contents);
     }
     let dataset = data::dataset(choice).map_err(|error| ("dataset", error))?;
     let to_blame = if choice.root.is_some() { "dataset.root" } else { "dataset" };
     let probed = dataset.probe(choice.root.as_deref(), &choice.options);
     let contents = probed.map_err(|error| (to_blame, error.into()))?;
-    let shape = data::shape(choice, contents).map_err(|error| ("dataset", error))?;
-    shapes.insert(key, shape);
-    Ok(shape)
+    seen.insert(key, contents);
+    Ok(contents)
 }
 
 fn key_of(error: &ModelError) -> &'static str {

@@ -39,6 +39,12 @@ impl Worker<'_> {
     fn one(&self, trial: &Trial, revision: &Revision, report: &mut dyn FnMut(Event)) -> Result<(), EngineError> {
         let dir = self.store.trial(&trial.sweep, &trial.id);
         let passed = |reason: String| Event::Passed { id: trial.id.clone(), reason };
+        // Whoever hands trials out keeps their order; another worker may still be at what this one builds on.
+        let open = |id: &&str| !matches!(dir.sibling(id).state(), TrialState::Done(_));
+        if let Some(id) = trial.config.train.needs().find(open) {
+            report(passed(format!("it builds on {id}, which has not ended well yet")));
+            return Ok(());
+        }
         let mut lease = match dir.claim()? {
             Claim::Ours(lease) => lease,
             Claim::Finished => {
@@ -84,7 +90,7 @@ pub fn decide(state: &TrialState, retry_failed: bool) -> Decision {
             let owner = owner.as_ref().map_or_else(String::new, |o| format!(" ({}, process {})", o.host, o.pid));
             Decision::Skip(format!("running in another process{owner}"))
         }
-        TrialState::Done(_) => Decision::Skip("done".to_owned()),
+        TrialState::Done(_) => Decision::Done,
         TrialState::Failed(record) => {
             let unknown = TrialError { class: FailureClass::Error, message: String::new() };
             let error = record.error.as_ref().unwrap_or(&unknown);
@@ -94,7 +100,7 @@ pub fn decide(state: &TrialState, retry_failed: bool) -> Decision {
             } else if retry_failed {
                 Decision::Run(format!("failed before ({name}), tried again as asked"))
             } else {
-                Decision::Skip(format!("failed ({name}); --retry-failed tries it again"))
+                Decision::Failed(format!("failed ({name}); --retry-failed tries it again"))
             }
         }
         TrialState::Broken(reason) => Decision::Run(format!("its record cannot be used: {reason}")),
@@ -111,27 +117,43 @@ pub enum Decision {
         /// Epochs that are done.
         epochs: u32,
     },
-    /// It does not run, for this reason.
+    /// It has ended well.
+    Done,
+    /// It has failed and is not tried again, for this reason.
+    Failed(String),
+    /// It cannot run, because what it builds on is not there, for this reason.
+    Blocked(String),
+    /// It is left to somebody else, for this reason.
     Skip(String),
 }
 
 impl Decision {
+    /// Whether there is something to do.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        matches!(self, Decision::Run(_) | Decision::Resume { .. })
+    }
+
     /// The reason in words.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Decision::Run(reason) | Decision::Skip(reason) => reason.clone(),
+            Decision::Run(reason) | Decision::Failed(reason) | Decision::Blocked(reason) | Decision::Skip(reason) => {
+                reason.clone()
+            }
             Decision::Resume { epochs } => format!("{epochs} epochs done"),
+            Decision::Done => "done".to_owned(),
         }
     }
 
-    /// `run`, `resume` or `skip`.
+    /// `run`, `resume`, `skip` or `blocked`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Decision::Run(_) => "run",
             Decision::Resume { .. } => "resume",
-            Decision::Skip(_) => "skip",
+            Decision::Blocked(_) => "blocked",
+            Decision::Done | Decision::Failed(_) | Decision::Skip(_) => "skip",
         }
     }
 }

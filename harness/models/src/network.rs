@@ -24,6 +24,7 @@ pub struct Network {
     modules: Vec<Module>,
     input: Input,
     device: Device,
+    products: Option<Kind>,
 }
 
 /// Statistics of one site of a network.
@@ -102,6 +103,24 @@ struct Pass<'a> {
     before: std::slice::Iter<'a, LayerState>,
     /// States that they end with.
     after: Vec<LayerState>,
+    /// Numbers that products are computed in; none: those of their factors.
+    products: Option<Kind>,
+}
+
+impl Pass<'_> {
+    /// A product of a whole batch with weights and a bias, computed in narrower numbers if so asked; its result is of
+    /// the kind of `x` again.
+    fn narrowed(
+        &self,
+        x: &Tensor,
+        weights: &Tensor,
+        bias: Option<&Tensor>,
+        product: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, tch::TchError>,
+    ) -> Result<Tensor, tch::TchError> {
+        let Some(kind) = self.products else { return product(x, weights, bias) };
+        let bias = bias.map(|bias| bias.f_to_kind(kind)).transpose()?;
+        product(&x.f_to_kind(kind)?, &weights.f_to_kind(kind)?, bias.as_ref())?.f_to_kind(x.kind())
+    }
 }
 
 impl Network {
@@ -111,7 +130,18 @@ impl Network {
     /// # Errors
     /// When a quantizer cannot be built or memory is short.
     pub fn new(plan: &Plan, root: &nn::Path<'_>) -> Result<Network, ModelError> {
-        Ok(Network { modules: Module::list(&plan.steps, root)?, input: plan.input, device: root.device() })
+        Ok(Network {
+            modules: Module::list(&plan.steps, root)?,
+            input: plan.input,
+            device: root.device(),
+            products: None,
+        })
+    }
+
+    /// Lets convolutions and matrix products of whole batches compute in `kind` while training: faster on devices made
+    /// for it. Normalization, quantizers, sums and the steps of recurrent layers stay in f32, and so does evaluation.
+    pub fn narrow_products(&mut self, kind: Kind) {
+        self.products = Some(kind);
     }
 
     /// Scores `[n, classes]` of images `[n, c, h, w]`; of a language model, scores `[time, batch, vocabulary]` of
@@ -183,7 +213,8 @@ impl Network {
             Input::Image(_) => (input.shallow_clone(), 0),
             Input::Tokens => (input.f_reshape([-1])?, columns(input)?),
         };
-        let mut pass = Pass { step, observer, batch, before: states.iter(), after: Vec::new() };
+        let products = self.products.filter(|_| step.training);
+        let mut pass = Pass { step, observer, batch, before: states.iter(), after: Vec::new(), products };
         let mut scores = module::forward_all(&mut self.modules, x, &mut pass)?;
         if self.input == Input::Tokens {
             scores = scores.f_view([-1, batch, scores.size()[1]])?;

@@ -104,13 +104,147 @@ pub struct TrainConfig {
     pub restarts: u32,
     /// Only deterministic algorithms, also where they are slower (CUDA).
     pub deterministic: bool,
-    /// Use this many training images only, the first ones of the fixed order; `None`: all.
+    /// Use this many training samples (images, or words of a text) only, the first ones; `None`: all.
     pub limit: Option<u64>,
+    /// Evaluate on this many samples of each other split only, the first ones; `None`: on all.
+    #[serde(default)]
+    pub limit_test: Option<u64>,
+    /// Passes that the batch of a step is cut into; their gradients add up to the batch's.
+    #[serde(default = "one")]
+    pub accumulate: u32,
+    /// Decay of a moving average of all weights, in [0, 1), which is what is evaluated and kept; `None`: no average.
+    #[serde(default)]
+    pub ema: Option<f64>,
+    /// Narrower numbers in convolutions and matrix products; `None`: f32 everywhere.
+    #[serde(default)]
+    pub amp: Option<Precision>,
+    /// Words that a gradient reaches back in a text; data sets of images do not use it.
+    #[serde(default = "twenty")]
+    pub bptt: u32,
+    /// Steps between two checkpoints inside an epoch; `None`: at the end of each epoch only. Not part of the id.
+    #[serde(default)]
+    pub checkpoint_every: Option<u64>,
+    /// Where the first weights come from; `None`: drawn at random.
+    #[serde(default)]
+    pub init: Option<Init>,
+    /// Who is learned from beside the labels; `None`: nobody.
+    #[serde(default)]
+    pub distill: Option<Distill>,
 }
 
 /// Value of a key that older records do not have.
 fn one() -> u32 {
     1
+}
+
+/// As [`one`].
+fn twenty() -> u32 {
+    20
+}
+
+impl Default for TrainConfig {
+    /// What a sweep file that says nothing about the training means.
+    fn default() -> TrainConfig {
+        TrainConfig {
+            epochs: 10,
+            batch: 128,
+            optimizer: OptimizerConfig::Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 },
+            schedule: ScheduleConfig::Constant { warmup: 0.0 },
+            clip_norm: None,
+            label_smoothing: 0.0,
+            seed: 0,
+            threads: 1,
+            restarts: one(),
+            deterministic: true,
+            limit: None,
+            limit_test: None,
+            accumulate: one(),
+            ema: None,
+            amp: None,
+            bptt: twenty(),
+            checkpoint_every: None,
+            init: None,
+            distill: None,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Ids of the trials that must have ended well before this one can begin.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        let init = match &self.init {
+            Some(Init::Trial(id)) => Some(id.as_str()),
+            _ => None,
+        };
+        init.into_iter().chain(self.distill.as_ref().map(|distill| distill.teacher.as_str()))
+    }
+}
+
+/// A kind of numbers narrower than f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// bfloat16: the range of f32 with 8 significant bits.
+    Bf16,
+}
+
+/// Where the first weights of a trial come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "InitKeys", into = "InitKeys")]
+pub enum Init {
+    /// The network that the trial of this id ended with.
+    Trial(String),
+    /// A file of named tensors (`.safetensors`).
+    File {
+        /// Where it is; not part of the trial id.
+        path: PathBuf,
+        /// First 16 hex digits of the BLAKE3 hash of its content.
+        blake3: String,
+    },
+}
+
+/// [`Init`] as it is written: `{trial: ID}` or `{file: PATH, blake3: HASH}`.
+#[derive(Serialize, Deserialize)]
+struct InitKeys {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blake3: Option<String>,
+}
+
+impl TryFrom<InitKeys> for Init {
+    type Error = &'static str;
+
+    fn try_from(keys: InitKeys) -> Result<Init, &'static str> {
+        match keys {
+            InitKeys { trial: Some(id), file: None, blake3: None } => Ok(Init::Trial(id)),
+            InitKeys { trial: None, file: Some(path), blake3: Some(blake3) } => Ok(Init::File { path, blake3 }),
+            _ => Err("expected either `trial`, or `file` and `blake3`"),
+        }
+    }
+}
+
+impl From<Init> for InitKeys {
+    fn from(init: Init) -> InitKeys {
+        match init {
+            Init::Trial(id) => InitKeys { trial: Some(id), file: None, blake3: None },
+            Init::File { path, blake3 } => InitKeys { trial: None, file: Some(path), blake3: Some(blake3) },
+        }
+    }
+}
+
+/// Knowledge distillation (Hinton, Vinyals and Dean 2015): the loss is
+/// `alpha T^2 KL(softmax(teacher / T) || softmax(student / T)) + (1 - alpha) cross entropy`, means over the batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distill {
+    /// Id of the trial whose final network is the teacher.
+    pub teacher: String,
+    /// Share of the teacher in the loss, in [0, 1].
+    pub alpha: f64,
+    /// `T`, greater than 0.
+    pub temperature: f64,
 }
 
 /// Update rule and its constants.

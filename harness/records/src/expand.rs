@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use crate::catalog::Catalog;
 use crate::config::TrialConfig;
+use crate::dependency::{self, Unlinked};
 use crate::filter::Filter;
 use crate::node::{Key, Node};
 use crate::overlay::{self, Assignment};
 use crate::problem::Problem;
-use crate::resolve::{self, Lookup};
+use crate::resolve::{self, Outside};
 use crate::trial::{self, Trial};
 
 /// More combinations than this are a mistake in the file.
@@ -67,8 +68,14 @@ pub(crate) fn grid(lengths: &[usize]) -> impl Iterator<Item = Vec<usize>> {
     })
 }
 
-/// Every combination of the axes but the excluded ones, then the included ones.
-pub(crate) fn expand(plan: &Plan, catalog: &Catalog, env: Lookup<'_>) -> Expansion {
+/// Every combination of the axes but the excluded ones, then the included ones. `change` is applied to each resolved
+/// configuration before its id is taken.
+pub(crate) fn expand(
+    plan: &Plan,
+    catalog: &Catalog,
+    outside: &Outside<'_>,
+    change: &dyn Fn(&mut TrialConfig),
+) -> Expansion {
     let lengths: Vec<usize> = plan.axes.iter().map(|axis| axis.values.len()).collect();
     if let Some(problem) = too_many(plan, &lengths) {
         return Expansion { problems: vec![problem], ..Expansion::default() };
@@ -77,10 +84,11 @@ pub(crate) fn expand(plan: &Plan, catalog: &Catalog, env: Lookup<'_>) -> Expansi
     let mut work = Work {
         plan,
         catalog,
-        env,
+        outside,
+        change,
         out: Expansion::default(),
-        ids: HashSet::new(),
-        merged: Vec::new(),
+        found: Vec::new(),
+        rest: Vec::new(),
         used: vec![false; plan.exclude.len()],
     };
     for indices in grid(&lengths) {
@@ -121,11 +129,13 @@ fn too_many(plan: &Plan, lengths: &[usize]) -> Option<Problem> {
 struct Work<'a> {
     plan: &'a Plan,
     catalog: &'a Catalog,
-    env: Lookup<'a>,
+    outside: &'a Outside<'a>,
+    change: &'a dyn Fn(&mut TrialConfig),
     out: Expansion,
-    ids: HashSet<String>,
-    /// Labels of trials that were there already.
-    merged: Vec<String>,
+    /// Trials without problems, what they refer to still open.
+    found: Vec<Unlinked>,
+    /// The tree and the axes of each of them.
+    rest: Vec<(Node, Vec<(String, String)>)>,
     /// Which entries of `exclude` have matched.
     used: Vec<bool>,
 }
@@ -137,7 +147,7 @@ impl Work<'_> {
             self.out.problems.push(problem);
             return;
         }
-        let resolved = resolve::resolve(&tree, self.catalog, Some(self.env));
+        let resolved = resolve::resolve(&tree, self.catalog, Some(self.outside));
         if let Some(config) = resolved.config.as_ref().filter(|_| excludable)
             && self.is_excluded(config)
         {
@@ -146,19 +156,11 @@ impl Work<'_> {
         let fine = resolved.problems.is_empty() && resolved.unset.is_empty();
         self.out.problems.extend(resolved.problems);
         self.out.problems.extend(resolved.unset);
-        let Some(config) = resolved.config.filter(|_| fine) else { return };
-        let trial = Trial {
-            id: trial::trial_id(&config, self.catalog),
-            sweep: self.plan.name.clone(),
-            label: trial::label(&config, varied, self.catalog),
-            config,
-            axes,
-        };
-        if self.ids.insert(trial.id.clone()) {
-            self.out.trials.push((trial, tree));
-        } else {
-            self.merged.push(trial.label);
-        }
+        let Some(mut config) = resolved.config.filter(|_| fine) else { return };
+        (self.change)(&mut config);
+        let label = trial::label(&config, varied, self.catalog);
+        self.found.push(Unlinked { config, references: resolved.references, label });
+        self.rest.push((tree, axes));
     }
 
     fn is_excluded(&mut self, config: &TrialConfig) -> bool {
@@ -176,12 +178,29 @@ impl Work<'_> {
         excluded
     }
 
-    fn finish(self) -> Expansion {
+    fn finish(mut self) -> Expansion {
         let mut out = self.out;
-        if let Some(first) = self.merged.first() {
+        let id_of = |config: &TrialConfig| trial::trial_id(config, self.catalog);
+        // A trial that others may refer to can be one of those with a problem.
+        if !out.problems.is_empty() {
+            return out;
+        }
+        let ids = dependency::link(&mut self.found, &id_of, &mut out.problems);
+        let mut seen = HashSet::new();
+        let mut merged = Vec::new();
+        for ((Unlinked { config, label, .. }, (tree, axes)), id) in self.found.into_iter().zip(self.rest).zip(ids) {
+            let Some(id) = id else { continue };
+            if seen.insert(id.clone()) {
+                let sweep = self.plan.name.clone();
+                out.trials.push((Trial { id, sweep, label, config, axes }, tree));
+            } else {
+                merged.push(label);
+            }
+        }
+        if let Some(first) = merged.first() {
             out.notes.push(format!(
                 "{} of the combinations are the same trial as another one and run once, for example `{first}`",
-                self.merged.len()
+                merged.len()
             ));
         }
         for ((entry, _), _) in self.plan.exclude.iter().zip(&self.used).filter(|(_, used)| !**used) {

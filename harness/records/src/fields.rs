@@ -52,6 +52,10 @@ pub(crate) enum Kind {
     NotNegative,
     /// A number in [0, 1).
     Portion,
+    /// A number in [0, 1], both ends included.
+    Share,
+    /// One of a few words.
+    Word(&'static [&'static str]),
     /// Two numbers in [0, 1).
     Portions,
     /// Whole numbers from 1, each greater than the one before.
@@ -92,6 +96,10 @@ impl fmt::Display for Kind {
             Kind::Positive => f.write_str("a number greater than 0"),
             Kind::NotNegative => f.write_str("a number of at least 0"),
             Kind::Portion => f.write_str("a number from 0 to below 1"),
+            Kind::Share => f.write_str("a number from 0 to 1"),
+            Kind::Word(words) => {
+                f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or "))
+            }
             Kind::Portions => f.write_str("two numbers from 0 to below 1, such as [0.9, 0.999]"),
             Kind::Epochs => f.write_str("an ascending list of epochs, such as [30, 60]"),
         }
@@ -129,6 +137,8 @@ impl Kind {
             Kind::Positive => number(node).filter(|v| *v > 0.0).map(|v| json!(v)),
             Kind::NotNegative => number(node).filter(|v| *v >= 0.0).map(|v| json!(v)),
             Kind::Portion => portion(node).map(|v| json!(v)),
+            Kind::Share => number(node).filter(|v| (0.0..=1.0).contains(v)).map(|v| json!(v)),
+            Kind::Word(words) => node.text().filter(|word| words.contains(word)).map(|word| json!(word)),
             Kind::Portions => match &node.value {
                 Value::List(nodes) if nodes.len() == 2 => {
                     nodes.iter().map(portion).collect::<Option<Vec<f64>>>().map(|v| json!(v))
@@ -200,7 +210,62 @@ pub(crate) const TRAIN: &[Field] = &[
         name: "limit",
         kind: Kind::Whole { min: 1, max: u64::MAX },
         default: Fallback::Null,
-        doc: "Use this many training images only, the first ones of the fixed order; null: all.",
+        doc: "Use this many training samples (images, or words of a text) only, the first ones; null: all.",
+    },
+    Field {
+        name: "limit_test",
+        kind: Kind::Whole { min: 1, max: u64::MAX },
+        default: Fallback::Null,
+        doc: "Evaluate on this many samples of each other split only, the first ones; null: on all.",
+    },
+    Field {
+        name: "accumulate",
+        kind: Kind::Whole { min: 1, max: u32::MAX as u64 },
+        default: Fallback::Whole(1),
+        doc: "Passes that the batch of a step is cut into, for batches that do not fit into memory; their gradients add up to the batch's.",
+    },
+    Field {
+        name: "ema",
+        kind: Kind::Portion,
+        default: Fallback::Null,
+        doc: "Decay of a moving average of all weights, which is what is evaluated and kept; null: the weights themselves.",
+    },
+    Field {
+        name: "amp",
+        kind: Kind::Word(&["bf16"]),
+        default: Fallback::Null,
+        doc: "bf16: convolutions and matrix products of the training in bfloat16, everything else and evaluation in f32 (made for GPUs; CPUs compute the same, most of them more slowly); null: everything in f32.",
+    },
+    Field {
+        name: "bptt",
+        kind: Kind::Whole { min: 1, max: u32::MAX as u64 },
+        default: Fallback::Whole(20),
+        doc: "Words that a gradient reaches back in a text; data sets of images do not use it.",
+    },
+    Field {
+        name: CHECKPOINT_EVERY,
+        kind: Kind::Whole { min: 1, max: u64::MAX },
+        default: Fallback::Null,
+        doc: "Steps between two checkpoints inside an epoch; null: at the end of each epoch only. Not part of the trial id.",
+    },
+];
+
+/// The one key of `train` that changes no number of a trial.
+pub(crate) const CHECKPOINT_EVERY: &str = "checkpoint_every";
+
+/// The keys of `train.distill` beside `teacher`.
+pub(crate) const DISTILL: &[Field] = &[
+    Field {
+        name: "alpha",
+        kind: Kind::Share,
+        default: Fallback::Number(1.0),
+        doc: "Share of the teacher in the loss; the rest is cross entropy with the labels.",
+    },
+    Field {
+        name: "temperature",
+        kind: Kind::Positive,
+        default: Fallback::Number(1.0),
+        doc: "What the scores of both are divided by before the softmax.",
     },
 ];
 

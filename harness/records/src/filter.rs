@@ -63,11 +63,23 @@ impl Filter {
     }
 
     pub(crate) fn matches_json(&self, config: &Json) -> bool {
-        self.conditions.iter().all(|(key, wanted)| {
-            let found = key.split('.').try_fold(config, |json, name| json.get(name)).unwrap_or(&Json::Null);
-            equal(wanted, found)
+        self.conditions.iter().all(|(key, wanted)| equal(wanted, lookup(config, key)))
+    }
+
+    /// As [`Filter::matches_json`], where a condition [`SAME`] asks for the value that `own` has.
+    pub(crate) fn matches_beside(&self, config: &Json, own: &Json) -> bool {
+        self.conditions.iter().all(|(key, wanted)| match wanted.text() {
+            Some(SAME) => lookup(config, key) == lookup(own, key),
+            _ => equal(wanted, lookup(config, key)),
         })
     }
+}
+
+/// The value of a condition on another trial that stands for this trial's own value.
+pub(crate) const SAME: &str = "same";
+
+fn lookup<'a>(config: &'a Json, key: &str) -> &'a Json {
+    key.split('.').try_fold(config, |json, name| json.get(name)).unwrap_or(&Json::Null)
 }
 
 /// Flattens nested maps into dotted keys.
@@ -116,6 +128,10 @@ pub(crate) fn known_keys(catalog: &Catalog) -> Vec<String> {
         keys.push(format!("{path}.name"));
         keys.extend(table.iter().flat_map(|variant| variant.fields).map(|field| format!("{path}.{}", field.name)));
     }
+    keys.extend(["init.trial", "init.file", "distill.teacher"].map(|name| format!("train.{name}")));
+    keys.extend(fields::DISTILL.iter().map(|field| format!("train.distill.{}", field.name)));
+    // Whether there is one at all can be asked, too.
+    keys.extend(["train.init", "train.distill"].map(str::to_owned));
     keys.sort();
     keys.dedup();
     keys

@@ -10,6 +10,7 @@ mod answers;
 pub mod atomic;
 pub mod catalog;
 pub mod config;
+mod dependency;
 mod document;
 pub mod expand;
 mod fields;

@@ -7,6 +7,7 @@
 //! - Assigning (axis values, `--set`): a map with a tag for a choice replaces what was there; any other map assigns
 //!   its keys one by one; a tag alone (`quant.weights.method: dorefa`) changes the choice, dropping its options and
 //!   keeping only the bit width, and that only where the new method has a width to choose.
+//! - `train.init` and `train.distill.teacher` say where to find one thing: each replaces what was there as a whole.
 //!
 //! Assignments of one layer (all axes of a trial, or all `--set`) do not depend on their order, except that the
 //! last one of the same key wins: whole choices come first, then tags, then everything else.
@@ -31,6 +32,16 @@ pub(crate) fn choice(path: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// True for a map that means something only as a whole: one that is given replaces what was there, null included.
+fn is_whole(path: &str) -> bool {
+    matches!(path, "train.init" | "train.distill.teacher")
+}
+
+/// True where null is a value and not an empty section.
+fn is_optional(path: &str) -> bool {
+    is_whole(path) || path == "train.distill"
+}
+
 /// One dotted key and the value it gets.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Assignment {
@@ -46,7 +57,7 @@ impl Assignment {
     /// Whole choices first, tags second, the rest last.
     fn rank(&self) -> u8 {
         let path = self.dotted();
-        if choice(&path).is_some() {
+        if choice(&path).is_some() || is_optional(&path) {
             return 0;
         }
         let is_tag = path.rsplit_once('.').is_some_and(|(parent, last)| choice(parent).is_some_and(|(t, _)| t == last));
@@ -71,7 +82,8 @@ pub(crate) fn split(key: &Key) -> Vec<Key> {
 
 /// The assignments that `path: value` stands for.
 pub(crate) fn assignments(path: &[Key], value: &Node, out: &mut Vec<Assignment>) {
-    let replaces = choice(&dotted(path)).is_some_and(|(tag, _)| value.get(tag).is_some());
+    let dotted = dotted(path);
+    let replaces = is_whole(&dotted) || choice(&dotted).is_some_and(|(tag, _)| value.get(tag).is_some());
     match value.pairs() {
         Some(pairs) if !replaces => {
             for (key, value) in pairs {
@@ -144,7 +156,7 @@ pub(crate) fn merge(tree: &mut Node, over: &Node, path: &str) {
         }
     }
     match (&mut tree.value, &over.value) {
-        (Value::Map(pairs), Value::Map(others)) => {
+        (Value::Map(pairs), Value::Map(others)) if !is_whole(path) => {
             for (key, other) in others {
                 let path = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
                 match pairs.iter_mut().find(|(known, _)| known.name == key.name) {
@@ -154,7 +166,7 @@ pub(crate) fn merge(tree: &mut Node, over: &Node, path: &str) {
             }
         }
         // An empty section says nothing.
-        (Value::Map(_), Value::Null) => {}
+        (Value::Map(_), Value::Null) if !is_optional(path) => {}
         _ => *tree = over.clone(),
     }
 }

@@ -12,7 +12,8 @@ use crate::config::TrialConfig;
 ///
 /// 1: everything not named below. 2: which test samples were right ([`RunRecord::answers`]), what the values of a
 /// quantized tensor were ([`LayerRecord::values`]), the quantized sites after every epoch ([`EpochRecord::sites`]); all
-/// of them may be absent, so records of format 1 read as they are.
+/// of them may be absent, so records of format 1 read as they are. Also `validation` of an epoch, and `limit_test`, `accumulate`, `ema`,
+/// `amp`, `bptt`, `checkpoint_every`, `init` and `distill` of a training.
 pub const FORMAT: u32 = 2;
 
 /// One finished trial: what was asked, what came out, and what it ran on.
@@ -148,7 +149,10 @@ pub struct EpochRecord {
     /// Portion of training samples right, in training mode.
     #[serde(with = "crate::number::option", default)]
     pub train_top1: Option<f64>,
-    /// Evaluation after the epoch.
+    /// Evaluation on the validation split after the epoch; `None` where the data set has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Metrics>,
+    /// Evaluation on the test split after the epoch.
     pub test: Metrics,
     /// Wall-clock seconds of training, without evaluation.
     #[serde(with = "crate::number")]

@@ -1,19 +1,49 @@
 //! A tree of keys and values made into a [`TrialConfig`]: every key known, every type and range right, every
 //! default filled in. All mistakes are collected, not only the first.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 
 use serde_json::json;
 
 use crate::catalog::{Catalog, Entry};
 use crate::config::{DatasetChoice, MethodChoice, ModelChoice, QuantConfig, TrainConfig, TrialConfig};
+use crate::dependency::{Place, Reference};
 use crate::fields::{self, Fallback, Field, Kind, ROLES, Variant};
+use crate::filter::Filter;
 use crate::node::{Key, Node, Origin, Value};
 use crate::options::{OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
 use crate::problem::{Problem, suggest};
 
 /// Looks a variable of the environment up.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What a sweep file refers to outside itself.
+pub(crate) struct Outside<'a> {
+    pub(crate) env: Lookup<'a>,
+    /// Whether an `init` file that cannot be read is left out instead of refused.
+    pub(crate) lenient: bool,
+    /// Hashes of the files that were read, so that each is read once.
+    hashes: RefCell<HashMap<String, Result<String, String>>>,
+}
+
+impl<'a> Outside<'a> {
+    pub(crate) fn new(env: Lookup<'a>, lenient: bool) -> Outside<'a> {
+        Outside { env, lenient, hashes: RefCell::default() }
+    }
+
+    /// First 16 hex digits of the hash of a file, or why it cannot be read.
+    fn hash(&self, path: &str) -> Result<String, String> {
+        let hash = || {
+            let mut hasher = blake3::Hasher::new();
+            let read = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
+            read.map_err(|error| error.to_string())?;
+            Ok(hasher.finalize().to_hex()[..16].to_owned())
+        };
+        self.hashes.borrow_mut().entry(path.to_owned()).or_insert_with(hash).clone()
+    }
+}
 
 /// What became of one tree.
 pub(crate) struct Resolved {
@@ -24,28 +54,34 @@ pub(crate) struct Resolved {
     pub(crate) problems: Vec<Problem>,
     /// Unset variables: a mistake only if the trial is really to run.
     pub(crate) unset: Vec<Problem>,
+    /// Other trials of the sweep that this one builds on; until they are found, the configuration has an empty id or
+    /// nothing in their places.
+    pub(crate) references: Vec<Reference>,
 }
 
-/// Resolves a complete tree. `env` expands `${VAR}` in text; without it text stays as it is.
-pub(crate) fn resolve(tree: &Node, catalog: &Catalog, env: Option<Lookup<'_>>) -> Resolved {
-    let mut resolver = Resolver { catalog, env, partial: false, problems: Vec::new(), unset: Vec::new() };
+/// Resolves a complete tree. `outside` expands `${VAR}` in text and reads files; without it the tree is a resolved
+/// configuration that was written down: text stays as it is, and other trials are named by their ids.
+pub(crate) fn resolve(tree: &Node, catalog: &Catalog, outside: Option<&Outside<'_>>) -> Resolved {
+    let mut resolver = Resolver::new(catalog, outside, false);
     let config = resolver.config(tree).filter(|_| resolver.problems.is_empty());
-    Resolved { config, problems: resolver.problems, unset: resolver.unset }
+    let Resolver { problems, unset, references, .. } = resolver;
+    Resolved { config, problems, unset, references }
 }
 
 /// The mistakes of a tree that axes will still complete: what is absent is not one of them.
-pub(crate) fn check_partial(tree: &Node, catalog: &Catalog, env: Lookup<'_>) -> Vec<Problem> {
-    let mut resolver = Resolver { catalog, env: Some(env), partial: true, problems: Vec::new(), unset: Vec::new() };
+pub(crate) fn check_partial(tree: &Node, catalog: &Catalog, outside: &Outside<'_>) -> Vec<Problem> {
+    let mut resolver = Resolver::new(catalog, Some(outside), true);
     resolver.config(tree);
     resolver.problems
 }
 
 struct Resolver<'a> {
     catalog: &'a Catalog,
-    env: Option<Lookup<'a>>,
+    outside: Option<&'a Outside<'a>>,
     partial: bool,
     problems: Vec<Problem>,
     unset: Vec<Problem>,
+    references: Vec<Reference>,
 }
 
 /// A choice that names something that exists.
@@ -58,6 +94,10 @@ struct Chosen<'a, T> {
 }
 
 impl<'a> Resolver<'a> {
+    fn new(catalog: &'a Catalog, outside: Option<&'a Outside<'a>>, partial: bool) -> Resolver<'a> {
+        Resolver { catalog, outside, partial, problems: Vec::new(), unset: Vec::new(), references: Vec::new() }
+    }
+
     fn config(&mut self, tree: &'a Node) -> Option<TrialConfig> {
         let pairs = self.map(tree, "", "a map with `dataset`, `model`, `train` and `quant`")?;
         self.known_keys(pairs, "", &["dataset", "model", "train", "quant"]);
@@ -139,7 +179,17 @@ impl<'a> Resolver<'a> {
         let mut root = None;
         for (key, value) in &rest {
             if key.name == "root" && value.value != Value::Null {
+                let before = self.unset.len();
                 root = self.text(value, "dataset.root", "a path");
+                let name = what.about.name;
+                for problem in &mut self.unset[before..] {
+                    problem.hint = problem.hint.take().map(|hint| {
+                        format!(
+                            "{hint}, or `--set dataset.root=FOLDER`: the folder that holds the data set `{name}`; \
+                             `--smoke` tries the sweep without it"
+                        )
+                    });
+                }
                 if root.as_deref() == Some("") {
                     self.wrong(&value.origin, "`dataset.root` is empty, expected a path".to_owned());
                 }
@@ -319,18 +369,99 @@ impl<'a> Resolver<'a> {
             Some(node) => self.map(node, "train", EXPECTED)?,
             None => &[],
         };
-        let known: Vec<&str> = fields::TRAIN.iter().map(|f| f.name).chain(["optimizer", "schedule"]).collect();
+        let choices = ["optimizer", "schedule", "init", "distill"];
+        let known: Vec<&str> = fields::TRAIN.iter().map(|f| f.name).chain(choices).collect();
         self.known_keys(pairs, "train", &known);
         let rest: Vec<&(Key, Node)> = pairs.iter().collect();
         let origin = train.map_or(&tree.origin, |node| &node.origin);
         let fields = self.fields(fields::TRAIN, "train", &rest, origin);
         let optimizer = self.variant(train.unwrap_or(tree), train.is_some(), "optimizer", fields::OPTIMIZERS);
         let schedule = self.variant(train.unwrap_or(tree), train.is_some(), "schedule", fields::SCHEDULES);
+        let init = self.init(train.and_then(|node| node.get("init")));
+        let distill = self.distill(train.and_then(|node| node.get("distill")));
         let mut fields = fields?;
         fields.insert("optimizer".to_owned(), optimizer?.into());
         fields.insert("schedule".to_owned(), schedule?.into());
+        fields.insert("init".to_owned(), init?);
+        fields.insert("distill".to_owned(), distill?);
         // The tables admit nothing that these types do not.
         serde_json::from_value(fields.into()).map_err(|error| self.wrong(origin, format!("`train`: {error}"))).ok()
+    }
+
+    /// `train.init`: null, `{trial: ...}` or `{file: PATH}`. `None`: wrong, and said so.
+    fn init(&mut self, node: Option<&'a Node>) -> Option<serde_json::Value> {
+        const EXPECTED: &str = "`{trial: {quant.weights.method: float}}`, `{file: PATH}` or null";
+        let Some(node) = node.filter(|node| node.value != Value::Null) else { return Some(json!(null)) };
+        let pairs = self.map(node, "train.init", EXPECTED)?;
+        // Only a resolved configuration knows the hash before the file is read.
+        let known: &[&str] = if self.outside.is_none() { &["trial", "file", "blake3"] } else { &["trial", "file"] };
+        self.known_keys(pairs, "train.init", known);
+        match (node.get("trial"), node.get("file")) {
+            (Some(trial), None) => self.reference(trial, Place::Init).map(|id| json!({"trial": id})),
+            (None, Some(file)) => self.init_file(file, node.get("blake3")),
+            _ => {
+                self.wrong(&node.origin, format!("`train.init` is {}, expected {EXPECTED}", node.value.describe()));
+                None
+            }
+        }
+    }
+
+    fn init_file(&mut self, file: &'a Node, hash: Option<&'a Node>) -> Option<serde_json::Value> {
+        let path = self.text(file, "train.init.file", "a path")?;
+        let hash = match self.outside {
+            None => self.text(hash?, "train.init.blake3", "the hash of the file")?,
+            Some(outside) => match outside.hash(&path) {
+                Ok(hash) => hash,
+                Err(_) if outside.lenient || self.partial => return Some(json!(null)),
+                Err(error) => {
+                    self.wrong(&file.origin, format!("cannot read `{path}`: {error}"));
+                    return None;
+                }
+            },
+        };
+        Some(json!({"file": path, "blake3": hash}))
+    }
+
+    /// `train.distill`: null or `{teacher: ..., alpha: ..., temperature: ...}`. `None`: wrong, and said so.
+    fn distill(&mut self, node: Option<&'a Node>) -> Option<serde_json::Value> {
+        const PATH: &str = "train.distill";
+        let Some(node) = node.filter(|node| node.value != Value::Null) else { return Some(json!(null)) };
+        let pairs = self.map(node, PATH, "a map such as `{teacher: {quant.weights.method: float}}` or null")?;
+        let known: Vec<&str> = ["teacher"].into_iter().chain(fields::DISTILL.iter().map(|f| f.name)).collect();
+        self.known_keys(pairs, PATH, &known);
+        let rest: Vec<&(Key, Node)> = pairs.iter().collect();
+        let fields = self.fields(fields::DISTILL, PATH, &rest, &node.origin);
+        let teacher = match node.get("teacher") {
+            Some(teacher) => self.reference(teacher, Place::Teacher),
+            None if self.partial => None,
+            None => {
+                let message = "`train.distill.teacher` is missing, expected what its trial has, such as \
+                               `{quant.weights.method: float, train.seed: same}`";
+                self.wrong(&node.origin, message.to_owned());
+                None
+            }
+        };
+        let mut fields = fields?;
+        fields.insert("teacher".to_owned(), teacher?.into());
+        Some(fields.into())
+    }
+
+    /// Another trial: its id in a resolved configuration; in a sweep file what its configuration has, and the id is
+    /// found once all trials are known.
+    fn reference(&mut self, node: &'a Node, place: Place) -> Option<String> {
+        if self.outside.is_none() {
+            return self.text(node, place.key(), "the id of a trial");
+        }
+        match Filter::from_node(node, self.catalog) {
+            Ok(wanted) => {
+                self.references.push(Reference { place, wanted, origin: node.origin.clone() });
+                Some(String::new())
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
     }
 
     /// Optimizer or schedule.
@@ -432,7 +563,7 @@ impl<'a> Resolver<'a> {
 
     /// `${VAR}` becomes the variable's value, `$${` becomes `${`; any other `$` stays.
     fn expand(&mut self, text: &str, origin: &Origin) -> Option<String> {
-        let Some(env) = self.env else { return Some(text.to_owned()) };
+        let Some(Outside { env, .. }) = self.outside else { return Some(text.to_owned()) };
         let mut out = String::new();
         let mut rest = text;
         while let Some(at) = rest.find("${") {

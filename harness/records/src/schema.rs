@@ -127,6 +127,8 @@ fn config(catalog: &Catalog, dotted: bool) -> Value {
         }),
     );
     let mut train: Map<String, Value> = fields::TRAIN.iter().map(|f| (f.name.to_owned(), field(f))).collect();
+    train.insert("init".to_owned(), init());
+    train.insert("distill".to_owned(), distill());
     train.insert("optimizer".to_owned(), variants(fields::OPTIMIZERS, fields::OPTIMIZER));
     train.insert("schedule".to_owned(), variants(fields::SCHEDULES, fields::SCHEDULE));
     let dataset = catalog.datasets.iter().map(|entry| {
@@ -149,6 +151,41 @@ fn config(catalog: &Catalog, dotted: bool) -> Value {
         schema["properties"] = keys.into_iter().collect::<Map<String, Value>>().into();
     }
     schema
+}
+
+/// What another trial of the sweep must have: dotted or nested keys, which the parser checks. A configuration that was
+/// resolved and written down has the id in its place, and the hash of a file beside its path.
+fn reference() -> Value {
+    json!({
+        "anyOf": [{"type": "object", "minProperties": 1}, {"type": "string", "pattern": "^[0-9a-f]{16}$"}],
+        "description": "What the one other trial has, such as {quant.weights.method: float, train.seed: same}; same: this trial's own value."
+    })
+}
+
+fn init() -> Value {
+    let trial = json!({
+        "type": "object", "required": ["trial"], "additionalProperties": false, "properties": {"trial": reference()}
+    });
+    let file = json!({
+        "type": "object", "required": ["file"], "additionalProperties": false,
+        "properties": {
+            "file": {"type": "string", "description": "Named tensors, .safetensors."},
+            "blake3": {"type": "string", "pattern": "^[0-9a-f]{16}$"}
+        }
+    });
+    json!({
+        "anyOf": [trial, file, {"type": "null"}], "default": null,
+        "description": "First weights: the network another trial ended with, or a file; null: drawn at random."
+    })
+}
+
+fn distill() -> Value {
+    let mut properties: Map<String, Value> = fields::DISTILL.iter().map(|f| (f.name.to_owned(), field(f))).collect();
+    properties.insert("teacher".to_owned(), reference());
+    json!({
+        "type": ["object", "null"], "additionalProperties": false, "properties": properties, "default": null,
+        "description": "Knowledge distillation from another trial of the sweep; null: none."
+    })
 }
 
 /// One of several maps told apart by their tag. Keys alone, without the tag, are allowed everywhere: what they go
@@ -217,6 +254,8 @@ fn field(field: &Field) -> Value {
         Kind::Positive => json!({"type": "number", "exclusiveMinimum": 0}),
         Kind::NotNegative => json!({"type": "number", "minimum": 0}),
         Kind::Portion => portion,
+        Kind::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
+        Kind::Word(words) => json!({"enum": words}),
         Kind::Portions => json!({"type": "array", "minItems": 2, "maxItems": 2, "items": portion}),
         Kind::Epochs => {
             json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "integer", "minimum": 1}})

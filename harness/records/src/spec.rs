@@ -27,8 +27,18 @@
 //! value, and a key inside an axis's maps is set in each of them. It also takes `name`, `report.tables`,
 //! `report.figures`, `exclude`, `include` and `axes.KEY` (a list, which replaces or adds that axis).
 //!
+//! A trial can build on another one of the same sweep, which then runs before it:
+//! ```yaml
+//! train:
+//!   init: {trial: {quant.weights.method: float, train.seed: same}}      # its network as first weights
+//!   distill: {teacher: {quant.weights.method: float, train.seed: same}} # its network as teacher
+//! ```
+//! The map says what the other trial has, `same` standing for this trial's own value, and must fit exactly one trial.
+//! Either key with `null` takes back what `base` says, as the trial that comes first needs it.
+//!
 //! `${VAR}` in a text is the environment variable, wherever a trial that is to run uses it; `$${` stands for `${`.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,7 +51,7 @@ use crate::node::{self, Node, Origin, Source};
 use crate::plan::Checked;
 use crate::problem::Problem;
 pub use crate::problem::SpecError;
-use crate::resolve;
+use crate::resolve::{self, Outside};
 use crate::trial::Trial;
 
 /// A sweep file that was found to be right.
@@ -87,6 +97,37 @@ impl SweepSpec {
         catalog: &Catalog,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<SweepSpec, SpecError> {
+        SweepSpec::read_changed(path, sets, catalog, &Outside::new(env, false), &|_| {})
+    }
+
+    /// Reads a sweep file for a trial run of the file itself: `change` goes over each configuration before its id is
+    /// taken, variables of the environment that are not set and files of `train.init` that are not there are no
+    /// mistakes, and the sweep's name ends in `-smoke`, so that its runs never mix with real ones.
+    ///
+    /// # Errors
+    /// As [`SweepSpec::read`].
+    pub fn read_smoke(
+        path: &Path,
+        sets: &[String],
+        catalog: &Catalog,
+        env: &dyn Fn(&str) -> Option<String>,
+        change: &dyn Fn(&mut TrialConfig),
+    ) -> Result<SweepSpec, SpecError> {
+        // A path that leads nowhere: whoever looks for data there finds that they are absent.
+        let env = |name: &str| Some(env(name).unwrap_or_else(|| format!("the-unset-variable-{name}")));
+        let mut spec = SweepSpec::read_changed(path, sets, catalog, &Outside::new(&env, true), change)?;
+        spec.name.push_str("-smoke");
+        spec.trials.iter_mut().for_each(|trial| trial.sweep.clone_from(&spec.name));
+        Ok(spec)
+    }
+
+    fn read_changed(
+        path: &Path,
+        sets: &[String],
+        catalog: &Catalog,
+        outside: &Outside<'_>,
+        change: &dyn Fn(&mut TrialConfig),
+    ) -> Result<SweepSpec, SpecError> {
         let mut problems = Vec::new();
         let mut document = Document::read(path, &mut problems)?;
         let mut assignments = Vec::new();
@@ -98,12 +139,12 @@ impl SweepSpec {
             }
         }
         let checked = Checked::new(&document, assignments, path, catalog, &mut problems);
-        problems.extend(resolve::check_partial(&document.base, catalog, env));
+        problems.extend(resolve::check_partial(&document.base, catalog, outside));
         let Some(checked) = checked.filter(|_| problems.is_empty()) else {
             return Err(SpecError { problems: unique(problems) });
         };
         let Checked { plan, report, notes } = checked;
-        let expansion = expand::expand(&plan, catalog, env);
+        let expansion = expand::expand(&plan, catalog, outside, change);
         if !expansion.problems.is_empty() {
             return Err(SpecError { problems: unique(expansion.problems) });
         }
@@ -116,6 +157,20 @@ impl SweepSpec {
         let (trials, trees) = expansion.trials.into_iter().unzip();
         let notes = notes.into_iter().chain(expansion.notes).collect();
         Ok(SweepSpec { axes: axes.collect(), name: plan.name, report, notes, trials, trees })
+    }
+
+    /// These trials and all that they build on, in the order of the file.
+    #[must_use]
+    pub fn with_needs(&self, wanted: impl Fn(&Trial) -> bool) -> Vec<Trial> {
+        let mut ids: HashSet<&str> = HashSet::new();
+        let mut open: Vec<&Trial> = self.trials.iter().filter(|trial| wanted(trial)).collect();
+        while let Some(trial) = open.pop() {
+            if ids.insert(&trial.id) {
+                let needs: HashSet<&str> = trial.config.train.needs().collect();
+                open.extend(self.trials.iter().filter(|other| needs.contains(other.id.as_str())));
+            }
+        }
+        self.trials.iter().filter(|trial| ids.contains(trial.id.as_str())).cloned().collect()
     }
 
     /// Every trial once, in the order of the file: axes in their order, the last one fastest, then `include`.

@@ -46,8 +46,8 @@ pub fn value(config: &TrialConfig, key: &str) -> Option<Value> {
 /// The canonical form is JSON with sorted keys, without white space, numbers in their shortest form that reads back
 /// the same. Values equal to their defaults are left out, so that a key added later with a default does not change
 /// the ids of old trials; the names of data set, model, methods, optimizer and schedule and all bit widths always
-/// stay. Paths (`dataset.root`, options of kind path) and the device are not part of it: they say where a trial
-/// ran, not what it was.
+/// stay. Paths (`dataset.root`, options of kind path, the file of `train.init`, whose content is), how often it is
+/// checkpointed and the device are not part of it: they say where and how a trial ran, not what it was.
 #[must_use]
 pub fn trial_id(config: &TrialConfig, catalog: &Catalog) -> String {
     let hash = blake3::hash(canonical(config, catalog).as_bytes());
@@ -67,7 +67,16 @@ fn canonical(config: &TrialConfig, catalog: &Catalog) -> String {
     stripped.quant.keep_float.sort();
     stripped.quant.keep_float.dedup();
     let mut json = serde_json::to_value(&stripped).unwrap_or_default();
+    if let Some(train) = json.get_mut("train").and_then(Value::as_object_mut) {
+        train.remove(fields::CHECKPOINT_EVERY);
+        // Without them a trial is what it was before they existed.
+        train.retain(|name, value| !(["init", "distill"].contains(&name.as_str()) && value.is_null()));
+        if let Some(init) = train.get_mut("init").and_then(Value::as_object_mut) {
+            init.remove("file");
+        }
+    }
     strip_fields(json.pointer_mut("/train"), fields::TRAIN);
+    strip_fields(json.pointer_mut("/train/distill"), fields::DISTILL);
     for (pointer, table) in [("/train/optimizer", fields::OPTIMIZERS), ("/train/schedule", fields::SCHEDULES)] {
         let name = json.pointer(pointer).and_then(|v| v.get("name")).and_then(Value::as_str);
         if let Some(variant) = name.and_then(|name| fields::variant(table, name)) {
@@ -139,7 +148,16 @@ pub(crate) fn label(config: &TrialConfig, varied: &[String], catalog: &Catalog) 
         parts.push(quant_label(config, varied, catalog));
     }
     for key in varied.iter().filter(|key| !is_quant(key)) {
+        let train = &config.train;
         let shown = match key.as_str() {
+            // What it builds on is named by what it does, not by an id.
+            "train.init" if train.init.is_some() => "initialised".to_owned(),
+            "train.distill" | "train.distill.teacher" if train.distill.is_some() => "distilled".to_owned(),
+            key if ["train.init", "train.distill"].iter().any(|whole| key.starts_with(whole))
+                && value(config, key).is_none() =>
+            {
+                continue;
+            }
             // A choice is best named by its name.
             "dataset" | "dataset.name" => config.dataset.name.clone(),
             "model" | "model.name" => config.model.name.clone(),

@@ -77,6 +77,12 @@ impl TrialDir {
         TrialDir { path, id: id.to_owned(), watch }
     }
 
+    /// The folder of another trial of the same sweep.
+    #[must_use]
+    pub fn sibling(&self, id: &str) -> TrialDir {
+        TrialDir::new(self.path.with_file_name(id), id, Arc::clone(&self.watch))
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -195,6 +195,7 @@ fn times_are_of_large_layers_on_one_device() {
             lr: 0.1,
             train_loss: 1.0,
             train_top1: None,
+            validation: None,
             test: Metrics { loss: 1.0, top1: None, top5: None, perplexity: None },
             train_seconds: seconds,
             test_seconds: 1.0,

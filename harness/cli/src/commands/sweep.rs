@@ -1,6 +1,7 @@
 //! `harness sweep`.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -8,8 +9,11 @@ use harness_engine::device::{self, DeviceChoice};
 use harness_engine::environment::cores;
 use harness_engine::event::Event;
 use harness_engine::execute::{End, Executor, Flow, Local, Outcome as TrialOutcome};
+use harness_engine::gpu::{GPUS, Gpu, UTILISATION};
 use harness_engine::prepare::{Prepared, prepare};
+use harness_engine::smoke;
 use harness_engine::worker::{Decision, record_death};
+use harness_records::catalog::Catalog;
 use harness_records::filter::Filter;
 use harness_records::record::{FailureClass, Status};
 use harness_records::spec::SweepSpec;
@@ -31,7 +35,9 @@ use crate::progress::Progress;
   harness sweep sweeps/quickstart.yaml
   harness sweep sweeps/quickstart.yaml --dry-run
   harness sweep sweeps/quickstart.yaml --set dataset.name=fashion-mnist --set dataset.root=/data/fashion-mnist
-  harness sweep sweeps/quickstart.yaml --filter quant.weights.method=dorefa --jobs 4")]
+  harness sweep sweeps/quickstart.yaml --filter quant.weights.method=dorefa --jobs 4
+  harness sweep sweeps/imagenet_bits.yaml --smoke
+  harness sweep sweeps/imagenet_bits.yaml --dry-run --gpu a100")]
 pub(crate) struct Arguments {
     /// The sweep file
     file: PathBuf,
@@ -41,6 +47,9 @@ pub(crate) struct Arguments {
     /// Keep only trials whose configuration has this value (repeatable: all must hold)
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     filters: Vec<String>,
+    /// Keep only the trial with this id, as shown by --dry-run (repeatable: any of them)
+    #[arg(long, value_name = "ID")]
+    only: Vec<String>,
     /// Folder of the runs
     #[arg(long, default_value = "runs")]
     runs: PathBuf,
@@ -56,6 +65,13 @@ pub(crate) struct Arguments {
     /// Say what would run and why, and run nothing
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: estimate the hours on this GPU (t4, v100, rtx3090, rtx4090, l4, a100, h100, h200)
+    #[arg(long, value_name = "NAME", requires = "dry_run", value_parser = parse_gpu)]
+    gpu: Option<&'static Gpu>,
+    /// Try the sweep out: one epoch of a few samples, made-up data where there are no files, runs in a folder of their
+    /// own (runs/NAME-smoke); what `--set` says stays
+    #[arg(long)]
+    smoke: bool,
     /// Stop at the first trial that does not end well
     #[arg(long)]
     fail_fast: bool,
@@ -75,13 +91,18 @@ enum ExecutorChoice {
 
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let catalog = catalog();
-    let spec = SweepSpec::read(&arguments.file, &arguments.sets, &catalog).map_err(refuse)?;
+    let spec = read(arguments, &catalog)?;
     let filters = arguments.filters.iter().map(|filter| Filter::parse(filter, &catalog));
     let filters = filters.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
-    let wanted = |trial: &&Trial| filters.iter().all(|filter| filter.matches(&trial.config));
-    let trials: Vec<Trial> = spec.trials().iter().filter(wanted).cloned().collect();
+    if let Some(id) = arguments.only.iter().find(|id| spec.trials().iter().all(|trial| trial.id != **id)) {
+        return Err(refuse(format!("--only {id}: the sweep has no trial of this id, --dry-run lists them")));
+    }
+    let trials = spec.with_needs(|trial| {
+        (arguments.only.is_empty() || arguments.only.contains(&trial.id))
+            && filters.iter().all(|filter| filter.matches(&trial.config))
+    });
     if trials.is_empty() {
-        return Err(refuse("no trial of the sweep passes every --filter"));
+        return Err(refuse("no trial of the sweep passes every --filter (and --only)"));
     }
     let device = arguments.device.resolve().map_err(refuse)?;
     let store = Store::open(&arguments.runs);
@@ -93,10 +114,35 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         }
     }
     if arguments.dry_run {
-        return dry_run(&spec, &prepared, device, arguments.json);
+        return dry_run(&spec, &prepared, device, arguments);
     }
     let outcomes = execute(arguments, volume, &store, &prepared, device)?;
     conclude(arguments, volume, &spec, &store, &prepared, &outcomes)
+}
+
+/// The sweep file, as it is or made small.
+fn read(arguments: &Arguments, catalog: &Catalog) -> Result<SweepSpec, Stop> {
+    let (file, sets) = (&arguments.file, &arguments.sets);
+    if !arguments.smoke {
+        return SweepSpec::read(file, sets, catalog).map_err(refuse);
+    }
+    let given: Vec<&str> = sets.iter().map(|set| set.split('=').next().unwrap_or_default().trim()).collect();
+    let made_up = RefCell::new(BTreeSet::new());
+    let spec = SweepSpec::read_smoke(file, sets, catalog, &|name| std::env::var(name).ok(), &|config| {
+        made_up.borrow_mut().extend(smoke::shrink(config, &given));
+    });
+    let spec = spec.map_err(refuse)?;
+    // However quiet: nobody may take these numbers for results.
+    talk(format_args!("SMOKE RUN of {}: one epoch of a few samples, its numbers mean nothing", file.display()));
+    for line in made_up.into_inner() {
+        talk(line);
+    }
+    Ok(spec)
+}
+
+fn parse_gpu(name: &str) -> Result<&'static Gpu, String> {
+    let names = || GPUS.iter().map(|gpu| gpu.name).collect::<Vec<_>>().join(", ");
+    Gpu::find(name).ok_or_else(|| format!("`{name}` is no GPU of the table, expected one of {}", names()))
 }
 
 /// Runs what is left to run; what became of each trial that was begun.
@@ -107,8 +153,7 @@ fn execute(
     prepared: &[Prepared],
     device: Device,
 ) -> Result<Vec<TrialOutcome>, Stop> {
-    let pending = |p: &&Prepared| !matches!(p.decision, Decision::Skip(_));
-    let trials: Vec<Trial> = prepared.iter().filter(pending).map(|p| p.trial.clone()).collect();
+    let trials: Vec<Trial> = prepared.iter().filter(|p| p.decision.runs()).map(|p| p.trial.clone()).collect();
     if !volume.quiet {
         let skipped = prepared.len() - trials.len();
         talk(format_args!(
@@ -144,7 +189,7 @@ fn execute(
 fn is_bad(event: &Event) -> bool {
     match event {
         Event::Finished { status, .. } => *status != Status::Ok,
-        Event::Broken { .. } => true,
+        Event::Broken { .. } | Event::Blocked { .. } => true,
         _ => false,
     }
 }
@@ -206,6 +251,8 @@ struct Counts {
     ok: usize,
     diverged: usize,
     failed: usize,
+    /// Not run, because what they build on did not end well.
+    blocked: usize,
     /// Run by another process, or not begun.
     open: usize,
 }
@@ -214,12 +261,15 @@ struct Counts {
 struct TrialSummary {
     id: String,
     label: String,
-    /// `ok`, `diverged`, `failed` or `open`.
+    /// `ok`, `diverged`, `failed`, `blocked` or `open`.
     status: &'static str,
     /// True when this command ran it.
     ran: bool,
     metrics: Value,
     error: Value,
+    /// What it builds on that did not end well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<String>,
 }
 
 impl Summary {
@@ -240,11 +290,16 @@ impl Summary {
                 Some(End::Broken(error)) => Some(error.clone()),
                 _ => None,
             };
+            let blocked = match (end, &p.decision) {
+                (Some(End::Blocked(reason)), _) | (None, Decision::Blocked(reason)) => Some(reason.clone()),
+                _ => None,
+            };
             let (status, count) = match record.as_ref().map(|record| record.status) {
                 Some(Status::Ok) => ("ok", &mut counts.ok),
                 Some(Status::Diverged) => ("diverged", &mut counts.diverged),
                 Some(Status::Failed) => ("failed", &mut counts.failed),
                 None if broken.is_some() => ("failed", &mut counts.failed),
+                None if blocked.is_some() => ("blocked", &mut counts.blocked),
                 None => ("open", &mut counts.open),
             };
             *count += 1;
@@ -255,6 +310,7 @@ impl Summary {
                 ran: matches!(end, Some(End::Recorded { .. } | End::Broken(_))),
                 metrics: json!(record.as_ref().and_then(|record| record.metrics.clone())),
                 error: json!(record.and_then(|record| record.error).or(broken)),
+                blocked,
             }
         });
         let trials = trials.collect();
@@ -263,15 +319,17 @@ impl Summary {
     }
 
     fn is_well(&self) -> bool {
-        self.counts.diverged + self.counts.failed + self.counts.open == 0
+        self.counts.diverged + self.counts.failed + self.counts.blocked + self.counts.open == 0
     }
 
     fn say(&self, written: Option<&report::Written>) {
-        let Counts { ok, diverged, failed, open } = self.counts;
-        talk(format_args!("{}: {ok} ok, {diverged} diverged, {failed} failed, {open} open", self.sweep));
+        let Counts { ok, diverged, failed, blocked, open } = self.counts;
+        let blocked = if blocked > 0 { format!("{blocked} blocked, ") } else { String::new() };
+        talk(format_args!("{}: {ok} ok, {diverged} diverged, {failed} failed, {blocked}{open} open", self.sweep));
         for trial in self.trials.iter().filter(|trial| trial.status != "ok") {
             let class = trial.error["class"].as_str().map_or_else(String::new, |class| format!(" ({class})"));
-            let message = trial.error["message"].as_str().unwrap_or("not run to its end by this command");
+            let message = trial.error["message"].as_str().or(trial.blocked.as_deref());
+            let message = message.unwrap_or("not run to its end by this command");
             talk(format_args!("  {} {}: {}{class}: {message}", trial.id, trial.label, trial.status));
         }
         for file in written.iter().flat_map(|written| &written.files) {
@@ -282,33 +340,40 @@ impl Summary {
     }
 }
 
-fn dry_run(spec: &SweepSpec, prepared: &[Prepared], device: Device, as_json: bool) -> Outcome {
-    if as_json {
+fn dry_run(spec: &SweepSpec, prepared: &[Prepared], device: Device, arguments: &Arguments) -> Outcome {
+    let hours = |p: &Prepared| arguments.gpu.map(|gpu| gpu.hours(p.work.flops, &p.trial.config.train));
+    if arguments.json {
         let trials = prepared.iter().map(|p| {
             json!({
                 "id": p.trial.id,
                 "label": p.trial.label,
                 "decision": p.decision.word(),
                 "reason": p.decision.reason(),
+                "needs": p.trial.config.train.needs().collect::<Vec<_>>(),
                 "sites": p.sites,
                 "model": p.model,
                 "work": p.work,
+                "gpu_hours": hours(p),
                 "config": p.trial.config,
             })
         });
         let trials: Vec<Value> = trials.collect();
         return Ok(print_json(&json!({"sweep": spec.name, "device": device::name(device), "trials": trials}))?);
     }
-    let rows: Vec<Vec<String>> = prepared.iter().map(dry_row).collect();
-    print(columns(
-        &["trial", "what", "does", "because", "sites", "parameters", "MACs/image", "images", "TFLOP"],
-        &rows,
-    ))?;
-    let (mut images, mut flops) = (0, 0.0);
-    let runs = || prepared.iter().filter(|p| !matches!(p.decision, Decision::Skip(_)));
+    let mut header = vec!["trial", "what", "does", "because", "sites", "parameters", "MACs/image", "images", "TFLOP"];
+    header.extend(arguments.gpu.map(|_| "GPU h"));
+    let row = |p: &Prepared| {
+        let mut row = dry_row(p);
+        row.extend(hours(p).map(|hours| format!("{hours:.3}")));
+        row
+    };
+    print(columns(&header, &prepared.iter().map(row).collect::<Vec<_>>()))?;
+    let (mut images, mut flops, mut total) = (0, 0.0, 0.0);
+    let runs = || prepared.iter().filter(|p| p.decision.runs());
     for p in runs() {
         images += p.work.train_images;
         flops += p.work.flops;
+        total += hours(p).unwrap_or_default();
     }
     let (all, left) = (prepared.len(), runs().count());
     print(format_args!(
@@ -316,6 +381,14 @@ fn dry_run(spec: &SweepSpec, prepared: &[Prepared], device: Device, as_json: boo
         device::name(device),
         flops / 1e12
     ))?;
+    if let (Some(gpu), Some(p)) = (arguments.gpu, prepared.first()) {
+        let (numbers, peak) = gpu.peak(&p.trial.config.train);
+        print(format_args!(
+            "about {total:.1} GPU hours on one {}: an estimate, {:.0}% of its peak of {peak} TFLOP/s in {numbers}",
+            gpu.name,
+            100.0 * UTILISATION
+        ))?;
+    }
     Ok(())
 }
 

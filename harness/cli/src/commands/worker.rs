@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 static BUSY: AtomicBool = AtomicBool::new(false);
 
 fn report(event: Event) {
-    if matches!(event, Event::Finished { .. } | Event::Passed { .. } | Event::Broken { .. }) {
+    if matches!(event, Event::Finished { .. } | Event::Passed { .. } | Event::Blocked { .. } | Event::Broken { .. }) {
         BUSY.store(false, Ordering::SeqCst);
     }
     let Ok(line) = serde_json::to_string(&event) else { return };

@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use harness_records::record::{FailureClass, TrialError};
+use harness_records::record::{FailureClass, Status, TrialError};
 use harness_records::trial::Trial;
 
 use super::{End, ExecuteError, Executor, Flow, Outcome};
@@ -47,7 +47,7 @@ impl Executor for Local {
         let mut pool = Pool::new(self, trials);
         let workers = self.jobs.min(trials.len());
         for _ in 0..workers {
-            pool.start()?;
+            pool.start(watch)?;
         }
         while !pool.running.is_empty() {
             let Ok(message) = pool.messages.recv() else { break };
@@ -57,9 +57,18 @@ impl Executor for Local {
     }
 }
 
+/// What the queue has for a worker.
+enum Next<'a> {
+    Trial(&'a Trial),
+    /// Nothing yet: what is left builds on trials that run.
+    Wait,
+    Nothing,
+}
+
 /// All workers of one execution.
 struct Pool<'a> {
     local: &'a Local,
+    trials: &'a [Trial],
     queue: VecDeque<&'a Trial>,
     running: HashMap<usize, Running>,
     ends: HashMap<String, End>,
@@ -74,6 +83,7 @@ impl<'a> Pool<'a> {
         let (sender, messages) = channel();
         Pool {
             local,
+            trials,
             queue: trials.iter().collect(),
             running: HashMap::new(),
             ends: HashMap::new(),
@@ -85,7 +95,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Starts a worker and gives it its first trial.
-    fn start(&mut self) -> Result<(), ExecuteError> {
+    fn start(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
         let (program, arguments) = self.local.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
         let mut child = Command::new(program)
             .args(arguments)
@@ -100,19 +110,89 @@ impl<'a> Pool<'a> {
         let running = Running { stdin: child.stdin.take(), trial: None };
         listen(number, child, &self.sender);
         self.running.insert(number, running);
-        self.feed(number);
+        self.feed(number, watch);
         Ok(())
     }
 
-    /// Gives a worker the next trial, or lets it end.
-    fn feed(&mut self, number: usize) {
-        let next = if self.stopping { None } else { self.queue.pop_front() };
+    /// Why a trial cannot begin yet (`Err(None)`) or at all.
+    fn ready(&self, trial: &Trial) -> Result<(), Option<End>> {
+        for id in trial.config.train.needs() {
+            let Some(other) = self.trials.iter().find(|other| other.id == id) else { continue };
+            let builds = |how: &str| format!("it builds on `{}`, which {how}", other.label);
+            return Err(match self.ends.get(id) {
+                Some(End::Recorded { status: Status::Ok, .. }) => continue,
+                None => None,
+                Some(End::Passed(reason)) => Some(End::Passed(builds(&format!("was passed over: {reason}")))),
+                Some(End::Recorded { error, .. }) => {
+                    let class = error.as_ref().map_or("error", |error| error.class.name());
+                    Some(End::Blocked(builds(&format!("failed ({class})"))))
+                }
+                Some(End::Broken(error)) => Some(End::Blocked(builds(&format!("failed ({})", error.class.name())))),
+                Some(End::Blocked(_)) => Some(End::Blocked(builds("is blocked itself"))),
+                Some(End::Stopped) => Some(End::Stopped),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes the first trial that can begin out of the queue, and with it those before it that never can.
+    fn next(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) -> Next<'a> {
+        if self.stopping {
+            return Next::Nothing;
+        }
+        let mut index = 0;
+        while let Some(&trial) = self.queue.get(index) {
+            match self.ready(trial) {
+                Ok(()) => {
+                    self.queue.remove(index);
+                    return Next::Trial(trial);
+                }
+                Err(None) => index += 1,
+                Err(Some(end)) => {
+                    self.queue.remove(index);
+                    let id = trial.id.clone();
+                    match &end {
+                        End::Passed(reason) => {
+                            watch(&Event::Passed { id: id.clone(), reason: reason.clone() });
+                        }
+                        End::Blocked(reason) => {
+                            watch(&Event::Blocked { id: id.clone(), reason: reason.clone() });
+                        }
+                        _ => {}
+                    }
+                    self.ends.insert(id, end);
+                    // Trials before it may build on it.
+                    index = 0;
+                }
+            }
+        }
+        if self.queue.is_empty() { Next::Nothing } else { Next::Wait }
+    }
+
+    /// Gives every worker that waits its next trial, or lets it end.
+    fn feed_all(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) {
+        let waits = |running: &Running| running.trial.is_none() && running.stdin.is_some();
+        let mut numbers: Vec<usize> =
+            self.running.iter().filter(|(_, running)| waits(running)).map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            self.feed(number, watch);
+        }
+    }
+
+    fn feed(&mut self, number: usize, watch: &mut dyn FnMut(&Event) -> Flow) {
+        let next = self.next(watch);
         let Some(running) = self.running.get_mut(&number) else { return };
-        running.trial = next.map(|trial| trial.id.clone());
-        let Some(trial) = next else {
-            running.stdin = None;
-            return;
+        running.trial = None;
+        let trial = match next {
+            Next::Trial(trial) => trial,
+            Next::Wait => return,
+            Next::Nothing => {
+                running.stdin = None;
+                return;
+            }
         };
+        running.trial = Some(trial.id.clone());
         let sent = running.stdin.as_mut().is_some_and(|stdin| {
             serde_json::to_writer(&mut *stdin, trial).is_ok()
                 && stdin.write_all(b"\n").and_then(|()| stdin.flush()).is_ok()
@@ -131,7 +211,8 @@ impl<'a> Pool<'a> {
                 }
                 if let Some((id, end)) = end_of(&event) {
                     self.ends.insert(id, end);
-                    self.feed(number);
+                    self.feed(number, watch);
+                    self.feed_all(watch);
                 }
             }
             Message::Ended(number, status, last_words) => {
@@ -145,8 +226,9 @@ impl<'a> Pool<'a> {
                 watch(&Event::Broken { id: id.clone(), error: error.clone() });
                 self.ends.insert(id, End::Broken(error));
                 if !self.queue.is_empty() {
-                    self.start()?;
+                    self.start(watch)?;
                 }
+                self.feed_all(watch);
             }
         }
         Ok(())
@@ -201,6 +283,7 @@ fn end_of(event: &Event) -> Option<(String, End)> {
         Event::Finished { id, status, metrics, error } => Some((id, End::Recorded { status, metrics, error })),
         Event::Passed { id, reason } => Some((id, End::Passed(reason))),
         Event::Broken { id, error } => Some((id, End::Broken(error))),
+        Event::Blocked { id, reason } => Some((id, End::Blocked(reason))),
         Event::Started { .. } | Event::Step { .. } | Event::Epoch { .. } | Event::Note { .. } => None,
     }
 }

@@ -11,8 +11,9 @@ pub use local::Local;
 
 /// Something that gets trials run.
 pub trait Executor {
-    /// Runs `trials` and returns once no more can be run, with what became of each. `watch` is told everything that
-    /// workers report and decides whether to go on.
+    /// Runs `trials`, each after those of them that it builds on, and returns once no more can be run, with what became
+    /// of each. What a trial builds on and is not among them has ended well. `watch` is told everything that workers
+    /// report and decides whether to go on.
     ///
     /// # Errors
     /// When no worker can be started at all; trials that fail are outcomes, not errors.
@@ -51,6 +52,8 @@ pub enum End {
     },
     /// It was left to somebody else, for this reason.
     Passed(String),
+    /// It was not begun, because one that it builds on did not end well: which one, and how that ended.
+    Blocked(String),
     /// It could not be recorded.
     Broken(TrialError),
     /// It was not begun, or stopped before its end.

@@ -218,8 +218,14 @@ impl Folding<'_> {
             }
             (module, flow) => {
                 let none = [].iter();
-                let mut pass =
-                    Pass { step: self.step, observer: &mut Blind, batch: 0, before: none, after: Vec::new() };
+                let mut pass = Pass {
+                    step: self.step,
+                    observer: &mut Blind,
+                    batch: 0,
+                    before: none,
+                    after: Vec::new(),
+                    products: None,
+                };
                 Ok(Flow::Real(module.forward(&flow.real()?, &mut pass)?))
             }
         }

@@ -98,9 +98,9 @@ impl Module {
     pub(super) fn forward(&mut self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, ModelError> {
         Ok(match self {
             Module::Conv { weight, stride, padding } => {
-                weight.apply(pass, |w, bias| x.f_conv2d(w, bias, [*stride; 2], [*padding; 2], [1; 2], 1))?
+                weight.apply(x, pass, |x, w, bias| x.f_conv2d(w, bias, [*stride; 2], [*padding; 2], [1; 2], 1))?
             }
-            Module::Linear { weight } => weight.apply(pass, |w, bias| x.f_linear(w, bias))?,
+            Module::Linear { weight } => weight.apply(x, pass, |x, w, bias| x.f_linear(w, bias))?,
             Module::BatchNorm(norm) => norm.forward(x, pass.step.training)?,
             Module::Quantizer { occupied, nonlinearity } => {
                 if pass.observer.watches() {

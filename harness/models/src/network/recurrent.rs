@@ -111,7 +111,7 @@ impl Recurrent {
                 state: value.f_narrow(1, width, self.hidden)?.f_transpose(0, 1)?,
             };
             // The input's share of all tokens at once.
-            let rows = x.f_linear(&part.input, weight.bias.as_ref())?;
+            let rows = pass.narrowed(x, &part.input, weight.bias.as_ref(), |x, w, bias| x.f_linear(w, bias))?;
             inputs.push(rows.f_view([-1, pass.batch, rows.size()[1]])?.f_unbind(0)?);
             parts.push(part);
         }

@@ -53,14 +53,15 @@ impl Weight {
         occupied.forward(&self.value, step)
     }
 
-    /// `product` of the quantized weights and the bias, its gradient quantized.
+    /// `product` of `x`, the quantized weights and the bias, its gradient quantized.
     pub(super) fn apply(
         &mut self,
+        x: &Tensor,
         pass: &mut Pass<'_>,
-        product: impl Fn(&Tensor, Option<&Tensor>) -> Result<Tensor, tch::TchError>,
+        product: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, tch::TchError>,
     ) -> Result<Tensor, ModelError> {
         let value = self.quantized(pass.step, pass.observer)?;
-        let y = product(&value, self.bias.as_ref())?;
+        let y = pass.narrowed(x, &value, self.bias.as_ref(), product)?;
         self.with_gradient(y, pass.step)
     }
 

@@ -7,7 +7,7 @@ use harness_records::options::OptionValue;
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::support::{TRAINING, float, model, quant};
+use crate::support::{EVALUATION, TRAINING, float, model, quant};
 
 fn method(name: &str, bits: u8) -> MethodChoice {
     crate::support::method(name, bits, &[])
@@ -161,4 +161,28 @@ fn dropout_is_a_function_of_the_step() {
     let (one, two, other) = (at(1), at(1), at(2));
     assert_eq!(one, two);
     assert_ne!(one, other);
+}
+
+#[test]
+fn narrow_products_are_near_and_only_for_training() {
+    let dorefa = quant(method("dorefa", 2), method("dorefa", 4), MethodChoice::float(), &["first", "last"]);
+    for (name, quant) in [("lenet", dorefa), ("resnet20", float())] {
+        let plan = Plan::new(&model(name, &[]), &quant, [3, 32, 32], 10).unwrap();
+        let (store, mut network) = crate::support::network(&plan);
+        let x = crate::support::noise(&[4, 3, 32, 32], 1);
+        let evaluated = network.forward(&x, &EVALUATION).unwrap();
+        let exact = network.forward(&x, &TRAINING).unwrap();
+        // Only running statistics have moved since.
+        let evaluated_later = network.forward(&x, &EVALUATION).unwrap();
+        assert_ne!(evaluated, evaluated_later);
+        network.narrow_products(Kind::BFloat16);
+        assert_eq!(network.forward(&x, &EVALUATION).unwrap(), evaluated_later, "{name}");
+        let narrow = network.forward(&x, &TRAINING).unwrap();
+        assert_eq!(narrow.kind(), Kind::Float);
+        let error = (&narrow - &exact).norm().double_value(&[]) / exact.norm().double_value(&[]);
+        assert!(error > 0.0 && error < 0.2, "{name}: {error}");
+        narrow.square().sum(Kind::Float).backward();
+        let gradients = store.trainable_variables().into_iter().map(|tensor| tensor.grad());
+        assert!(gradients.filter(Tensor::defined).all(|gradient| gradient.kind() == Kind::Float));
+    }
 }

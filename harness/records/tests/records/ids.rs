@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use harness_records::catalog::{Catalog, Entry};
 use harness_records::config::{
-    DatasetChoice, MethodChoice, ModelChoice, OptimizerConfig, QuantConfig, ScheduleConfig, TrainConfig, TrialConfig,
+    DatasetChoice, Distill, Init, MethodChoice, ModelChoice, OptimizerConfig, Precision, QuantConfig, ScheduleConfig,
+    TrainConfig, TrialConfig,
 };
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
 use harness_records::spec::{config_yaml, parse_config};
@@ -88,6 +89,11 @@ fn every_other_key_changes_the_id() {
         "train.threads=2",
         "train.deterministic=false",
         "train.limit=100",
+        "train.limit_test=100",
+        "train.accumulate=2",
+        "train.ema=0.99",
+        "train.amp=bf16",
+        "train.bptt=35",
         "train.optimizer.name=adam",
         "train.optimizer.name=adamw",
         "train.optimizer.lr=0.2",
@@ -292,12 +298,20 @@ fn train() -> impl Strategy<Value = TrainConfig> {
         ];
     let sizes = (1_u32.., 1_u32.., any::<u64>(), 1_u32..=1024, option::of(1_u64..));
     let rest = (option::of(positive()), portion(), any::<bool>(), 1_u32..);
-    (prop_oneof![sgd, adam, adamw], schedule, sizes, rest).prop_map(
+    let more = (option::of(1_u64..), 1_u32.., option::of(portion()), any::<bool>(), 1_u32..);
+    // Ids that YAML could take for numbers are among them.
+    let id = || prop_oneof!["[0-9a-f]{16}", "[0-9]{16}", "[0-9]{3}e[0-9]{12}"];
+    let file = ("[a-z./ ]{1,12}", id()).prop_map(|(path, blake3)| Init::File { path: path.into(), blake3 });
+    let init = option::of(prop_oneof![id().prop_map(Init::Trial), file]);
+    let others = (init, option::of((id(), 0.0..=1.0, positive())));
+    (prop_oneof![sgd, adam, adamw], schedule, sizes, rest, more, others).prop_map(
         |(
             optimizer,
             schedule,
             (epochs, batch, seed, threads, limit),
             (clip_norm, label_smoothing, deterministic, restarts),
+            (limit_test, accumulate, ema, amp, bptt),
+            (init, distill),
         )| {
             TrainConfig {
                 epochs,
@@ -311,6 +325,14 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 restarts,
                 deterministic,
                 limit,
+                limit_test,
+                accumulate,
+                ema,
+                amp: amp.then_some(Precision::Bf16),
+                bptt,
+                checkpoint_every: None,
+                init,
+                distill: distill.map(|(teacher, alpha, temperature)| Distill { teacher, alpha, temperature }),
             }
         },
     )

@@ -57,6 +57,23 @@ malformed! {
     unknown_report_key: "report: {table: [accuracy]}\n", "sweep.yaml:1:10", ["unknown key `report.table`", "did you mean `tables`?"];
     unknown_table: "report: {tables: [acuracy]}\n", "sweep.yaml:1:19", ["unknown table `acuracy`", "did you mean `accuracy`?"];
 
+    // Trials that build on others.
+    nobody_fits: "base: {train: {init: {trial: {train.seed: 5}}}}\n", "sweep.yaml:1:30", ["`train.init.trial` of the trial `float` fits no other trial", "an entry of `include`"];
+    only_itself_fits: "base: {train: {distill: {teacher: {train.seed: 0}}}}\n", "sweep.yaml:1:35", ["fits no other trial", "give it `train.distill: null`"];
+    several_fit: "base: {train: {seed: 9, init: {trial: {train.epochs: 1}}}}\ninclude: [{train: {init: null, seed: 1, epochs: 1}}, {train: {init: null, seed: 2, epochs: 1}}]\n", "sweep.yaml:1:39", ["fits 2 trials", "expected one", "`train.seed: same`"];
+    a_circle: "base: {train: {init: {trial: {train.seed: 0}}}}\naxes: {train.seed: [0, 1]}\ninclude: [{train: {seed: 0, epochs: 1, init: {trial: {train.seed: 1}}}}]\n", "sweep.yaml:1:30", ["makes a circle", "`train.init: null`"];
+    unknown_reference_key: "base: {train: {init: {trial: {train.sed: 5}}}}\n", "sweep.yaml:1:31", ["unknown key `train.sed`", "did you mean `train.seed`?"];
+    a_reference_that_is_no_map: "base: {train: {init: {trial: 0123456789abcdef}}}\n", "sweep.yaml:1:30", ["expected a map"];
+    init_of_both: "base: {train: {init: {trial: {train.seed: 5}, file: x}}}\n", "sweep.yaml:1:22", ["`train.init` is a map", "`{file: PATH}`"];
+    init_of_neither: "base: {train: {init: {}}}\n", "sweep.yaml:1:22", ["`train.init` is a map"];
+    an_absent_file: "base: {train: {init: {file: /no/such/file}}}\naxes: {train.seed: [0, 1]}\n", "sweep.yaml:1:29", ["cannot read `/no/such/file`"];
+    distill_without_teacher: "base: {train: {distill: {alpha: 0.5}}}\n", "sweep.yaml:1:25", ["`train.distill.teacher` is missing", "train.seed: same"];
+    distill_alpha: "base: {train: {distill: {teacher: {train.seed: 1}, alpha: 1.5}}}\n", "sweep.yaml:1:59", ["`train.distill.alpha` is `1.5`", "a number from 0 to 1"];
+    unknown_distill_key: "base: {train: {distill: {teacher: {train.seed: 1}, temp: 2}}}\n", "sweep.yaml:1:52", ["unknown key `train.distill.temp`"];
+    half_precision: "base: {train: {amp: fp16}}\n", "sweep.yaml:1:21", ["`train.amp` is the text `fp16`", "`bf16` or null"];
+    no_pass: "base: {train: {accumulate: 0}}\n", "sweep.yaml:1:28", ["`train.accumulate`", "at least 1"];
+    an_average_of_nothing: "base: {train: {ema: 1}}\n", "sweep.yaml:1:21", ["`train.ema`", "below 1 or null"];
+
     // Names of things.
     unknown_method: "base:\n  quant:\n    weights: {method: unifrom, bits: 2}\n", "sweep.yaml:3:23", ["unknown method `unifrom`", "did you mean `uniform`?", "^^^^^^^"];
     unknown_method_in_axis: "axes:\n  quant.weights:\n    - {method: float}\n    - {method: balance, bits: 2}\n", "sweep.yaml:4:16", ["unknown method `balance`", "`balanced`"];

@@ -88,6 +88,8 @@ fn what_the_parser_accepts_the_schema_accepts() {
         "{axes: {train.seed: [1, 2]}, exclude: [{train.seed: 1, quant.weights.bits: null}, {train: {seed: 7}}]}",
         "include: [{train.seed: 1}, {quant: {weights: {method: uniform, bits: 2}}}]",
         "report: {tables: [accuracy], figures: []}",
+        "{base: {train: {amp: bf16, distill: {teacher: {train.seed: 1}, alpha: 1}}}, include: [{train: {seed: 1, distill: null}}]}",
+        "{base: {train: {init: {trial: {train.seed: 1}}}}, axes: {cell: [{train: {seed: 1, init: null}}, {train.seed: 2}]}}",
     ] {
         check(yaml, true);
     }
@@ -109,6 +111,10 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "base: {train: {optimizer: {name: sgd, lr: 0}}}",
         "base: {train: {optimizer: {name: sgd, eps: 1}}}",
         "base: {train: {label_smoothing: 1}}",
+        "base: {train: {amp: fp16}}",
+        "base: {train: {init: {trial: {}}}}",
+        "base: {train: {init: weights.safetensors}}",
+        "base: {train: {distill: {teacher: {train.seed: 1}, alpha: 2}}}",
         "base: {quant: {weights: float}}",
         "base: {quant: {weights: {method: float, bits: 2}}}",
         "base: {quant: {weights: {method: uniform, bits: 9}}}",

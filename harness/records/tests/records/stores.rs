@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 
 use harness_records::record::{
-    Answers, Environment, EpochRecord, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, SiteRecord, Status,
-    TimeRecord, TrialError, ValuesRecord,
+    Answers, Environment, EpochRecord, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, SiteRecord,
+    Status, TimeRecord, TrialError, ValuesRecord,
 };
 use harness_records::spec::read_config;
 use harness_records::store::{Claim, ResumeState, Store, StoreError, TrialState};
@@ -18,7 +18,7 @@ const ID: &str = "0123456789abcdef";
 
 fn record(status: Status) -> RunRecord {
     RunRecord {
-        format: 1,
+        format: FORMAT,
         id: ID.to_owned(),
         sweep: "s".to_owned(),
         status,
@@ -65,6 +65,7 @@ fn epoch(loss: f64) -> EpochRecord {
         lr: 1e-3,
         train_loss: loss,
         train_top1: Some(0.5),
+        validation: (loss > 0.0).then_some(Metrics { loss, top1: None, top5: None, perplexity: Some(loss) }),
         test: Metrics { loss, top1: Some(loss), top5: None, perplexity: Some(loss) },
         train_seconds: 1.0,
         test_seconds: 0.25,
@@ -75,7 +76,7 @@ fn epoch(loss: f64) -> EpochRecord {
 
 fn resume(epoch: u32) -> ResumeState {
     ResumeState {
-        format: 1,
+        format: FORMAT,
         id: ID.to_owned(),
         epoch,
         step: 7 * u64::from(epoch),
@@ -215,7 +216,7 @@ fn broken_records_are_reported_with_the_reason() {
     let dir = store.trial("s", ID);
     let whole = serde_json::to_vec(&record(Status::Ok)).unwrap();
     let other = RunRecord { id: "f".repeat(16), ..record(Status::Ok) };
-    let newer = RunRecord { format: 3, ..record(Status::Ok) };
+    let newer = RunRecord { format: FORMAT + 1, ..record(Status::Ok) };
     for (bytes, want) in [
         (whole[..whole.len() / 2].to_vec(), "is damaged: EOF while parsing"),
         (Vec::new(), "is damaged: EOF while parsing"),

@@ -1,0 +1,279 @@
+//! One training, from its first weights (or its last checkpoint) to its last epoch.
+
+mod average;
+mod learner;
+mod loss;
+pub(crate) mod samples;
+mod sums;
+mod teacher;
+
+use std::time::{Duration, Instant};
+
+use harness_methods::core::Step;
+use harness_models::Plan;
+use harness_models::network::SiteStatistics;
+use harness_records::config::TrialConfig;
+use harness_records::record::{Answers, EpochRecord, FORMAT, Metrics};
+use harness_records::store::ResumeState;
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::checkpoint::{self, Part};
+use crate::evaluate::Held;
+use crate::event::Event;
+use crate::failure::EngineError;
+use crate::run::{Job, Progress, site_record};
+use crate::schedule::Horizon;
+use learner::Learner;
+use samples::Samples;
+use sums::Sums;
+use teacher::Teacher;
+
+/// Least time between two reports of steps.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+
+/// Steps between two looks at the loss on a GPU, where each look waits for the device.
+const LOOK_EVERY_ON_GPU: u64 = 50;
+
+/// Everything that learns, and what it learns from.
+#[derive(Debug)]
+pub(crate) struct Training {
+    learner: Learner,
+    train: Samples,
+    validation: Option<Held>,
+    test: Held,
+    horizon: Horizon,
+    sums: Sums,
+    /// An epoch that a checkpoint was taken in.
+    underway: Option<Underway>,
+}
+
+/// How far an epoch is, beside what its sums say.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Underway {
+    /// Steps done.
+    steps: u64,
+    /// Samples seen.
+    samples: u64,
+    /// Learning rate of the last step.
+    lr: f64,
+    /// Seconds of training.
+    seconds: f64,
+}
+
+impl Training {
+    /// A training at its start.
+    pub(crate) fn new(job: &Job<'_>, progress: &mut Progress) -> Result<Training, EngineError> {
+        let (config, device) = (&job.trial.config, job.device);
+        let contents = samples::contents(config)?;
+        let (input, classes) = samples::input(contents);
+        let plan = Plan::new(&config.model, &config.quant, input, classes)?;
+        progress.model = plan.size.clone();
+        let train = Samples::load(config, device)?;
+        let teacher = Teacher::new(&config.train, job.dir, contents, device)?;
+        let streams = matches!(train, Samples::Text(_)).then(|| i64::from(config.train.batch));
+        let steps_per_epoch = train.steps(&config.train);
+        Ok(Training {
+            learner: Learner::new(config, job.dir, &plan, streams, teacher, device)?,
+            validation: Held::validation(config, contents, device)?,
+            test: Held::test(config, contents, device)?,
+            horizon: Horizon { steps_per_epoch, total: steps_per_epoch * u64::from(config.train.epochs) },
+            train,
+            sums: Sums::new(device)?,
+            underway: None,
+        })
+    }
+
+    /// Goes back to the last checkpoint, if there is one that fits.
+    pub(crate) fn resume(&mut self, job: &mut Job<'_>, progress: &mut Progress) -> Result<(), EngineError> {
+        match self.try_resume(job) {
+            Ok(None) => {}
+            Ok(Some(state)) => {
+                progress.go_on_from(state);
+                progress.resumed += 1;
+            }
+            Err(error) => {
+                // Half of it may have been copied: everything is built again.
+                let message = format!("starts over: {error}");
+                (job.report)(Event::Note { id: job.trial.id.clone(), message });
+                job.dir.remove_checkpoint()?;
+                *self = Training::new(job, progress)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn try_resume(&mut self, job: &Job<'_>) -> Result<Option<ResumeState>, EngineError> {
+        let Some((state, path)) = job.dir.load_checkpoint()? else { return Ok(None) };
+        let unfit = |error: serde_json::Error| EngineError::Checkpoint(error.to_string());
+        self.underway = serde_json::from_value(state.engine.clone()).map_err(unfit)?;
+        checkpoint::load(&path, self.parts(), job.device)?;
+        Ok(Some(state))
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        parts(&self.learner, &self.sums)
+    }
+
+    fn key(&self, config: &TrialConfig, step: u64, training: bool) -> Step {
+        Step { step, total: self.horizon.total, seed: config.train.seed, training }
+    }
+
+    /// One pass over the training set, or what a checkpoint has left of it, with the evaluation after it.
+    pub(crate) fn epoch(
+        &mut self,
+        job: &mut Job<'_>,
+        epoch: u32,
+        progress: &mut Progress,
+    ) -> Result<(EpochRecord, After), EngineError> {
+        let learned = self.learn(job, epoch, progress)?;
+        let at = Instant::now();
+        let Evaluated { validation, test, after } = self.evaluate(job, progress.steps)?;
+        let samples = learned.samples as f64;
+        let record = EpochRecord {
+            epoch,
+            lr: learned.lr,
+            train_loss: self.sums.total_loss()? / samples,
+            train_top1: learned.portion_right(&self.sums, &self.train)?,
+            validation,
+            test,
+            train_seconds: learned.seconds,
+            test_seconds: at.elapsed().as_secs_f64(),
+            samples_per_second: samples / learned.seconds,
+            sites: after.sites.iter().map(site_record).collect(),
+        };
+        progress.epochs.push(record.clone());
+        if epoch < job.trial.config.train.epochs {
+            save(job, progress, None, self.parts())?;
+        }
+        Ok((record, after))
+    }
+
+    /// The steps of an epoch. The host waits for the device only where it looks at the loss: at every step on the CPU;
+    /// on a GPU every [`LOOK_EVERY_ON_GPU`] steps, at a checkpoint and at the end.
+    fn learn(&mut self, job: &mut Job<'_>, epoch: u32, progress: &mut Progress) -> Result<Underway, EngineError> {
+        let config = &job.trial.config;
+        let mut done = match self.underway.take() {
+            Some(underway) => underway,
+            None => {
+                self.sums = Sums::new(job.device)?;
+                self.learner.begin(&self.key(config, progress.steps, true))?;
+                Underway::default()
+            }
+        };
+        let Horizon { steps_per_epoch, total } = self.horizon;
+        let look_every = if job.device == Device::Cpu { 1 } else { LOOK_EVERY_ON_GPU };
+        let (seconds_before, began) = (done.seconds, Instant::now());
+        let mut reported = began;
+        let Training { learner, train, sums, horizon, .. } = self;
+        for sample in train.epoch(&config.train, epoch, done.steps) {
+            if job.lease.is_lost() {
+                return Err(EngineError::LeaseLost);
+            }
+            let sample = sample?;
+            let key = Step { step: progress.steps, total, seed: config.train.seed, training: true };
+            done.samples += sample.count;
+            let (lr, loss) = learner.step(config, sample, &key, *horizon, sums)?;
+            done.lr = lr;
+            done.steps += 1;
+            progress.steps += 1;
+            done.seconds = seconds_before + began.elapsed().as_secs_f64();
+            let last = done.steps == steps_per_epoch;
+            let checkpoint = !last && config.train.checkpoint_every.is_some_and(|n| progress.steps.is_multiple_of(n));
+            if !(last || checkpoint || progress.steps.is_multiple_of(look_every)) {
+                continue;
+            }
+            // The sum keeps a NaN of any step in between.
+            let (value, sum) = (f64::try_from(&loss)?, sums.total_loss()?);
+            if !sum.is_finite() {
+                return Err(EngineError::Diverged { loss: value, epoch, step: progress.steps });
+            }
+            if checkpoint {
+                save(job, progress, Some(&done), parts(learner, sums))?;
+            }
+            if last || reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
+                (job.report)(Event::Step {
+                    id: job.trial.id.clone(),
+                    epoch,
+                    done: progress.steps,
+                    total,
+                    loss: value,
+                    top1: done.portion_right(sums, train)?,
+                    samples_per_second: done.samples as f64 / done.seconds,
+                });
+            }
+        }
+        Ok(done)
+    }
+
+    /// Metrics, answers and statistics of every quantized site, activations on the first test samples.
+    fn evaluate(&mut self, job: &Job<'_>, steps: u64) -> Result<Evaluated, EngineError> {
+        let key = self.key(&job.trial.config, steps, false);
+        let between = || if job.lease.is_lost() { Err(EngineError::LeaseLost) } else { Ok(()) };
+        let Training { learner, validation, test, .. } = self;
+        learner.evaluated(|network, _| {
+            let validation = validation.as_ref().map(|held| held.evaluate(network, &key, between)).transpose()?;
+            let (metrics, answers) = test.evaluate(network, &key, between)?;
+            let sites = network.statistics(&test.first()?, &key)?;
+            let after = After { sites, answers };
+            Ok(Evaluated { validation: validation.map(|(metrics, _)| metrics), test: metrics, after })
+        })
+    }
+
+    /// Writes the network as it is evaluated.
+    pub(crate) fn write_model(&mut self, job: &Job<'_>) -> Result<(), EngineError> {
+        self.learner
+            .evaluated(|_, store| job.dir.write_with("model.safetensors", |path| checkpoint::save_model(path, store)))
+    }
+}
+
+/// What an evaluation came to.
+struct Evaluated {
+    validation: Option<Metrics>,
+    test: Metrics,
+    after: After,
+}
+
+/// What the record keeps of the last evaluation only.
+#[derive(Debug, Default)]
+pub(crate) struct After {
+    /// Statistics of every quantized site.
+    pub(crate) sites: Vec<SiteStatistics>,
+    /// Which test images were right.
+    pub(crate) answers: Option<Answers>,
+}
+
+impl Underway {
+    /// Portion of the training samples so far that were right; none for a text.
+    fn portion_right(&self, sums: &Sums, train: &Samples) -> Result<Option<f64>, EngineError> {
+        Ok(match train {
+            Samples::Images(_) => Some(sums.total_right()? as f64 / self.samples as f64),
+            Samples::Text(_) => None,
+        })
+    }
+}
+
+fn parts(learner: &Learner, sums: &Sums) -> Vec<Part> {
+    let mut parts = learner.parts();
+    parts.push(Part { name: "sums", tensors: sums.state() });
+    parts
+}
+
+/// Writes a checkpoint: at the end of an epoch, or in the middle of the one that is `underway`.
+fn save(job: &Job<'_>, progress: &Progress, underway: Option<&Underway>, parts: Vec<Part>) -> Result<(), EngineError> {
+    let engine = serde_json::to_value(underway).map_err(|error| EngineError::Checkpoint(error.to_string()))?;
+    let state = ResumeState {
+        format: FORMAT,
+        id: job.trial.id.clone(),
+        epoch: progress.resumed_epochs(),
+        step: progress.steps,
+        epochs: progress.epochs.clone(),
+        started: progress.started,
+        seconds: progress.seconds(),
+        resumed: progress.resumed,
+        engine,
+        checkpoint: String::new(),
+    };
+    job.dir.save_checkpoint(&state, |path| checkpoint::save(path, &parts, job.device))
+}

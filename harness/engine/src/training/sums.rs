@@ -1,0 +1,53 @@
+//! Sums over an epoch that stay on the device, so that no step waits for it.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Sums over the samples of an epoch so far.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// Summed loss, f64.
+    pub(crate) loss: Tensor,
+    /// Right first guesses, i64.
+    right: Tensor,
+}
+
+impl Sums {
+    pub(crate) fn new(device: Device) -> Result<Sums, TchError> {
+        Ok(Sums {
+            loss: Tensor::f_zeros([], (Kind::Double, device))?,
+            right: Tensor::f_zeros([], (Kind::Int64, device))?,
+        })
+    }
+
+    /// Adds `count` samples with this mean loss.
+    pub(crate) fn add_loss(&mut self, loss: &Tensor, count: u64) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            let _ = self.loss.f_add_(&loss.f_to_kind(Kind::Double)?.f_mul_scalar(count as f64)?)?;
+            Ok(())
+        })
+    }
+
+    /// Counts the first guesses that are right.
+    pub(crate) fn add_guesses(&mut self, scores: &Tensor, targets: &Tensor) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            let right = scores.f_argmax(1, false)?.f_eq_tensor(targets)?.f_sum(Kind::Int64)?;
+            let _ = self.right.f_add_(&right)?;
+            Ok(())
+        })
+    }
+
+    /// The summed loss; waits for the device.
+    pub(crate) fn total_loss(&self) -> Result<f64, TchError> {
+        f64::try_from(&self.loss)
+    }
+
+    /// The number of right first guesses; waits for the device.
+    pub(crate) fn total_right(&self) -> Result<i64, TchError> {
+        i64::try_from(&self.right)
+    }
+
+    /// To be saved and restored in place.
+    pub(crate) fn state(&self) -> Vec<(String, Tensor)> {
+        vec![("loss".to_owned(), self.loss.shallow_clone()), ("right".to_owned(), self.right.shallow_clone())]
+    }
+}
