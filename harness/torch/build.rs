@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    for file in ["csrc/autograd.cpp", "csrc/runtime.cpp", "csrc/tensor_ops.cpp", "csrc/shim.h"] {
+    for file in ["csrc/autograd.cpp", "csrc/int8.cpp", "csrc/runtime.cpp", "csrc/tensor_ops.cpp", "csrc/shim.h"] {
         println!("cargo::rerun-if-changed={file}");
     }
     let Some(lib) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
@@ -30,7 +30,7 @@ fn main() {
         .flag("-fno-trapping-math")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .files(["csrc/autograd.cpp", "csrc/runtime.cpp", "csrc/tensor_ops.cpp"])
+        .files(["csrc/autograd.cpp", "csrc/int8.cpp", "csrc/runtime.cpp", "csrc/tensor_ops.cpp"])
         .compile("harness_torch");
     println!("cargo::metadata=libtorch_lib={}", lib.display());
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());

@@ -14,6 +14,8 @@
 // Vector instructions and threads that share a buffer: each block says why it is sound, and every loop is compared
 // with a plain triple loop.
 #![allow(unsafe_code)]
+// Tiles are indexed by row and column, and several slices by one channel.
+#![allow(clippy::needless_range_loop)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activations;

@@ -16,7 +16,7 @@ pub struct Limit {
     buffer: Buffer,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 enum Kind {
     Loop {
         run: arch::LimitFn,

@@ -27,6 +27,12 @@ pub(crate) struct Closure {
     pub(crate) drop: extern "C" fn(*mut c_void),
 }
 
+/// Packed weights of libtorch's int8 convolution; only the shim looks inside.
+#[repr(C)]
+pub(crate) struct Int8Conv2d {
+    _opaque: [u8; 0],
+}
+
 // SAFETY: the signatures are those of the `extern "C"` functions in `csrc/`, compiled by this crate's build script;
 // what each asks of its pointers is said there and met by the one wrapper that calls it.
 unsafe extern "C" {
@@ -73,6 +79,20 @@ unsafe extern "C" {
         weight_decay: f64,
         decoupled: bool,
     ) -> bool;
+    pub(crate) fn ht_int8_conv2d_new(
+        weight: *const C_tensor,
+        stride: *const i64,
+        padding: *const i64,
+        dilation: *const i64,
+        groups: i64,
+    ) -> *mut Int8Conv2d;
+    pub(crate) fn ht_int8_conv2d_delete(conv: *mut Int8Conv2d);
+    pub(crate) fn ht_int8_conv2d(
+        conv: *const Int8Conv2d,
+        x: *const C_tensor,
+        scale: f64,
+        zero_point: i64,
+    ) -> *mut C_tensor;
 }
 
 /// Number of a device in the shim: -1 for the CPU, the index for CUDA.

@@ -10,6 +10,7 @@ mod autograd;
 pub mod cuda;
 mod fake_quantize;
 mod ffi;
+mod int8;
 pub mod optim;
 pub mod random;
 mod runtime;
@@ -17,6 +18,7 @@ pub mod slices;
 
 pub use autograd::with_gradient;
 pub use fake_quantize::{HalfToZero, UniformGrid};
+pub use int8::Int8Conv2d;
 pub use runtime::{
     channels_last, cpu_capability, is_deterministic, keep_freed_memory, loaded_from, set_deterministic, version,
 };

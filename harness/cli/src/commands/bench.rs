@@ -1,33 +1,50 @@
-//! `harness bench --training`: what a quantized training step costs against the float step of the same network.
+//! `harness bench`: how fast the native kernels are, and with `--training` what quantized training costs.
+
+mod kernels;
+mod training;
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use harness_engine::bench::{self, Row, Suite};
-use harness_engine::environment::{Revision, environment};
-use serde_json::json;
-use tch::Device;
 
 use crate::arguments::Volume;
 use crate::exit::Outcome;
-use crate::output::{columns, print, print_json, talk};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  harness bench --training\n  harness bench --training --suite methods --rounds 15 --json"
+    after_help = "Examples:\n  harness bench\n  harness bench --shapes resnet18,1x4096x4096 --bits w1a1,w2a2,w8a8 --threads 2\n  harness bench --shapes gemm --bits w2a2 --routes all --json\n  harness bench --training --suite methods --rounds 15"
 )]
 pub(crate) struct Arguments {
-    /// Time training steps: forward, backward and update
-    #[arg(long, required = true)]
+    /// Layers: gemm, resnet18, alexnet, vgg9, googlenet, lstm, or MxNxK
+    #[arg(long, value_delimiter = ',', default_value = "gemm,resnet18", conflicts_with = "training")]
+    shapes: Vec<String>,
+    /// Widths of weights and activations, w1a1 to w8a8
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "w1a1,w1a2,w2a2,w1a4,w4a4,w2a8,w4a8,w8a8",
+        conflicts_with = "training"
+    )]
+    bits: Vec<String>,
+    /// Loops to time: best (the one that runs by itself), all, or names such as popcount-avx2
+    #[arg(long, value_delimiter = ',', default_value = "best", conflicts_with = "training")]
+    routes: Vec<String>,
+    /// Write bench.json and the tables and figures into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "training")]
+    out: Option<PathBuf>,
+    /// Time training steps instead: forward, backward and update
+    #[arg(long)]
     training: bool,
-    /// What is timed: networks (LeNet and the small VGG, float and DoReFa) or methods (all, on ResNet-20's layers)
-    #[arg(long, default_value = "networks")]
+    /// What training times: networks (LeNet and the small VGG, float and DoReFa) or methods (all, on ResNet-20's layers)
+    #[arg(long, default_value = "networks", requires = "training")]
     suite: SuiteChoice,
-    /// Images a step
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(2..))]
+    /// Images a training step
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(2..), requires = "training")]
     batch: u16,
-    /// Threads
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: u16,
-    /// Times every case is timed, in turn with all others
+    /// Threads [default: 1, training 2]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Times everything is timed, in turn
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(3..))]
     rounds: u16,
     /// Print JSON instead of a table
@@ -42,37 +59,5 @@ enum SuiteChoice {
 }
 
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
-    harness_torch::keep_freed_memory();
-    let cases = bench::cases(match arguments.suite {
-        SuiteChoice::Networks => Suite::Networks,
-        SuiteChoice::Methods => Suite::Methods,
-    });
-    if !volume.quiet {
-        talk(format_args!(
-            "timing {} cases {} times in turn, batch {}, {} threads",
-            cases.len(),
-            arguments.rounds,
-            arguments.batch,
-            arguments.threads
-        ));
-    }
-    let (threads, rounds) = (u32::from(arguments.threads), u32::from(arguments.rounds));
-    let rows = bench::run(&cases, i64::from(arguments.batch), i32::from(arguments.threads.cast_signed()), rounds)?;
-    if arguments.json {
-        let environment = environment(&Revision::here(), Device::Cpu, threads);
-        let result = json!({"batch": arguments.batch, "rounds": rounds, "environment": environment, "rows": rows});
-        return Ok(print_json(&result)?);
-    }
-    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    Ok(print(columns(&["network", "quantization", "images/s", "step against float (least-greatest)"], &cells))?)
-}
-
-fn cells(row: &Row) -> Vec<String> {
-    let (least, greatest) = row.ratio_range;
-    vec![
-        row.network.to_owned(),
-        row.quantization.to_owned(),
-        format!("{:.0}", row.images_per_second),
-        format!("{:.3} ({least:.3}-{greatest:.3})", row.ratio_to_float),
-    ]
+    if arguments.training { training::run(arguments, volume) } else { kernels::run(arguments, volume) }
 }

@@ -21,7 +21,7 @@ pub(crate) fn sum(codes: &[u8]) -> i32 {
 /// `first` is a multiple of the unit, or of whatever was written before it in this pixel.
 pub(crate) fn codes(layout: &Layout, region: Region, first: usize, codes: &[u8], bytes: &mut [u8]) {
     let unit = layout.unit;
-    if first % unit == 0 {
+    if first.is_multiple_of(unit) {
         let bytes = &mut bytes[first / unit * region.unit_bytes..];
         match layout.route.family {
             Family::Popcount => simd::words(codes, region.low, bytes),

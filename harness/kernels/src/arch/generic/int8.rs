@@ -87,10 +87,11 @@ unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const N
                 let count = left.min(room);
                 for _ in 0..count / PACK {
                     for field in 0..PACK {
-                        let loaded: [D::Vector; R] = std::array::from_fn(|r| {
-                            let loaded = D::load(weights.add(r * tile.panel_bytes));
-                            if PACK == 1 { loaded } else { D::field::<PACK>(loaded, field) }
-                        });
+                        let mut loaded = [D::zero(); R];
+                        for r in 0..R {
+                            let whole = D::load(weights.add(r * tile.panel_bytes));
+                            loaded[r] = if PACK == 1 { whole } else { D::field::<PACK>(whole, field) };
+                        }
                         for c in 0..C {
                             let activations = D::splat(columns[c].add(at + 4 * field));
                             for r in 0..R {

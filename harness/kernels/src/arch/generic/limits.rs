@@ -21,7 +21,7 @@ pub(crate) unsafe fn popcount<W: Words>(from: *const u8, steps: usize) -> u64 {
         let mut sums = [[W::zero(); 4]; 2];
         for step in 0..steps {
             let at = from.add(step * 64 % BYTES);
-            let weights: [W::Vector; 2] = std::array::from_fn(|r| W::load(at.add(64 * r)));
+            let weights = [W::load(at), W::load(at.add(64))];
             for c in 0..4 {
                 let activations = W::splat(at.add(8 * c));
                 for r in 0..2 {
@@ -44,10 +44,13 @@ pub(crate) unsafe fn table<S: Shuffle>(from: *const u8, steps: usize) -> u64 {
     // SAFETY: the caller's promise; the first table is that of zero activations, whose sums never overflow.
     unsafe {
         let mut sums = [[S::zero(); 4]; 2];
-        let tables: [S::Vector; 4] = std::array::from_fn(|_| S::table::<1>(0, std::hint::black_box(0)));
+        let mut tables = [S::zero(); 4];
+        for table in &mut tables {
+            *table = S::table::<1>(0, std::hint::black_box(0));
+        }
         for step in 0..steps {
             let at = from.add(step * 64 % BYTES);
-            let weights: [S::Vector; 2] = std::array::from_fn(|r| S::load(at.add(64 * r)));
+            let weights = [S::load(at), S::load(at.add(64))];
             for (c, &table) in tables.iter().enumerate() {
                 for r in 0..2 {
                     sums[r][c] = S::add(sums[r][c], S::lookup(table, weights[r]));
@@ -70,7 +73,7 @@ pub(crate) unsafe fn int8<D: Dot, const WIDE: bool>(from: *const u8, steps: usiz
         let mut sums = [[D::zero(); 4]; 2];
         for step in 0..steps {
             let at = from.add(step * 64 % BYTES);
-            let weights: [D::Vector; 2] = std::array::from_fn(|r| D::load(at.add(64 * r)));
+            let weights = [D::load(at), D::load(at.add(64))];
             for c in 0..4 {
                 let activations = D::splat(at.add(4 * c));
                 for r in 0..2 {

@@ -46,8 +46,10 @@ pub(crate) unsafe fn tile<W: Words, const R: usize, const C: usize>(tile: &Tile<
                     let columns: [*const u8; C] =
                         std::array::from_fn(|c| pass.base.add(tile.pixels[c] * pass.pixel_bytes + segment));
                     for unit in 0..pass.units {
-                        let loaded: [W::Vector; R] =
-                            std::array::from_fn(|r| W::load(weights.add(r * tile.panel_bytes)));
+                        let mut loaded = [W::zero(); R];
+                        for r in 0..R {
+                            loaded[r] = W::load(weights.add(r * tile.panel_bytes));
+                        }
                         for c in 0..C {
                             let activations = W::splat(columns[c].add(8 * unit));
                             for r in 0..R {

@@ -99,15 +99,17 @@ unsafe fn run<S: Shuffle, const R: usize, const C: usize, const D: usize>(
             while left > 0 {
                 let count = left.min(room);
                 for _ in 0..count / step {
-                    let first: [S::Vector; R] = std::array::from_fn(|r| {
+                    let mut index = [S::zero(); R];
+                    for r in 0..R {
                         let loaded = S::load(weights.add(r * tile.panel_bytes));
-                        if S::NIBBLES { S::low(loaded) } else { loaded }
-                    });
-                    look_up::<S, R, C, D>(&columns, at, first, &mut sums);
+                        index[r] = if S::NIBBLES { S::low(loaded) } else { loaded };
+                    }
+                    look_up::<S, R, C, D>(&columns, at, &index, &mut sums);
                     if S::NIBBLES {
-                        let second: [S::Vector; R] =
-                            std::array::from_fn(|r| S::high(S::load(weights.add(r * tile.panel_bytes))));
-                        look_up::<S, R, C, D>(&columns, at + 2 * D, second, &mut sums);
+                        for r in 0..R {
+                            index[r] = S::high(S::load(weights.add(r * tile.panel_bytes)));
+                        }
+                        look_up::<S, R, C, D>(&columns, at + 2 * D, &index, &mut sums);
                     }
                     weights = weights.add(S::BYTES);
                     at += step * 2 * D;
@@ -137,21 +139,23 @@ unsafe fn run<S: Shuffle, const R: usize, const C: usize, const D: usize>(
 unsafe fn look_up<S: Shuffle, const R: usize, const C: usize, const D: usize>(
     columns: &[*const u8; C],
     at: usize,
-    index: [S::Vector; R],
+    index: &[S::Vector; R],
     sums: &mut [[S::Vector; C]; R],
 ) {
     for c in 0..C {
         // SAFETY: the caller's promise.
         unsafe {
-            let digit = |d: usize| {
-                let offset = columns[c].add(at + 2 * d).cast::<u16>().read_unaligned();
-                S::table::<D>(d, usize::from(offset))
-            };
-            let mut table = digit(0);
-            for d in 1..D {
-                table = S::add(table, digit(d));
+            let mut table = S::zero();
+            for digit in 0..D {
+                let offset = columns[c].add(at + 2 * digit).cast::<u16>().read_unaligned();
+                let part = S::table::<D>(digit, usize::from(offset));
+                table = if digit == 0 { part } else { S::add(table, part) };
             }
-            let found: [S::Vector; R] = std::array::from_fn(|r| S::lookup(table, index[r]));
+            // All look-ups first: the processor is then free to start them before any sum is needed.
+            let mut found = [S::zero(); R];
+            for r in 0..R {
+                found[r] = S::lookup(table, index[r]);
+            }
             for r in 0..R {
                 sums[r][c] = S::add(sums[r][c], found[r]);
             }

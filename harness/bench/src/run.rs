@@ -1,0 +1,370 @@
+//! Shapes by pairs by routes, each beside its peers and its limit.
+
+use harness_kernels::limits::Limit;
+use harness_kernels::{Activations, Grid, Output, Pool, Product, Quantize, Route};
+
+use crate::BenchError;
+use crate::contender::{Floor, Native, Packing, Torch, filters, image};
+use crate::pairs::Pair;
+use crate::report::{Cell, Memory, NOISY, Peer, Report};
+use crate::shapes::Shape;
+use crate::timing::{Contender, Measured, in_turn};
+
+/// What to time.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Layers.
+    pub shapes: Vec<Shape>,
+    /// Widths.
+    pub pairs: Vec<Pair>,
+    /// Routes, `None` for the one that is chosen for each pair.
+    pub routes: Option<Vec<Route>>,
+    /// Threads of every contender.
+    pub threads: usize,
+    /// Times everything is timed.
+    pub rounds: usize,
+}
+
+/// Steps of a limit's loop in one call: some tens of microseconds.
+const STEPS: usize = 20_000;
+
+/// Sizes that [`Memory`] is measured at: first-level cache to main memory.
+const SIZES: [usize; 5] = [16 << 10, 256 << 10, 4 << 20, 16 << 20, 256 << 20];
+
+/// Times everything. `progress` is told how many shapes are done, of how many, and what comes next.
+///
+/// # Errors
+/// When the processor cannot run a route, a product cannot be set up, a result differs from libtorch's, or libtorch
+/// fails.
+pub fn run(request: &Request, progress: &mut dyn FnMut(usize, usize, &str)) -> Result<Report, BenchError> {
+    let threads = request.threads;
+    // libtorch starts its threads before this one is pinned, or they would all inherit its core.
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+    let warm = tch::Tensor::f_ones([512, 512], (tch::Kind::Float, tch::Device::Cpu))?;
+    let _ = warm.f_matmul(&warm)?;
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    if let Some(&core) = cores.first() {
+        core_affinity::set_for_current(core);
+    }
+    let pool = Pool::with_start(threads, move |index| {
+        if let Some(&core) = cores.get(index) {
+            core_affinity::set_for_current(core);
+        }
+    });
+    let mut report = Report {
+        version: 1,
+        threads,
+        rounds: request.rounds,
+        memory: Vec::new(),
+        peers: Vec::new(),
+        cells: Vec::new(),
+    };
+    progress(0, request.shapes.len(), "memory");
+    report.memory = memory(request.rounds)?;
+    for (index, shape) in request.shapes.iter().enumerate() {
+        progress(index, request.shapes.len(), &shape.name);
+        let (peers, cells) = time_shape(request, shape, &pool)?;
+        report.peers.extend(peers);
+        report.cells.extend(cells);
+    }
+    progress(request.shapes.len(), request.shapes.len(), "");
+    Ok(report)
+}
+
+fn memory(rounds: usize) -> Result<Vec<Memory>, BenchError> {
+    let floors: Vec<Floor> = SIZES.iter().map(|&bytes| Floor::new(Limit::read(bytes), bytes / 64)).collect();
+    let work: Vec<f64> = floors.iter().map(Floor::work).collect();
+    let mut contenders: Vec<Box<dyn Contender>> =
+        floors.into_iter().map(|floor| Box::new(floor) as Box<dyn Contender>).collect();
+    let seconds = in_turn(&mut contenders, rounds)?;
+    let row = |((bytes, work), seconds): ((usize, f64), Vec<f64>)| {
+        let rate = Measured::of(seconds.into_iter().map(|s| work / s * 1e-9))?;
+        Some(Memory { bytes, gb_per_s: rate.median, spread: rate.spread() })
+    };
+    Ok(SIZES.into_iter().zip(work).zip(seconds).filter_map(row).collect())
+}
+
+/// One kernel, ready to be timed.
+struct Setup {
+    pair: Pair,
+    route: Route,
+    product: Product,
+    activations: Activations,
+    quantize: Quantize,
+    label: String,
+}
+
+impl Setup {
+    fn new(shape: &Shape, pair: Pair, route: Route, values: &[f32]) -> Result<Setup, BenchError> {
+        let label = format!("{} {pair} {route}", shape.name);
+        let kernel = |source| BenchError::Kernel { cell: label.clone(), source };
+        let grid = Grid::symmetric_weights(pair.weights);
+        let weights = weight_codes(shape, pair);
+        let product =
+            Product::new(shape.conv, &weights, pair.weights, pair.activations, route, &grid).map_err(kernel)?;
+        let inverse = f32::from(pair.activations.max_code());
+        let quantize = Quantize::Uniform { bits: pair.activations, inverse };
+        let mut activations = product.activations();
+        activations.fill(values, &quantize).map_err(kernel)?;
+        Ok(Setup { pair, route, product, activations, quantize, label })
+    }
+
+    /// Compares all sums with libtorch's convolution of the same integers, where f32 holds them exactly.
+    fn check(&self, shape: &Shape, values: &[f32], pool: &Pool) -> Result<(), BenchError> {
+        let most = f64::from(self.pair.weights.max_code()) * f64::from(self.pair.activations.max_code());
+        let [rows, columns, depth] = shape.matrix();
+        if most * depth as f64 >= f64::from(1 << 24) {
+            return Ok(());
+        }
+        let kernel = |source| BenchError::Kernel { cell: self.label.clone(), source };
+        let mut sums = vec![0; rows * columns];
+        self.product.run(&self.activations, Output::Sums(&mut sums), pool).map_err(kernel)?;
+        let codes: Vec<u8> = values.iter().map(|&x| self.quantize.code(x)).collect();
+        let weights = filters(&weight_codes(shape, self.pair), shape)?;
+        let weights = weights.f_mul_scalar(2)?.f_sub_scalar(i64::from(self.pair.weights.max_code()))?;
+        let floats = Torch::floats(shape, &image(&codes, shape)?, &weights)?;
+        let Some((_, float)) = floats.first() else { return Ok(()) };
+        let exact = float.forward()?;
+        let exact = if shape.is_matrix() { exact } else { exact.f_permute([0, 2, 3, 1])?.f_contiguous()? };
+        let exact = Vec::<f32>::try_from(exact.f_reshape([-1])?)?;
+        let differing = exact.iter().zip(&sums).filter(|&(&exact, &sum)| exact != sum as f32).count();
+        if differing > 0 || exact.len() != sums.len() {
+            return Err(BenchError::Wrong { cell: self.label.clone(), differing, outputs: sums.len() });
+        }
+        Ok(())
+    }
+}
+
+/// Values between 0 and 1 in no order.
+fn values(count: usize) -> Vec<f32> {
+    (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32).collect()
+}
+
+fn weight_codes(shape: &Shape, pair: Pair) -> Vec<u8> {
+    let count = (shape.conv.outputs * shape.conv.depth()) as u32;
+    (0..count).map(|i| (i.wrapping_mul(2_246_822_519) >> 24) as u8 & pair.weights.max_code()).collect()
+}
+
+fn time_shape(request: &Request, shape: &Shape, pool: &Pool) -> Result<(Vec<Peer>, Vec<Cell>), BenchError> {
+    let conv = shape.conv;
+    let values = values(conv.batch * conv.height * conv.width * conv.channels);
+    let mut setups = Vec::new();
+    for &pair in &request.pairs {
+        let chosen = [Route::choose(pair.weights, pair.activations)];
+        for &route in request.routes.as_deref().unwrap_or(&chosen) {
+            let setup = Setup::new(shape, pair, route, &values)?;
+            setup.check(shape, &values, pool)?;
+            setups.push(setup);
+        }
+    }
+
+    // The same values in full precision, for libtorch.
+    let sizes = [conv.batch, conv.height, conv.width, conv.channels].map(|size| size as i64);
+    let x = tch::Tensor::f_from_slice(&values)?.f_reshape(sizes)?.f_permute([0, 3, 1, 2])?;
+    let weight = filters(&weight_codes(shape, Pair { weights: EIGHT, activations: EIGHT }), shape)?;
+    let weight = weight.f_sub_scalar(128)?.f_div_scalar(128)?;
+    let floats = Torch::floats(shape, &x, &weight)?;
+    let int8s = Torch::int8s(shape, &x, &weight);
+    let names: Vec<(&'static str, &'static str)> =
+        floats.iter().map(|(name, _)| (*name, "f32")).chain(int8s.iter().map(|(name, _)| (*name, "int8"))).collect();
+
+    let mut contenders: Vec<Box<dyn Contender + '_>> = Vec::new();
+    for (_, torch) in floats.into_iter().chain(int8s) {
+        contenders.push(Box::new(torch));
+    }
+    let float_limit = Limit::float().map(|limit| Floor::new(limit, STEPS));
+    let float_work = float_limit.as_ref().map(Floor::work);
+    let float_at = contenders.len();
+    contenders.extend(float_limit.map(|floor| Box::new(floor) as Box<dyn Contender>));
+    let first = contenders.len();
+    let mut work = Vec::new();
+    for setup in &setups {
+        contenders.push(Box::new(Native::new(&setup.product, &setup.activations, pool)));
+        contenders.push(Box::new(Packing::new(&setup.product, &values, setup.quantize.clone())));
+        let limit = Limit::of(setup.route, setup.pair.weights, setup.pair.activations)
+            .ok_or_else(|| unavailable(setup.route))?;
+        let compute = Floor::new(limit, STEPS);
+        // Each thread reads its share of the weights at least once.
+        let bytes = setup.product.weight_bytes();
+        let read = Floor::new(Limit::read(bytes), bytes / 64);
+        work.push((compute.work(), read.work()));
+        contenders.push(Box::new(compute));
+        contenders.push(Box::new(read));
+    }
+
+    let seconds = in_turn(&mut contenders, request.rounds)?;
+    let macs = shape.matrix().iter().product::<usize>() as f64;
+    let limits = float_work.map(|work| (work, &seconds[float_at]));
+    let peers = peers(shape, &names, &seconds, limits, macs, request.threads);
+    let fastest = |kind: &str| {
+        let place = peers.iter().position(|peer| peer.kind == kind && peer.fastest)?;
+        Some(&seconds[place])
+    };
+    let (float, int8) = (fastest("f32"), fastest("int8"));
+    let cell = |(index, setup): (usize, &Setup)| {
+        let at = first + 4 * index;
+        let times =
+            Times { run: &seconds[at], pack: &seconds[at + 1], compute: &seconds[at + 2], read: &seconds[at + 3] };
+        cell(shape, setup, &times, work[index], (float, int8), request.threads)
+    };
+    let cells = setups.iter().enumerate().filter_map(cell).collect();
+    Ok((peers, cells))
+}
+
+const EIGHT: harness_kernels::levels::Bits = match harness_kernels::levels::Bits::new(8) {
+    Some(bits) => bits,
+    None => unreachable!(),
+};
+
+/// The error for a route that this processor lacks.
+#[must_use]
+pub fn unavailable(route: Route) -> BenchError {
+    let available = Route::available().map(|route| route.to_string()).collect::<Vec<_>>().join(", ");
+    BenchError::Route { route, available }
+}
+
+fn peers(
+    shape: &Shape,
+    names: &[(&'static str, &'static str)],
+    seconds: &[Vec<f64>],
+    limit: Option<(f64, &Vec<f64>)>,
+    macs: f64,
+    threads: usize,
+) -> Vec<Peer> {
+    let row = |(&(operator, kind), seconds): (&(&'static str, &'static str), &Vec<f64>)| {
+        let time = Measured::of(seconds.iter().copied())?;
+        let fraction = limit.filter(|_| kind == "f32").and_then(|(work, limit)| {
+            let rates = seconds.iter().zip(limit).map(|(s, l)| macs / s / (work / l * threads as f64));
+            Measured::of(rates)
+        });
+        Some(Peer {
+            shape: shape.name.clone(),
+            operator,
+            kind,
+            time_s: time.median,
+            gops: 2e-9 * macs / time.median,
+            fraction_of_limit: fraction.map(|fraction| fraction.median),
+            spread: time.spread(),
+            fastest: false,
+        })
+    };
+    let mut peers: Vec<Peer> = names.iter().zip(seconds).filter_map(row).collect();
+    for kind in ["f32", "int8"] {
+        let of_kind = peers.iter_mut().filter(|peer| peer.kind == kind);
+        if let Some(peer) = of_kind.min_by(|a, b| a.time_s.total_cmp(&b.time_s)) {
+            peer.fastest = true;
+        }
+    }
+    peers
+}
+
+/// Seconds by round.
+struct Times<'a> {
+    run: &'a [f64],
+    pack: &'a [f64],
+    compute: &'a [f64],
+    read: &'a [f64],
+}
+
+fn cell(
+    shape: &Shape,
+    setup: &Setup,
+    times: &Times<'_>,
+    (compute, read): (f64, f64),
+    (float, int8): (Option<&Vec<f64>>, Option<&Vec<f64>>),
+    threads: usize,
+) -> Option<Cell> {
+    let [m, n, k] = shape.matrix();
+    let macs = (m * n * k) as f64;
+    let (run, pack) = (Measured::of(times.run.iter().copied())?, Measured::of(times.pack.iter().copied())?);
+    let both: Vec<f64> = times.run.iter().zip(times.pack).map(|(run, pack)| run + pack).collect();
+    let total = Measured::of(both.iter().copied())?;
+    let ratio = |peer: Option<&Vec<f64>>| Measured::of(peer?.iter().zip(&both).map(|(peer, both)| peer / both));
+    // Seconds that the product would take at the limits, round by round.
+    let by_compute = |round: usize| macs / (compute / times.compute[round] * threads as f64);
+    let by_reading = |round: usize| times.read[round] * setup.product.weight_bytes() as f64 / read / threads as f64;
+    let rounds = 0..times.run.len();
+    let least: Vec<f64> = rounds.clone().map(|round| by_compute(round).max(by_reading(round))).collect();
+    let fraction = Measured::of(rounds.clone().map(|round| least[round] / times.run[round]))?;
+    let limit = Measured::of(least.iter().map(|seconds| 2e-9 * macs / seconds))?;
+    let reading = rounds.clone().filter(|&round| by_reading(round) > by_compute(round)).count();
+    let bytes = setup.product.weight_bytes() + setup.activations.bytes() + 4 * m * n;
+    Some(Cell {
+        shape: shape.name.clone(),
+        op: if shape.is_matrix() { "gemm" } else { "conv" },
+        m,
+        n,
+        k,
+        bits: setup.pair.to_string(),
+        weight_bits: setup.pair.weights.get(),
+        activation_bits: setup.pair.activations.get(),
+        route: setup.route.to_string(),
+        chosen: setup.route == Route::choose(setup.pair.weights, setup.pair.activations),
+        threads,
+        time_s: run.median,
+        pack_s: pack.median,
+        gops: 2e-9 * macs / run.median,
+        gops_packed: 2e-9 * macs / total.median,
+        packing_share: pack.median / total.median,
+        ratio_f32: ratio(float),
+        ratio_int8: ratio(int8),
+        fraction_of_limit: fraction.median,
+        bound: if 2 * reading > times.run.len() { "memory" } else { "compute" },
+        limit_gops: limit.median,
+        intensity: macs / bytes as f64,
+        spread: run.spread(),
+        noisy: run.spread() > NOISY,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shapes;
+
+    #[test]
+    fn every_route_equals_libtorch_and_is_reported() {
+        let routes: Vec<Route> = Route::available().collect();
+        let request = Request {
+            shapes: ["5x33x70", "1x40x65"].iter().flat_map(|name| shapes::parse(name).unwrap()).collect(),
+            pairs: vec!["w1a1".parse().unwrap(), "w3a2".parse().unwrap()],
+            routes: Some(routes.clone()),
+            threads: 1,
+            rounds: 3,
+        };
+        let mut seen = Vec::new();
+        let report = run(&request, &mut |done, of, name| seen.push((done, of, name.to_owned()))).unwrap();
+        assert_eq!(report.cells.len(), 2 * 2 * routes.len());
+        assert_eq!(seen.last(), Some(&(2, 2, String::new())));
+        for cell in &report.cells {
+            assert!(cell.gops > 0.0 && cell.fraction_of_limit > 0.0 && cell.ratio_f32.is_some(), "{cell:?}");
+            assert!(cell.packing_share > 0.0 && cell.packing_share < 1.0, "{cell:?}");
+        }
+        assert_eq!(report.peers.iter().filter(|peer| peer.kind == "f32" && peer.fastest).count(), 2);
+    }
+
+    /// Strides, paddings, dilations, groups and windows of every kind, on every route.
+    #[test]
+    fn convolutions_equal_libtorch() {
+        let square = |size, channels, outputs, kernel| harness_kernels::Conv2d::same(2, size, channels, outputs, kernel);
+        let shapes = [
+            square(7, 64, 33, 3),
+            harness_kernels::Conv2d { stride: [2, 1], padding: [0, 2], ..square(8, 20, 40, 3) },
+            harness_kernels::Conv2d { stride: [4, 4], padding: [2, 2], ..square(23, 3, 16, 11) },
+            harness_kernels::Conv2d { dilation: [2, 3], padding: [4, 0], ..square(13, 10, 7, 5) },
+            harness_kernels::Conv2d { groups: 4, ..square(6, 24, 36, 3) },
+            harness_kernels::Conv2d { groups: 12, ..square(5, 12, 12, 7) },
+        ];
+        let pool = Pool::new(2);
+        for conv in shapes {
+            let shape = Shape { name: format!("{conv:?}"), conv };
+            let values = values(conv.batch * conv.height * conv.width * conv.channels);
+            for pair in ["w1a1", "w2a3", "w8a8"] {
+                for route in Route::available() {
+                    let setup = Setup::new(&shape, pair.parse().unwrap(), route, &values).unwrap();
+                    setup.check(&shape, &values, &pool).unwrap();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a quantized training step costs against the float step of the same network.
+
+use harness_engine::bench::{self, Row, Suite};
+use harness_engine::environment::{Revision, environment};
+use serde_json::json;
+use tch::Device;
+
+use super::{Arguments, SuiteChoice};
+use crate::arguments::Volume;
+use crate::exit::Outcome;
+use crate::output::{columns, print, print_json, talk};
+
+pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+    harness_torch::keep_freed_memory();
+    let cases = bench::cases(match arguments.suite {
+        SuiteChoice::Networks => Suite::Networks,
+        SuiteChoice::Methods => Suite::Methods,
+    });
+    let threads = arguments.threads.unwrap_or(2);
+    if !volume.quiet {
+        talk(format_args!(
+            "timing {} cases {} times in turn, batch {}, {threads} threads",
+            cases.len(),
+            arguments.rounds,
+            arguments.batch,
+        ));
+    }
+    let rounds = u32::from(arguments.rounds);
+    let rows = bench::run(&cases, i64::from(arguments.batch), i32::from(threads.cast_signed()), rounds)?;
+    if arguments.json {
+        let environment = environment(&Revision::here(), Device::Cpu, u32::from(threads));
+        let result = json!({"batch": arguments.batch, "rounds": rounds, "environment": environment, "rows": rows});
+        return Ok(print_json(&result)?);
+    }
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    Ok(print(columns(&["network", "quantization", "images/s", "step against float (least-greatest)"], &cells))?)
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let (least, greatest) = row.ratio_range;
+    vec![
+        row.network.to_owned(),
+        row.quantization.to_owned(),
+        format!("{:.0}", row.images_per_second),
+        format!("{:.3} ({least:.3}-{greatest:.3})", row.ratio_to_float),
+    ]
+}
