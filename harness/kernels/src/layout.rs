@@ -17,6 +17,13 @@ pub(crate) struct Region {
     pub(crate) chunk: usize,
 }
 
+impl Region {
+    /// What makes two regions the same bytes.
+    fn stored(&self) -> (u8, u8, usize) {
+        (self.low, self.bits, self.unit_bytes)
+    }
+}
+
 /// The layout of both operands of a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -73,17 +80,15 @@ impl Layout {
                 let pack = if w <= 2 { 4 } else if w <= 4 { 2 } else { 1 };
                 let center = if w == 8 { 128 } else { 0 };
                 let greatest = if w == 8 { 128 } else { usize::from(weight_bits.max_code()) };
-                // Pairs of products are summed in 16 bits where there is no dot-product instruction.
-                let chunk = |bits: u8| 32_767 / (2 * greatest * ((1 << bits) - 1));
-                let narrow = matches!(isa, Isa::Avx2);
-                let widest = if narrow && chunk(a) == 0 { 4 } else { 8 };
-                let region = |(low, bits)| Region {
-                    low,
-                    bits,
-                    unit_bytes: 4,
-                    chunk: if narrow { chunk(bits) } else { usize::MAX },
+                // Without a dot-product instruction, pairs of products of bytes are summed in 16 bits; where these cannot
+                // hold even one pair, activations are stored in 16 bits and multiplied as such.
+                let chunk = if matches!(isa, Isa::Avx2) {
+                    32_767 / (2 * greatest * usize::from(activation_bits.max_code()))
+                } else {
+                    usize::MAX
                 };
-                layout(4, pack, center, split(a, widest).map(region).collect())
+                let region = Region { low: 0, bits: a, unit_bytes: if chunk == 0 { 8 } else { 4 }, chunk: chunk.max(1) };
+                layout(4, pack, center, vec![region])
             }
         }
     }
@@ -105,7 +110,7 @@ impl Layout {
             && self.unit == other.unit
             && self.pack == other.pack
             && self.activation_bits == other.activation_bits
-            && self.regions.iter().map(|r| (r.low, r.bits)).eq(other.regions.iter().map(|r| (r.low, r.bits)))
+            && self.regions.iter().map(Region::stored).eq(other.regions.iter().map(Region::stored))
     }
 
     pub(crate) fn describe(&self, channels: usize, groups: usize) -> String {

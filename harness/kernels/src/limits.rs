@@ -3,7 +3,8 @@
 
 use std::hint::black_box;
 
-use crate::arch::{self, generic::limits};
+use crate::arch::generic::{int8::LEAST_CHUNK, limits};
+use crate::arch;
 use crate::buffer::Buffer;
 use crate::layout::Layout;
 use crate::levels::Bits;
@@ -29,8 +30,7 @@ enum Kind {
 
 impl Limit {
     /// The innermost instructions of a route at a pair of widths, counted in multiply-accumulates of codes: a
-    /// population count takes one for each pair of planes, a table one for each plane of the weights, and bytes need
-    /// a second pass where 16 bits cannot hold a pair of products. `None` where this processor cannot run the route.
+    /// population count takes one for each pair of planes, a table one for each plane of the weights. `None` where this processor cannot run the route.
     #[must_use]
     pub fn of(route: Route, weights: Bits, activations: Bits) -> Option<Limit> {
         if !route.is_available() {
@@ -40,7 +40,8 @@ impl Limit {
         let (limit, planes) = match route.family {
             Family::Popcount => (arch::Limit::Popcount, weights.get()),
             Family::Table => (arch::Limit::Table, weights.get()),
-            Family::Int8 if layout.regions.iter().all(|r| r.chunk >= 2 * layout.pack) => (arch::Limit::Int8Narrow, 1),
+            Family::Int8 if layout.regions.iter().any(|r| r.unit_bytes == 8) => (arch::Limit::Shorts, 1),
+            Family::Int8 if layout.regions.iter().all(|r| r.chunk >= LEAST_CHUNK) => (arch::Limit::Int8Narrow, 1),
             Family::Int8 => (arch::Limit::Int8, 1),
         };
         let passes = f64::from(planes) * layout.regions.len() as f64;

@@ -35,7 +35,13 @@ unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut 
 #[target_feature(enable = "avx2")]
 unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe { int8::tile::<Avx2, R, C>(tile, out, stride) }
+    unsafe {
+        if tile.passes.iter().any(|pass| pass.unit_bytes == 8) {
+            int8::tile_of_shorts::<Avx2, R, C>(tile, out, stride);
+        } else {
+            int8::tile::<Avx2, R, C>(tile, out, stride);
+        }
+    }
 }
 
 /// The innermost instructions alone; see [`limits`].
@@ -45,6 +51,7 @@ pub(crate) fn limit(limit: Limit) -> LimitFn {
         Limit::Table => table_limit,
         Limit::Int8 => int8_limit,
         Limit::Int8Narrow => int8_narrow_limit,
+        Limit::Shorts => shorts_limit,
     }
 }
 
@@ -78,6 +85,14 @@ unsafe fn int8_limit(from: *const u8, steps: usize) -> u64 {
 unsafe fn int8_narrow_limit(from: *const u8, steps: usize) -> u64 {
     // SAFETY: the caller's promise.
     unsafe { limits::int8::<Avx2, false>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn shorts_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::shorts::<Avx2>(from, steps) }
 }
 
 struct Avx2;
@@ -277,11 +292,31 @@ impl int8::Dot for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: __m256i, shift: u32, add: bool, out: *mut i32) {
+    unsafe fn finish(sums: __m256i, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds eight numbers.
         unsafe {
-            store(_mm256_sll_epi32(sums, _mm_cvtsi32_si128(shift as i32)), add, out);
+            store(sums, add, out);
         }
+    }
+}
+
+impl int8::Shorts for Avx2 {
+    #[inline(always)]
+    unsafe fn even(weights: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(weights)) }
+    }
+
+    #[inline(always)]
+    unsafe fn odd(weights: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_srai_epi16::<8>(weights) }
+    }
+
+    #[inline(always)]
+    unsafe fn pairs(sums: __m256i, activations: __m256i, weights: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(activations, weights)) }
     }
 }
 

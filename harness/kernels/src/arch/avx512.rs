@@ -43,8 +43,7 @@ pub(crate) fn limit(limit: Limit) -> LimitFn {
     match limit {
         Limit::Popcount => popcount_limit,
         Limit::Table => table_limit,
-        Limit::Int8 => int8_limit,
-        Limit::Int8Narrow => int8_limit,
+        Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
     }
 }
 
@@ -246,10 +245,10 @@ impl int8::Dot for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: __m512i, shift: u32, add: bool, out: *mut i32) {
+    unsafe fn finish(sums: __m512i, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds sixteen numbers.
         unsafe {
-            store(_mm512_sllv_epi32(sums, _mm512_set1_epi32(shift as i32)), add, out);
+            store(sums, add, out);
         }
     }
 }

@@ -99,6 +99,8 @@ pub(crate) enum Limit {
     Int8,
     /// Sums in 16 bits where the instruction set has a use for them, else the same as `Int8`.
     Int8Narrow,
+    /// 16-bit activations where the instruction set has a use for them, else the same as `Int8`.
+    Shorts,
 }
 
 /// Multiply-accumulates made in `steps` steps.

@@ -38,8 +38,7 @@ pub(crate) fn limit(limit: Limit) -> LimitFn {
     match limit {
         Limit::Popcount => popcount_limit,
         Limit::Table => table_limit,
-        Limit::Int8 => int8_limit,
-        Limit::Int8Narrow => int8_limit,
+        Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
     }
 }
 
@@ -220,9 +219,9 @@ impl int8::Dot for Portable {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: Self::Vector, shift: u32, add: bool, out: *mut i32) {
+    unsafe fn finish(sums: Self::Vector, add: bool, out: *mut i32) {
         for (lane, sum) in sums.into_iter().enumerate() {
-            let sum = i32::from_le_bytes(sum) << shift;
+            let sum = i32::from_le_bytes(sum);
             // SAFETY: the caller gives as many numbers as there are lanes.
             unsafe { *out.add(lane) = if add { *out.add(lane) + sum } else { sum } }
         }

@@ -12,6 +12,9 @@ use crate::route::Family;
 /// (64, 6, 4) and of what a byte of weights holds.
 pub(crate) const CODES: usize = 768;
 
+/// Place of each of four codes among the 16-bit numbers of their unit: even ones first, as bytes of weights come apart.
+pub(crate) const SHORT_ORDER: [usize; 4] = [0, 2, 1, 3];
+
 /// Sum of codes.
 pub(crate) fn sum(codes: &[u8]) -> i32 {
     codes.chunks(64).map(|chunk| i32::from(chunk.iter().map(|&code| u16::from(code)).sum::<u16>())).sum()
@@ -27,6 +30,7 @@ pub(crate) fn codes(layout: &Layout, region: Region, first: usize, codes: &[u8],
             Family::Popcount => simd::words(codes, region.low, bytes),
             Family::Table if unit == NIBBLE_GROUP => simd::pairs(codes, region, bytes),
             Family::Table => wide_digits(codes, region, bytes),
+            Family::Int8 if region.unit_bytes == 8 => simd::shorts(codes, bytes),
             Family::Int8 => simd::bytes(codes, region, bytes),
         }
     } else {
@@ -45,6 +49,7 @@ fn unaligned(layout: &Layout, region: Region, first: usize, codes: &[u8], bytes:
                 let (byte, bit) = (within / 8, within % 8);
                 unit[byte] = unit[byte] & !(1 << bit) | value << bit;
             }
+            Family::Int8 if region.unit_bytes == 8 => unit[2 * SHORT_ORDER[within]] = value,
             Family::Int8 => unit[within] = value,
             Family::Table => {
                 let digit_bits = if layout.unit == NIBBLE_GROUP { 2 } else { 1 };

@@ -28,6 +28,9 @@ dispatch!(
     /// The region's bits of every code, one to a byte.
     bytes(codes: &[u8], region: Region, bytes: &mut [u8]), plain::bytes, avx2::bytes);
 dispatch!(
+    /// Every code in 16 bits, units of four in the order of [`SHORT_ORDER`].
+    shorts(codes: &[u8], bytes: &mut [u8]), plain::shorts, avx2::shorts);
+dispatch!(
     /// Uniform codes; see [`super::Quantize::Uniform`].
     uniform(values: &[f32], inverse: f32, most: f32, codes: &mut [u8]), plain::uniform, avx2::uniform);
 dispatch!(
@@ -36,7 +39,7 @@ dispatch!(
 
 mod plain {
     use super::Region;
-    use crate::pack::quantize;
+    use crate::pack::{SHORT_ORDER, quantize};
 
     #[inline(always)]
     pub(super) fn words(codes: &[u8], bit: u8, bytes: &mut [u8]) {
@@ -63,6 +66,15 @@ mod plain {
         let mask = ((1u16 << region.bits) - 1) as u8;
         for (byte, &code) in bytes.iter_mut().zip(codes) {
             *byte = code >> region.low & mask;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn shorts(codes: &[u8], bytes: &mut [u8]) {
+        for (chunk, unit) in codes.chunks(4).zip(bytes.chunks_exact_mut(8)) {
+            for (&code, place) in chunk.iter().zip(SHORT_ORDER) {
+                unit[2 * place..2 * place + 2].copy_from_slice(&[code, 0]);
+            }
         }
     }
 
@@ -144,6 +156,23 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
+    pub(super) fn shorts(codes: &[u8], bytes: &mut [u8]) {
+        let whole = codes.len() / 16;
+        for (chunk, out) in codes.chunks_exact(16).zip(bytes.chunks_exact_mut(32)) {
+            // SAFETY: a chunk has 16 bytes, four units of eight bytes go out.
+            unsafe {
+                let units = _mm256_cvtepu32_epi64(_mm_loadu_si128(chunk.as_ptr().cast()));
+                // Bytes 0, 2 and 1, 3 of a unit, two bytes apart.
+                let even = _mm256_and_si256(units, _mm256_set1_epi64x(0x00ff_00ff));
+                let odd = _mm256_and_si256(_mm256_srli_epi64::<8>(units), _mm256_set1_epi64x(0x00ff_00ff));
+                let both = _mm256_or_si256(even, _mm256_slli_epi64::<32>(odd));
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), both);
+            }
+        }
+        plain::shorts(&codes[16 * whole..], &mut bytes[32 * whole..]);
+    }
+
+    #[target_feature(enable = "avx2")]
     pub(super) fn uniform(values: &[f32], inverse: f32, most: f32, codes: &mut [u8]) {
         plain::uniform(values, inverse, most, codes);
     }
@@ -180,6 +209,9 @@ mod tests {
                 plain::pairs(&codes, region, &mut slow);
                 prop_assert_eq!(&fast, &slow);
             }
+            shorts(&codes, &mut fast);
+            plain::shorts(&codes, &mut slow);
+            prop_assert_eq!(&fast, &slow);
             for region in regions(Family::Int8) {
                 bytes(&codes, region, &mut fast);
                 plain::bytes(&codes, region, &mut slow);

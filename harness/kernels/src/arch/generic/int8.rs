@@ -25,19 +25,32 @@ pub(crate) trait Dot {
     unsafe fn narrow(sums: Self::Vector, activations: Self::Vector, weights: Self::Vector) -> Self::Vector;
     /// Pairs of 16-bit sums to 32 bits.
     unsafe fn join(sums: Self::Vector) -> Self::Vector;
-    /// Stores the lanes, shifted, or adds them to what is there.
-    unsafe fn finish(sums: Self::Vector, shift: u32, add: bool, out: *mut i32);
+    /// Stores the lanes, or adds them to what is there.
+    unsafe fn finish(sums: Self::Vector, add: bool, out: *mut i32);
 }
+
+/// What a set without a dot product that holds any two bytes needs besides: products of 16-bit numbers.
+pub(crate) trait Shorts: Dot {
+    /// Bytes 0 and 2 of every lane, signed, in 16 bits.
+    unsafe fn even(weights: Self::Vector) -> Self::Vector;
+    /// Bytes 1 and 3.
+    unsafe fn odd(weights: Self::Vector) -> Self::Vector;
+    /// `sums + dot of two by two 16-bit numbers`.
+    unsafe fn pairs(sums: Self::Vector, activations: Self::Vector, weights: Self::Vector) -> Self::Vector;
+}
+
+/// A drain costs about as much as this many units of sums in 32 bits save.
+pub(crate) const LEAST_CHUNK: usize = 8;
 
 /// # Safety
 /// As for [`crate::arch::TileFn`], for `C` columns and `R` panels, and the operations' instructions exist.
 #[inline(always)]
 pub(crate) unsafe fn tile<D: Dot, const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
-    for (index, pass) in tile.passes.iter().enumerate() {
-        let out = Out { to: out, stride, shift: pass.shift, add: index > 0 };
-        // SAFETY: the caller's promise. A chunk too small to be worth widening for is summed in 32 bits at once.
+    for pass in tile.passes {
+        let out = Out { to: out, stride, add: false };
+        // SAFETY: the caller's promise. A chunk too small to be worth draining for is summed in 32 bits at once.
         unsafe {
-            let narrow = D::NARROW && pass.chunk >= 2 * tile.pack;
+            let narrow = D::NARROW && pass.chunk >= LEAST_CHUNK;
             match (tile.pack, narrow) {
                 (4, true) => run::<D, R, C, 4, true>(tile, pass, out),
                 (2, true) => run::<D, R, C, 2, true>(tile, pass, out),
@@ -50,12 +63,11 @@ pub(crate) unsafe fn tile<D: Dot, const R: usize, const C: usize>(tile: &Tile<'_
     }
 }
 
-/// Where a pass's products go, and by how much they are shifted.
+/// Where a pass's products go.
 #[derive(Clone, Copy)]
 struct Out {
     to: *mut i32,
     stride: usize,
-    shift: u32,
     /// Whether something is there already.
     add: bool,
 }
@@ -132,9 +144,49 @@ unsafe fn drain<D: Dot, const R: usize, const C: usize>(
             // SAFETY: `out` holds `C` columns of `R` panels.
             unsafe {
                 let total = if narrow { D::join(sums[r][c]) } else { sums[r][c] };
-                D::finish(total, out.shift, out.add, out.to.add(c * out.stride + r * D::LANES));
+                D::finish(total, out.add, out.to.add(c * out.stride + r * D::LANES));
                 sums[r][c] = D::zero();
             }
+        }
+    }
+}
+
+/// The tile for activations stored in 16 bits.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+pub(crate) unsafe fn tile_of_shorts<D: Shorts, const R: usize, const C: usize>(
+    tile: &Tile<'_>,
+    out: *mut i32,
+    stride: usize,
+) {
+    for pass in tile.passes {
+        let mut weights = tile.weights;
+        // SAFETY: offsets stay inside the segments and the panels, by the caller's promise.
+        unsafe {
+            let mut sums = [[D::zero(); C]; R];
+            for &segment in pass.segments {
+                let columns: [*const u8; C] =
+                    std::array::from_fn(|c| pass.base.add(tile.pixels[c] * pass.pixel_bytes + segment));
+                for unit in 0..pass.units {
+                    for half in 0..2 {
+                        let mut loaded = [D::zero(); R];
+                        for r in 0..R {
+                            let whole = D::load(weights.add(r * tile.panel_bytes));
+                            loaded[r] = if half == 0 { D::even(whole) } else { D::odd(whole) };
+                        }
+                        for c in 0..C {
+                            let activations = D::splat(columns[c].add(8 * unit + 4 * half));
+                            for r in 0..R {
+                                sums[r][c] = D::pairs(sums[r][c], activations, loaded[r]);
+                            }
+                        }
+                    }
+                    weights = weights.add(4 * D::LANES);
+                }
+            }
+            drain::<D, R, C>(&mut sums, false, Out { to: out, stride, add: false });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The floor: each family's innermost instructions alone, on operands in registers and the first-level cache, with no
 //! packing, no widening and no epilogue.
 
-use super::int8::Dot;
+use super::int8::{Dot, Shorts};
 use super::popcount::Words;
 use super::table::Shuffle;
 
@@ -88,4 +88,28 @@ pub(crate) unsafe fn int8<D: Dot, const WIDE: bool>(from: *const u8, steps: usiz
         std::hint::black_box(sums);
     }
     8 * 4 * D::LANES as u64 * steps as u64
+}
+
+/// Multiply-accumulates of bytes by 16-bit numbers in `steps` steps.
+///
+/// # Safety
+/// As for [`popcount`].
+#[inline(always)]
+pub(crate) unsafe fn shorts<D: Shorts>(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[D::zero(); 4]; 2];
+        for step in 0..steps {
+            let at = from.add(step * 64 % BYTES);
+            let weights = [D::load(at), D::load(at.add(64))];
+            for c in 0..4 {
+                let activations = D::splat(at.add(4 * c));
+                for r in 0..2 {
+                    sums[r][c] = D::pairs(sums[r][c], activations, weights[r]);
+                }
+            }
+        }
+        std::hint::black_box(sums);
+    }
+    8 * 2 * D::LANES as u64 * steps as u64
 }
