@@ -47,7 +47,8 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
-            Isa::Neon => cfg!(target_arch = "aarch64"),
+            // Every such processor has it; the loops take the lowest byte of a word to be the first.
+            Isa::Neon => cfg!(all(target_arch = "aarch64", target_endian = "little")),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2"),
             #[cfg(target_arch = "x86_64")]
@@ -104,7 +105,11 @@ impl Route {
         let family = match isa {
             // A plain processor has a fast 64-bit population count and no byte shuffle.
             Isa::Portable => {
-                if w * a <= 4 { Family::Popcount } else { Family::Int8 }
+                if w * a <= 4 {
+                    Family::Popcount
+                } else {
+                    Family::Int8
+                }
             }
             // A table pass costs about as much whatever the activations' width up to four bits, and there is one a
             // weight plane; byte products cost about two such passes.
@@ -156,7 +161,11 @@ pub struct UnknownRoute(String);
 
 impl fmt::Display for UnknownRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown route \"{}\", expected FAMILY-ISA with popcount, table or int8 and portable, neon, avx2 or avx512", self.0)
+        write!(
+            f,
+            "unknown route \"{}\", expected FAMILY-ISA with popcount, table or int8 and portable, neon, avx2 or avx512",
+            self.0
+        )
     }
 }
 

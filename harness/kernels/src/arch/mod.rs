@@ -8,7 +8,7 @@ mod portable;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 
 use crate::route::{Isa, Route};
@@ -71,7 +71,11 @@ pub(crate) fn most_panels(route: Route, columns: usize) -> usize {
         (Isa::Avx512 | Isa::Neon, _) => 4,
         // Sixteen registers.
         (Isa::Avx2, Table | Int8) => {
-            if columns <= 2 { 4 } else { 2 }
+            if columns <= 2 {
+                4
+            } else {
+                2
+            }
         }
         (Isa::Avx2, Popcount) => 2,
     }
@@ -84,7 +88,7 @@ pub(crate) fn tile(route: Route, columns: usize, panels: usize) -> TileFn {
         Isa::Avx2 => avx2::tile(route.family, columns, panels),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => avx512::tile(route.family, columns, panels),
-        #[cfg(target_arch = "aarch64")]
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         Isa::Neon => neon::tile(route.family, columns, panels),
         // Other sets never get here: a product of an unavailable route cannot be made.
         _ => portable::tile(route.family, columns, panels),
@@ -116,7 +120,7 @@ pub(crate) fn limit(isa: Isa, limit: Limit) -> LimitFn {
         Isa::Avx2 => avx2::limit(limit),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => avx512::limit(limit),
-        #[cfg(target_arch = "aarch64")]
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         Isa::Neon => neon::limit(limit),
         _ => portable::limit(limit),
     }
