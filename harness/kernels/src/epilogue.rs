@@ -46,10 +46,21 @@ pub struct Requantize {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rule {
-    Affine32 { a: Vec<i32>, b: Vec<i32>, shift: u32 },
-    Affine64 { a: Vec<i64>, b: Vec<i64>, shift: u32 },
+    Affine32 {
+        a: Vec<i32>,
+        b: Vec<i32>,
+        shift: u32,
+    },
+    Affine64 {
+        a: Vec<i64>,
+        b: Vec<i64>,
+        shift: u32,
+    },
     /// `boundaries` is `[2^k - 1, channels]`.
-    Thresholds { sign: Vec<i32>, boundaries: Vec<i32> },
+    Thresholds {
+        sign: Vec<i32>,
+        boundaries: Vec<i32>,
+    },
 }
 
 impl Requantize {
@@ -62,7 +73,8 @@ impl Requantize {
         if shift > 62 {
             return Err(KernelError::Epilogue { what: "the shift is out of range, expected at most 62" });
         }
-        let greatest = |&(a, b): &(i64, i64)| a.checked_abs()?.checked_mul(most.checked_abs()?)?.checked_add(b.checked_abs()?);
+        let greatest =
+            |&(a, b): &(i64, i64)| a.checked_abs()?.checked_mul(most.checked_abs()?)?.checked_add(b.checked_abs()?);
         let Some(greatest) = channels.iter().map(greatest).collect::<Option<Vec<i64>>>() else {
             return Err(KernelError::Epilogue { what: "a * x + b may not fit 64 bits for the given bound of x" });
         };
@@ -299,14 +311,7 @@ fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
 }
 
 #[inline(always)]
-fn scaled(
-    out: &mut [f32],
-    sums: &[i32],
-    value: impl Fn(usize, i32) -> i32,
-    scale: &[f32],
-    bias: &[f32],
-    relu: bool,
-) {
+fn scaled(out: &mut [f32], sums: &[i32], value: impl Fn(usize, i32) -> i32, scale: &[f32], bias: &[f32], relu: bool) {
     let least = if relu { 0.0 } else { f32::NEG_INFINITY };
     let count = out.len();
     // One loop for each form, so that each is a loop over vectors.

@@ -101,7 +101,10 @@ impl fmt::Display for KernelError {
                 write!(f, "activations are packed as {found}, expected {expected}")
             }
             KernelError::Overflow { depth, limit } => {
-                write!(f, "{depth} products may overflow a 32-bit accumulator, expected at most {limit}; use the 64-bit sum")
+                write!(
+                    f,
+                    "{depth} products may overflow a 32-bit accumulator, expected at most {limit}; use the 64-bit sum"
+                )
             }
             KernelError::Epilogue { what } => f.write_str(what),
             KernelError::Unavailable { route } => write!(f, "this processor cannot run the route {route}"),

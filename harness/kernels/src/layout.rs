@@ -48,9 +48,8 @@ pub(crate) const NIBBLE_GROUP: usize = 4;
 impl Layout {
     pub(crate) fn new(route: Route, weight_bits: Bits, activation_bits: Bits) -> Layout {
         let (w, a) = (weight_bits.get(), activation_bits.get());
-        let layout = |unit, pack, center, regions| {
-            Layout { route, weight_bits, activation_bits, unit, pack, center, regions }
-        };
+        let layout =
+            |unit, pack, center, regions| Layout { route, weight_bits, activation_bits, unit, pack, center, regions };
         match (route.family, route.isa) {
             (Family::Popcount, _) => {
                 let plane = |low| Region { low, bits: 1, unit_bytes: 8, chunk: usize::MAX };
@@ -77,7 +76,13 @@ impl Layout {
                 layout(NIBBLE_GROUP, 2, 0, split(a, 4).map(region).collect())
             }
             (Family::Int8, isa) => {
-                let pack = if w <= 2 { 4 } else if w <= 4 { 2 } else { 1 };
+                let pack = if w <= 2 {
+                    4
+                } else if w <= 4 {
+                    2
+                } else {
+                    1
+                };
                 let center = if w == 8 { 128 } else { 0 };
                 let greatest = if w == 8 { 128 } else { usize::from(weight_bits.max_code()) };
                 // Without a dot-product instruction, pairs of products of bytes are summed in 16 bits; where these cannot
@@ -87,7 +92,8 @@ impl Layout {
                 } else {
                     usize::MAX
                 };
-                let region = Region { low: 0, bits: a, unit_bytes: if chunk == 0 { 8 } else { 4 }, chunk: chunk.max(1) };
+                let region =
+                    Region { low: 0, bits: a, unit_bytes: if chunk == 0 { 8 } else { 4 }, chunk: chunk.max(1) };
                 layout(4, pack, center, vec![region])
             }
         }

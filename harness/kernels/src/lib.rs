@@ -25,17 +25,17 @@ mod epilogue;
 mod error;
 mod geometry;
 mod layout;
-pub mod limits;
 pub mod levels;
+pub mod limits;
 mod pack;
 pub mod planes;
 mod pool;
 mod product;
 pub mod rounding;
 mod route;
-pub mod thresholds;
 #[cfg(test)]
 mod tests;
+pub mod thresholds;
 mod weights;
 
 pub use activations::Activations;

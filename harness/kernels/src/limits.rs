@@ -3,8 +3,8 @@
 
 use std::hint::black_box;
 
-use crate::arch::generic::{int8::LEAST_CHUNK, limits};
 use crate::arch;
+use crate::arch::generic::{int8::LEAST_CHUNK, limits};
 use crate::buffer::Buffer;
 use crate::layout::Layout;
 use crate::levels::Bits;

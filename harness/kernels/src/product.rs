@@ -195,15 +195,9 @@ impl Product {
         blocks: Range<usize>,
     ) {
         let (data, panels) = (activations.data.bytes().as_ptr(), &self.weights);
-        let mut passes = [Pass {
-            base: data,
-            pixel_bytes: 0,
-            segments: &[],
-            units: 0,
-            unit_bytes: 0,
-            chunk: 0,
-            shift: 0,
-        }; MAX_REGIONS];
+        let mut passes =
+            [Pass { base: data, pixel_bytes: 0, segments: &[], units: 0, unit_bytes: 0, chunk: 0, shift: 0 };
+                MAX_REGIONS];
         let pixel_units = self.layout.units(activations.channels);
         let regions = self.layout.regions.iter().zip(&activations.regions).zip(&self.segments);
         for (pass, ((region, placed), segments)) in passes.iter_mut().zip(regions) {
@@ -388,9 +382,9 @@ impl Correction {
             for (n, constant) in constants.iter_mut().enumerate() {
                 let taps = (ys.0..ys.1).flat_map(|y| (xs.0..xs.1).map(move |x| y * shape.kernel[1] + x));
                 let codes: i32 = taps.map(|tap| weights.tap_sums[tap * outputs + n]).sum();
-                *constant = grid.activation_zero.wrapping_mul(
-                    zero(n).wrapping_mul(depth).wrapping_sub(grid.weight_step.wrapping_mul(codes)),
-                );
+                *constant = grid
+                    .activation_zero
+                    .wrapping_mul(zero(n).wrapping_mul(depth).wrapping_sub(grid.weight_step.wrapping_mul(codes)));
             }
         }
         let index = |kinds: &[(usize, usize)], ranges: &[(usize, usize)], factor: usize| {

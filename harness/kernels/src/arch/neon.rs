@@ -43,7 +43,7 @@ pub(crate) fn limit(limit: Limit) -> LimitFn {
     match limit {
         Limit::Popcount => popcount_limit,
         Limit::Table => table_limit,
-        Limit::Int8 | Limit::Int8Narrow => int8_limit,
+        Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
     }
 }
 
@@ -250,9 +250,9 @@ impl int8::Dot for Neon {
     }
 
     #[inline(always)]
-    unsafe fn finish(sums: int32x4_t, shift: u32, add: bool, out: *mut i32) {
+    unsafe fn finish(sums: int32x4_t, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds four numbers.
-        unsafe { store(sums, shift, add, out) }
+        unsafe { store(sums, 0, add, out) }
     }
 }
 

@@ -49,7 +49,12 @@ fn check(shape: Conv2d, w: u8, a: u8, next: u8, seed: u64, threads: usize) {
         let product = Product::new(shape, &weights, w, a, route, &grid).unwrap();
         let mut packed = product.activations();
         packed.fill_codes(&activations).unwrap();
-        for (scale, bias, relu) in [(&scale[..], &bias[..], true), (&scale[..1], &[][..], false), (&scale[..1], &bias[..], false), (&scale[..], &[][..], true)] {
+        for (scale, bias, relu) in [
+            (&scale[..], &bias[..], true),
+            (&scale[..1], &[][..], false),
+            (&scale[..1], &bias[..], false),
+            (&scale[..], &[][..], true),
+        ] {
             let mut out = vec![f32::NAN; sums.len()];
             product.run(&packed, Output::Scaled { out: &mut out, scale, bias, relu }, &pool).unwrap();
             for (i, (&out, &sum)) in out.iter().zip(&sums).enumerate() {

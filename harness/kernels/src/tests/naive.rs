@@ -25,7 +25,8 @@ pub(super) fn conv2d(shape: &Conv2d, activations: &[u8], weights: &[u8], grid: &
                                 let pixel = (n * shape.height + row) * shape.width + column;
                                 let a = activations[pixel * shape.channels + o / outputs * channels + c];
                                 let w = weights[((o * channels + c) * shape.kernel[0] + ky) * shape.kernel[1] + kx];
-                                let a = i64::from(grid.activation_step) * i64::from(a) - i64::from(grid.activation_zero);
+                                let a =
+                                    i64::from(grid.activation_step) * i64::from(a) - i64::from(grid.activation_zero);
                                 let zero = grid.weight_zero[o % grid.weight_zero.len()];
                                 let w = i64::from(grid.weight_step) * i64::from(w) - i64::from(zero);
                                 sum += a * w;

@@ -134,11 +134,7 @@ unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const N
 /// # Safety
 /// As for [`run`].
 #[inline(always)]
-unsafe fn drain<D: Dot, const R: usize, const C: usize>(
-    sums: &mut [[D::Vector; C]; R],
-    narrow: bool,
-    out: Out,
-) {
+unsafe fn drain<D: Dot, const R: usize, const C: usize>(sums: &mut [[D::Vector; C]; R], narrow: bool, out: Out) {
     for r in 0..R {
         for c in 0..C {
             // SAFETY: `out` holds `C` columns of `R` panels.
