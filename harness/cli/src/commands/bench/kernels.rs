@@ -124,11 +124,8 @@ fn text(report: &Report, environment: &Environment) -> String {
     let rows: Vec<Vec<String>> = report.cells.iter().map(cell).collect();
     let peers: Vec<Vec<String>> = report.peers.iter().map(peer).collect();
     let peer_header = ["shape", "libtorch", "us", "GOP/s", "of limit", ""];
-    let memory: Vec<String> = report
-        .memory
-        .iter()
-        .map(|memory| format!("{} {:.0} GB/s", size(memory.bytes), memory.gb_per_s))
-        .collect();
+    let memory: Vec<String> =
+        report.memory.iter().map(|memory| format!("{} {:.0} GB/s", size(memory.bytes), memory.gb_per_s)).collect();
     format!(
         "{}, {} thread{}, libtorch {} ({}), medians of {} rounds\nreading: {}\n\n{}\n\n{}\n\n{}",
         environment.cpu,
