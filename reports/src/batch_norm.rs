@@ -55,7 +55,7 @@ pub fn write_batch_norm(layers: &[BatchNormLayer], picture: &Path) -> Result<Vec
     let bytes = match extension {
         Some("svg") => svg(&canvas(), &caption(layers))?.into_bytes(),
         Some("png") => png(&canvas(), &lettering)?,
-        _ => return Err(ReportError::Picture { path: picture.to_owned() }),
+        _ => return Err(ReportError::Picture { path: picture.to_owned(), expected: ".svg or .png" }),
     };
     files::write_whole(picture, &bytes)?;
     files::write_whole(&numbers, &csv(&data(layers))?)?;

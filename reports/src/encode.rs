@@ -1,6 +1,7 @@
 //! The formats tables are written in, one file each.
 
 pub(crate) mod csv;
+pub(crate) mod html;
 pub(crate) mod markdown;
 
 /// Text as one printable line: line breaks and other control characters become spaces, and the marks that reverse

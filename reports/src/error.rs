@@ -37,10 +37,12 @@ pub enum ReportError {
         expected: Vec<&'static str>,
     },
     /// The name of a picture says in which format it is wanted, and this one does not.
-    #[error("cannot draw {}: expected a name that ends in .svg or .png", .path.display())]
+    #[error("cannot draw {}: expected a name that ends in {expected}", .path.display())]
     Picture {
         /// What was given.
         path: PathBuf,
+        /// The endings that say a format.
+        expected: &'static str,
     },
     /// A file or folder of the report could not be written.
     #[error("cannot write {}: {source}", .path.display())]

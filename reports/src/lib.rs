@@ -18,6 +18,7 @@
 mod accuracy;
 mod batch_norm;
 mod claims;
+mod commits;
 mod encode;
 mod error;
 mod failures;
@@ -52,6 +53,7 @@ use crate::tables::Table;
 use crate::trials::Trials;
 
 pub use crate::batch_norm::{BatchNormLayer, write_batch_norm};
+pub use crate::commits::{CommitPoint, CommitSeries, Mark, write_commits};
 pub use crate::error::ReportError;
 pub use crate::format::Format;
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batchnorm, bench, completions, eval, export, quantize, report, sweep, worker};
+use crate::commands::{batchnorm, bench, completions, eval, export, quantize, report, sweep, track, worker};
 
 /// Research harness and benchmark suite for low-bit quantized neural networks.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Sweep(sweep::Arguments),
     /// Write tables and figures of trials that have run
     Report(report::Arguments),
+    /// Keep results of commits, compare them, and find the commit that changed them
+    Track(track::Arguments),
     /// Evaluate a finished trial again, also with batch normalization in integers
     Eval(eval::Arguments),
     /// Write the weights of a finished trial for other programs

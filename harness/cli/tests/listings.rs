@@ -10,6 +10,7 @@ use support::Workplace;
 const COMMANDS: [&str; 12] = [
     "sweep",
     "report",
+    "track",
     "eval",
     "export",
     "bench",

@@ -14,7 +14,7 @@ use crate::device;
 pub struct Revision {
     /// 40 hex digits; `None` outside a repository, or without git.
     pub commit: Option<String>,
-    /// True when tracked files differ from the commit.
+    /// True when tracked files differ from the commit, those in `history/` aside.
     pub dirty: Option<bool>,
 }
 
@@ -23,7 +23,9 @@ impl Revision {
     #[must_use]
     pub fn here() -> Revision {
         let commit = git(&["rev-parse", "--verify", "--quiet", "HEAD"]).filter(|text| !text.is_empty());
-        let dirty = commit.as_ref().and_then(|_| git(&["status", "--porcelain", "--untracked-files=no"]));
+        // What `harness track` has just recorded changes nothing that runs.
+        let tracked = ["status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(exclude,top)history"];
+        let dirty = commit.as_ref().and_then(|_| git(&tracked));
         Revision { commit, dirty: dirty.map(|text| !text.is_empty()) }
     }
 }

@@ -172,6 +172,8 @@ pub(crate) const AXIS_WIDTH: f64 = 0.7;
 const GRID_WIDTH: f64 = 0.5;
 /// From a tick to its words, and between words.
 const GAP: f64 = 2.5;
+/// So many names on an axis are all worth showing, even cut.
+const FEW: usize = 10;
 /// Room for the half of a tick's label that reaches over the end of an axis.
 const RIM: f64 = 5.0;
 
@@ -203,9 +205,16 @@ impl Panel {
         }
         let ticks = axes.x.ticks();
         let room = inner.width / ticks.len().max(1) as f64 - GAP;
-        for (value, text) in ticks {
+        let widest = ticks.iter().map(|(_, text)| lettering.width(text, SMALL_SIZE)).fold(0.0, f64::max);
+        // Names that are far too many are thinned out; a few that are far too long are cut.
+        let every = if ticks.len() > FEW { (widest / room.max(1.0)).ceil().max(1.0) as usize } else { 1 };
+        let room = (room + GAP) * every as f64 - GAP;
+        for (i, (value, text)) in ticks.into_iter().enumerate() {
             let x = axes.x_at(value);
             canvas.stroke(vec![(x, bottom), (x, bottom + TICK)], AXIS_WIDTH, INK);
+            if i % every != 0 {
+                continue;
+            }
             let middle = bottom + TICK + GAP + SMALL_SIZE / 2.0;
             let text = lettering.fit(&text, SMALL_SIZE, room);
             canvas.words(&text, (x, middle), SMALL_SIZE, Anchor::Middle, INK);

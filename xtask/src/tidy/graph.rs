@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::{Violation, metadata};
 
 /// Crates that have to build, and to be read, without libtorch.
-const WITHOUT_LIBTORCH: [&str; 4] = ["harness-kernels", "harness-deploy", "harness-records", "harness-reports"];
+const WITHOUT_LIBTORCH: [&str; 5] =
+    ["harness-kernels", "harness-deploy", "harness-records", "harness-reports", "harness-track"];
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 /// The one crate that may use the slowest dependency.
 const WITH_POLARS: &str = "harness-reports";

@@ -12,6 +12,7 @@ pub(crate) mod quantize;
 pub(crate) mod report;
 mod schema;
 pub(crate) mod sweep;
+pub(crate) mod track;
 pub(crate) mod worker;
 
 use crate::arguments::{Arguments, Command};
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     match arguments.command {
         Command::Sweep(arguments) => sweep::run(&arguments, volume),
         Command::Report(arguments) => report::run(&arguments, volume),
+        Command::Track(arguments) => track::run(&arguments, volume),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, volume),
