@@ -186,3 +186,36 @@ fn narrow_products_are_near_and_only_for_training() {
         assert!(gradients.filter(Tensor::defined).all(|gradient| gradient.kind() == Kind::Float));
     }
 }
+
+/// In a network as it trains, what reaches a layer from behind is quantized sample by sample: the gradient of the
+/// classifier's bias is the sum of quantized rows, each on its own range (DoReFa-Net, eq. 12, without the noise).
+#[test]
+fn gradients_are_quantized_sample_by_sample_on_their_way_back() {
+    let dorefa = crate::support::method("dorefa", 2, &[]);
+    let options = [("noise".to_owned(), OptionValue::Bool(false))].into_iter().collect();
+    let quiet = MethodChoice { options, ..dorefa };
+    let quant = quant(MethodChoice::float(), MethodChoice::float(), quiet, &[]);
+    for (name, bias) in [("mlp", "fc3.bias"), ("resnet18", "fc.bias")] {
+        let size = if name == "mlp" { 8 } else { 32 };
+        let plan = Plan::new(&model(name, &[]), &quant, [3, size, size], 7).unwrap();
+        let (store, mut network) = crate::support::network(&plan);
+        let x = crate::support::noise(&[5, 3, size, size], 2);
+        // Rows of very different size: one range for all of them would round most to nothing.
+        let behind =
+            crate::support::noise(&[5, 7], 3) * Tensor::from_slice(&[1.0f32, 10.0, 100.0, 0.01, 3.0]).view([5, 1]);
+        let scores = network.forward(&x, &TRAINING).unwrap();
+        (scores * &behind).sum(Kind::Float).backward();
+        let found = Vec::<f32>::try_from(&store.variables()[bias].grad()).unwrap();
+        let mut expected = [0.0f64; 7];
+        for sample in 0..5 {
+            let row: Vec<f64> = (0..7).map(|class| behind.double_value(&[sample, class])).collect();
+            let m = row.iter().fold(0.0f64, |m, g| m.max(g.abs()));
+            for (sum, g) in expected.iter_mut().zip(&row) {
+                *sum += 2.0 * m * ((3.0 * (g / (2.0 * m) + 0.5)).round_ties_even() / 3.0 - 0.5);
+            }
+        }
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-3 * (1.0 + expected.abs()), "{name}: {found} {expected}");
+        }
+    }
+}
