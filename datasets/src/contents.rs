@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Images, Shape, TextShape, Tokens};
+use crate::{Images, Photos, Shape, TextShape, Tokens};
 
 /// Which part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,21 +70,23 @@ impl fmt::Display for Contents {
 }
 
 /// One split.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum Samples {
     /// Labelled images in memory.
     Images(Images),
+    /// Labelled photographs in files.
+    Photos(Photos),
     /// Text, word by word.
     Text(Tokens),
 }
 
 impl Samples {
-    /// The images, if that is what it holds.
+    /// The images in memory, if that is what it holds.
     #[must_use]
     pub fn images(self) -> Option<Images> {
         match self {
             Samples::Images(images) => Some(images),
-            Samples::Text(_) => None,
+            Samples::Photos(_) | Samples::Text(_) => None,
         }
     }
 
@@ -93,7 +95,16 @@ impl Samples {
     pub fn text(self) -> Option<Tokens> {
         match self {
             Samples::Text(tokens) => Some(tokens),
-            Samples::Images(_) => None,
+            Samples::Images(_) | Samples::Photos(_) => None,
+        }
+    }
+
+    /// The photographs, if that is what it holds.
+    #[must_use]
+    pub fn photos(self) -> Option<Photos> {
+        match self {
+            Samples::Photos(photos) => Some(photos),
+            Samples::Images(_) | Samples::Text(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::Split;
+use crate::{Damage, Split};
 
 /// A data set cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -207,4 +207,78 @@ pub enum Problem {
         /// Bytes of one record.
         record: usize,
     },
+    /// A folder that should be there is not.
+    #[error("there is no such folder, expected the photographs in it")]
+    NoFolder,
+    /// No folder a class.
+    #[error("holds {files} files and no folders, expected one folder a class")]
+    NoClasses {
+        /// Files there are.
+        files: usize,
+    },
+    /// More classes than labels can tell apart.
+    #[error("holds {classes} folders, expected at most 65535 classes")]
+    ManyClasses {
+        /// Folders there are.
+        classes: usize,
+    },
+    /// A class that is not trained on.
+    #[error("class `{class}` has no folder in `train`")]
+    ForeignClass {
+        /// Its name.
+        class: String,
+    },
+    /// No picture in a folder.
+    #[error("holds no photographs, expected files that end in .JPEG, .jpg or .png")]
+    NoPhotographs,
+    /// Photographs without classes.
+    #[error(
+        "holds photographs and no folders, expected one folder a class, or their classes in {looked_for} beside or in \
+         it, or in the file that `dataset.labels` names"
+    )]
+    NoLabels {
+        /// The files that could give the classes.
+        looked_for: String,
+    },
+    /// A line of a file of classes.
+    #[error(
+        "line {line}: `{class}` is no class, expected the name of a folder in `train` or a number from 0 to {greatest}"
+    )]
+    LabelLine {
+        /// Line, from 1.
+        line: usize,
+        /// What stands for the class.
+        class: String,
+        /// Greatest class.
+        greatest: usize,
+    },
+    /// A photograph whose class is not given.
+    #[error("says nothing of `{name}`, expected a line with its class")]
+    Unlabelled {
+        /// Name of the photograph.
+        name: String,
+    },
+    /// A file that is no picture, or a broken one.
+    #[error("{0}; set `dataset.broken` to `skip` to leave such files out")]
+    Picture(Damage),
+    /// A batch of broken files only.
+    #[error("all {images} images of a batch are broken")]
+    NothingLeft {
+        /// Images of the batch.
+        images: usize,
+    },
+    /// Crop larger than the image.
+    #[error("`resize` is {resize}, expected at least `size`, {size}")]
+    Crop {
+        /// Short side that images are scaled to.
+        resize: usize,
+        /// Side of the crop.
+        size: usize,
+    },
+    /// No memory for a batch.
+    #[error("no memory for a batch: {0}")]
+    Memory(std::io::Error),
+    /// No thread.
+    #[error("cannot start a thread that decodes: {0}")]
+    Thread(std::io::Error),
 }

@@ -15,8 +15,11 @@ mod error;
 mod fashion_mnist;
 mod folder;
 mod idx;
+mod imagenet;
 mod images;
 mod mnist;
+mod photos;
+mod picture;
 mod random;
 mod stand_in;
 mod synthetic;
@@ -33,8 +36,11 @@ pub use contents::{Contents, Samples, Split};
 pub use digits::Digits;
 pub use error::{DatasetError, Problem};
 pub use fashion_mnist::FashionMnist;
+pub use imagenet::ImageNet;
 pub use images::{Augment, Images, Shape};
 pub use mnist::Mnist;
+pub use photos::{Key, Loaded, Loader, Photos};
+pub use picture::Damage;
 pub use stand_in::{StandIn, stand_in};
 pub use synthetic::Synthetic;
 pub use synthetic_text::SyntheticText;
@@ -72,6 +78,7 @@ pub static DATASETS: &[&dyn Dataset] = &[
     &FashionMnist,
     &cifar::CIFAR10,
     &cifar::CIFAR100,
+    &ImageNet,
     &text::PTB,
     &text::FOLDER,
     &Synthetic,

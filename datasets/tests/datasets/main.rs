@@ -7,6 +7,7 @@ mod cifar;
 mod digits;
 mod idx;
 mod idx_hostile;
+mod photos;
 mod stand_in;
 mod synthetic;
 mod text;

@@ -3,6 +3,7 @@
 mod augment;
 mod images;
 mod resident;
+mod streamed;
 mod text;
 
 use harness_datasets::{Contents, Dataset, Samples, Shape, Split};
@@ -45,6 +46,13 @@ pub fn load(
     match dataset(choice)?.load(choice.root.as_deref(), &choice.options, split)? {
         Samples::Images(images) if images.is_empty() || limit == 0 => Err(EngineError::NoImages(split.name())),
         Samples::Images(images) => DeviceImages::resident(&images, limit, device),
+        Samples::Photos(mut photos) => {
+            photos.truncate(limit);
+            if photos.is_empty() {
+                return Err(EngineError::NoImages(split.name()));
+            }
+            DeviceImages::streamed(photos, device)
+        }
         Samples::Text(_) => Err(EngineError::Kind { name: choice.name.clone(), holds: "text", expected: "images" }),
     }
 }
@@ -66,7 +74,9 @@ pub fn load_text(
             tokens.ids.truncate(limit);
             DeviceText::new(&tokens, batch, device)
         }
-        Samples::Images(_) => Err(EngineError::Kind { name: choice.name.clone(), holds: "images", expected: "text" }),
+        Samples::Images(_) | Samples::Photos(_) => {
+            Err(EngineError::Kind { name: choice.name.clone(), holds: "images", expected: "text" })
+        }
     }
 }
 

@@ -109,7 +109,8 @@ fn on_images(
         tch::no_grad(|| sums.add(network, &batch, step))?;
         between()?;
     }
-    let n = f64::from(images.len());
+    // Files that do not decode may have been left out.
+    let n = sums.right.len() as f64;
     let answers = Answers::new(sums.right);
     let metrics = Metrics {
         loss: sums.loss / n,

@@ -102,7 +102,7 @@ impl Trained {
             return Err(EngineError::Kind { name: self.dataset.clone(), holds: "text", expected: "images" });
         };
         let mut report = IntegerReport {
-            images: u64::from(test.len()),
+            images: 0,
             changed_predictions: 0,
             top1: 0.0,
             integer_top1: 0.0,
@@ -121,6 +121,7 @@ impl Trained {
             right += count_equal(&own, &labels)?;
             integer_right += count_equal(&integer, &labels)?;
             let count = labels.size()[0].unsigned_abs();
+            report.images += count;
             report.changed_predictions += count - count_equal(&own, &integer)?;
             report.add(pass.norms);
             report.kept = pass.kept;

@@ -36,6 +36,43 @@ pub fn fill(shape: &[i64], f: impl FnOnce(&mut [f32])) -> Result<Tensor, TchErro
     Ok(tensor)
 }
 
+/// Bytes on the host that a device can fetch while it computes: page-locked where the device is CUDA.
+#[derive(Debug)]
+pub struct HostBytes {
+    /// u8, one-dimensional, dense, on the CPU, its memory shared with no other handle while this one lives.
+    tensor: Tensor,
+}
+
+impl HostBytes {
+    /// `len` bytes of any value, to be sent to `device`.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn new(len: usize, device: Device) -> Result<HostBytes, TchError> {
+        let length = i64::try_from(len).map_err(|_| TchError::Convert(format!("{len} bytes are too many")))?;
+        let tensor = Tensor::f_empty([length], (Kind::Uint8, Device::Cpu))?;
+        let tensor = if matches!(device, Device::Cuda(_)) { tensor.f_pin_memory(device)? } else { tensor };
+        Ok(HostBytes { tensor })
+    }
+
+    /// The bytes as a u8 tensor `[len]`, without a copy.
+    #[must_use]
+    pub fn into_tensor(self) -> Tensor {
+        self.tensor
+    }
+}
+
+impl AsMut<[u8]> for HostBytes {
+    fn as_mut(&mut self) -> &mut [u8] {
+        if self.tensor.numel() == 0 {
+            return &mut [];
+        }
+        // SAFETY: `tensor` is dense, u8 and on the CPU (`new` made it so), so `numel` bytes from `data_ptr` on are its
+        // own; no other handle exists, so the exclusive borrow of `self` makes this the only access to them.
+        unsafe { slice::from_raw_parts_mut(self.tensor.data_ptr().cast::<u8>(), self.tensor.numel()) }
+    }
+}
+
 fn check(x: &Tensor) -> Result<(), TchError> {
     match (x.f_kind()?, x.device()) {
         (Kind::Float, Device::Cpu) => Ok(()),
@@ -56,6 +93,14 @@ mod tests {
         assert_eq!(with(&x.narrow(0, 1, 1), |numbers| numbers.to_vec()).unwrap(), [4.0, 5.0, 6.0, 7.0]);
         assert_eq!(with(&Tensor::zeros([0], (Kind::Float, Device::Cpu)), <[f32]>::len).unwrap(), 0);
         assert!(with(&x.to_kind(Kind::Double), |_| ()).is_err());
+    }
+
+    #[test]
+    fn bytes_written_on_the_host_are_those_of_the_tensor() {
+        let mut bytes = HostBytes::new(5, Device::Cpu).unwrap();
+        bytes.as_mut().copy_from_slice(&[3, 1, 4, 1, 5]);
+        assert_eq!(bytes.into_tensor(), Tensor::from_slice(&[3u8, 1, 4, 1, 5]));
+        assert!(HostBytes::new(0, Device::Cpu).unwrap().as_mut().is_empty());
     }
 
     #[test]

@@ -1,16 +1,27 @@
 //! Labelled images, batch by batch.
 
-use harness_datasets::{Images, epoch_order};
-use tch::{Device, TchError, Tensor};
+use std::path::PathBuf;
+
+use harness_datasets::{Damage, Images, Photos, epoch_order};
+use tch::{Device, Tensor};
 
 use super::batches;
 use super::resident::Resident;
+use super::streamed::{Stream, Streamed};
 use crate::failure::EngineError;
 
 /// One split, ready to be walked through.
 #[derive(Debug)]
 pub struct DeviceImages {
-    store: Resident,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    /// On the device.
+    Resident(Resident),
+    /// In files.
+    Streamed(Streamed),
 }
 
 /// Images and their labels on the device.
@@ -25,22 +36,37 @@ pub struct Batch {
 /// One walk through a split.
 #[derive(Debug)]
 pub struct Batches<'a> {
-    images: &'a DeviceImages,
-    /// Random changes of this walk, keyed by (seed, epoch, sample); none in evaluation.
-    key: Option<(u64, u64)>,
-    /// What is left to walk through.
-    left: std::vec::IntoIter<Vec<u32>>,
+    source: Source<'a>,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    Resident {
+        images: &'a Resident,
+        /// Random changes of this walk, by seed and epoch; none in evaluation.
+        key: Option<(u64, u64)>,
+        /// What is left to walk through.
+        left: std::vec::IntoIter<Vec<u32>>,
+    },
+    Streamed(Stream<'a>),
 }
 
 impl DeviceImages {
     pub(super) fn resident(images: &Images, limit: usize, device: Device) -> Result<DeviceImages, EngineError> {
-        Ok(DeviceImages { store: Resident::new(images, images.len().min(limit), device)? })
+        Ok(DeviceImages { store: Store::Resident(Resident::new(images, images.len().min(limit), device)?) })
+    }
+
+    pub(super) fn streamed(photos: Photos, device: Device) -> Result<DeviceImages, EngineError> {
+        Ok(DeviceImages { store: Store::Streamed(Streamed::new(photos, device)?) })
     }
 
     /// Number of images.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.store.len()
+        match &self.store {
+            Store::Resident(images) => images.len(),
+            Store::Streamed(photos) => photos.len(),
+        }
     }
 
     /// True when there are none; [`super::load`] refuses that.
@@ -60,25 +86,40 @@ impl DeviceImages {
     #[must_use]
     pub fn epoch(&self, seed: u64, epoch: u64, batch: u32, skip: usize) -> Batches<'_> {
         let order = epoch_order(self.len(), seed, epoch);
-        let cut: Vec<Vec<u32>> = batches(&order, batch).into_iter().skip(skip).map(<[u32]>::to_vec).collect();
-        Batches { images: self, key: Some((seed, epoch)), left: cut.into_iter() }
+        self.walk(batches(&order, batch).into_iter().skip(skip).map(<[u32]>::to_vec).collect(), Some((seed, epoch)))
     }
 
     /// All images in their own order, unchanged, at most `batch` at a time.
     #[must_use]
     pub fn in_order(&self, batch: u32) -> Batches<'_> {
         let order: Vec<u32> = (0..self.len()).collect();
-        let cut: Vec<Vec<u32>> = order.chunks(batch.max(1) as usize).map(<[u32]>::to_vec).collect();
-        Batches { images: self, key: None, left: cut.into_iter() }
+        self.walk(order.chunks(batch.max(1) as usize).map(<[u32]>::to_vec).collect(), None)
     }
 
     /// The first `count` images, unchanged.
     ///
     /// # Errors
-    /// When libtorch fails.
+    /// When they cannot be decoded or libtorch fails.
     pub fn first(&self, count: u32) -> Result<Batch, EngineError> {
-        let indices: Vec<u32> = (0..count.min(self.len())).collect();
-        Ok(self.store.batch(&indices, None)?)
+        let mut only = self.walk(vec![(0..count.min(self.len())).collect()], None);
+        only.next().unwrap_or(Err(EngineError::NoImages("first")))
+    }
+
+    /// Files that did not decode so far and were left out, each with what is wrong.
+    #[must_use]
+    pub fn broken(&self) -> Vec<(PathBuf, Damage)> {
+        match &self.store {
+            Store::Resident(_) => Vec::new(),
+            Store::Streamed(photos) => photos.broken(),
+        }
+    }
+
+    fn walk(&self, batches: Vec<Vec<u32>>, key: Option<(u64, u64)>) -> Batches<'_> {
+        let source = match &self.store {
+            Store::Resident(images) => Source::Resident { images, key, left: batches.into_iter() },
+            Store::Streamed(photos) => Source::Streamed(photos.walk(batches, key)),
+        };
+        Batches { source }
     }
 }
 
@@ -86,12 +127,17 @@ impl Iterator for Batches<'_> {
     type Item = Result<Batch, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let indices = self.left.next()?;
-        Some(self.images.store.batch(&indices, self.key).map_err(|error: TchError| error.into()))
+        match &mut self.source {
+            Source::Resident { images, key, left } => Some(images.batch(&left.next()?, *key).map_err(Into::into)),
+            Source::Streamed(stream) => stream.next(),
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.left.size_hint()
+        match &self.source {
+            Source::Resident { left, .. } => left.size_hint(),
+            Source::Streamed(stream) => (stream.len(), Some(stream.len())),
+        }
     }
 }
 

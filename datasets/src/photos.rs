@@ -1,0 +1,104 @@
+//! Photographs in files, too many for memory: decoded by worker threads just before they are needed.
+
+mod jitter;
+mod loader;
+mod transform;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use crate::picture::{Damage, Picture, Sampler};
+use crate::{DatasetError, Problem};
+
+pub use loader::{Loaded, Loader};
+pub(crate) use transform::Recipe;
+
+/// One split of a data set of photographs.
+#[derive(Debug)]
+pub struct Photos {
+    pub(crate) dataset: &'static str,
+    /// Files and their classes, every class represented among the first of them.
+    pub(crate) files: Vec<(PathBuf, u16)>,
+    pub(crate) recipe: Recipe,
+    pub(crate) classes: usize,
+    pub(crate) mean: [f32; 3],
+    pub(crate) std: [f32; 3],
+    /// Files that were left out, and why.
+    pub(crate) broken: Mutex<BTreeMap<PathBuf, Damage>>,
+}
+
+/// Keys the random changes of a walk through the training images: seed and epoch.
+pub type Key = (u64, u64);
+
+impl Photos {
+    /// Number of files.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// True when there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Keeps the first `count` files.
+    pub fn truncate(&mut self, count: usize) {
+        self.files.truncate(count);
+    }
+
+    /// Pixels of a decoded image along each side.
+    #[must_use]
+    pub fn side(&self) -> usize {
+        self.recipe.size
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Mean and standard deviation of red, green and blue, in units of 255.
+    #[must_use]
+    pub fn normalisation(&self) -> ([f32; 3], [f32; 3]) {
+        (self.mean, self.std)
+    }
+
+    /// The files that could not be decoded so far and were left out (`broken: skip`), by name, each with what is wrong.
+    #[must_use]
+    pub fn broken(&self) -> Vec<(PathBuf, Damage)> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.iter().map(|(path, damage)| (path.clone(), damage.clone())).collect()
+    }
+
+    /// Decodes one file into `[3, side, side]` bytes: changed at random under `key`, or as for a test where there is
+    /// none. A pure function of the file, the key and the index. False when the file is broken and left out.
+    fn decode(
+        &self,
+        index: u32,
+        key: Option<Key>,
+        sampler: &mut Sampler,
+        out: &mut [u8],
+    ) -> Result<bool, DatasetError> {
+        let (path, _) = &self.files[index as usize];
+        let error =
+            |problem| DatasetError { dataset: self.dataset, path: Some(path.clone()), problem: Box::new(problem) };
+        let bytes = fs::read(path).map_err(|e| error(Problem::Read(e)))?;
+        let drawn = Picture::open(&bytes).and_then(|picture| match key {
+            Some((seed, epoch)) => self.recipe.train(&picture, seed, epoch, index, sampler, out),
+            None => self.recipe.test(&picture, sampler, out),
+        });
+        match drawn {
+            Ok(()) => Ok(true),
+            Err(damage) if self.recipe.skip_broken => {
+                self.broken.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), damage);
+                Ok(false)
+            }
+            Err(damage) => Err(error(Problem::Picture(damage))),
+        }
+    }
+}
