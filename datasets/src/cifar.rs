@@ -5,6 +5,7 @@
 //! inside that archive.
 
 mod files;
+mod xz_index;
 
 use std::path::{Path, PathBuf};
 
@@ -136,10 +137,10 @@ impl Cifar {
         Ok((all, labels))
     }
 
-    /// Images in a split, from sizes alone where files are plain.
+    /// Images in a split, from sizes alone where files tell them without being unpacked.
     fn count(&self, root: &Path, options: &Options, split: Split) -> Located<usize> {
         let record = self.labels(options).bytes + PIXELS;
-        match self.files.plain_sizes(root, self.names(options, split))? {
+        match self.files.sizes(root, self.names(options, split))? {
             Some(sizes) => {
                 let wrong = |(_, size): &&(PathBuf, u64)| *size == 0 || !size.is_multiple_of(record as u64);
                 if let Some((path, size)) = sizes.iter().find(wrong) {

@@ -13,6 +13,7 @@ mod contents;
 mod digits;
 mod error;
 mod fashion_mnist;
+pub mod fetch;
 mod folder;
 mod idx;
 mod imagenet;

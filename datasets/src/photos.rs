@@ -7,7 +7,9 @@ mod transform;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 
 use crate::picture::{Damage, Picture, Sampler};
 use crate::{DatasetError, Problem};
@@ -73,6 +75,44 @@ impl Photos {
     pub fn broken(&self) -> Vec<(PathBuf, Damage)> {
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         broken.iter().map(|(path, damage)| (path.clone(), damage.clone())).collect()
+    }
+
+    /// Decodes every file whole, on `workers` threads, and gives those that are broken, by name, each with what is wrong.
+    /// `done` is told after each file how many are done.
+    ///
+    /// # Errors
+    /// The first file that cannot be read.
+    pub fn check(&self, workers: usize, done: &(dyn Fn(usize) + Sync)) -> Result<Vec<(PathBuf, Damage)>, DatasetError> {
+        let (next, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || {
+            let mut sampler = Sampler::default();
+            let mut broken = Vec::new();
+            while let Some((path, _)) = self.files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let bytes = fs::read(path).map_err(|e| (path, e))?;
+                if let Err(damage) =
+                    Picture::open(&bytes).and_then(|picture| transform::look_at_all(&picture, &mut sampler))
+                {
+                    broken.push((path.clone(), damage));
+                }
+                done(count.fetch_add(1, Ordering::Relaxed) + 1);
+            }
+            Ok::<_, (&PathBuf, std::io::Error)>(broken)
+        };
+        let parts: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(ScopedJoinHandle::join).collect()
+        });
+        let mut broken = Vec::new();
+        for part in parts {
+            let part = part.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            broken.extend(part.map_err(|(path, error)| DatasetError {
+                dataset: self.dataset,
+                path: Some(path.clone()),
+                problem: Box::new(Problem::Read(error)),
+            })?);
+        }
+        broken.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(broken)
     }
 
     /// Decodes one file into `[3, side, side]` bytes: changed at random under `key`, or as for a test where there is

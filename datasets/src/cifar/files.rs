@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
-use super::Located;
+use super::{Located, xz_index};
 use crate::Problem;
 
 /// No file of records is longer than this many of them; more is not what it says it is.
@@ -50,12 +50,22 @@ impl Files {
         names.iter().map(read).collect()
     }
 
-    /// The sizes of the files `names`, where all of them are there and plain.
-    pub(super) fn plain_sizes(self, root: &Path, names: &[&'static str]) -> Located<Option<Vec<(PathBuf, u64)>>> {
+    /// The sizes of the files `names`, unpacked, where all of them are there and tell.
+    pub(super) fn sizes(self, root: &Path, names: &[&'static str]) -> Located<Option<Vec<(PathBuf, u64)>>> {
         let mut sizes = Vec::new();
         for name in names {
-            let Some(Found::Plain(path)) = self.find(root, name) else { return Ok(None) };
-            let size = fs::metadata(&path).map(|meta| meta.len()).map_err(|e| (path.clone(), Problem::Read(e)))?;
+            let (path, size) = match self.find(root, name) {
+                Some(Found::Plain(path)) => {
+                    let size = fs::metadata(&path).map_err(|e| (path.clone(), Problem::Read(e)))?.len();
+                    (path, Some(size))
+                }
+                Some(Found::Xz(path)) => {
+                    let size = xz_index::unpacked_size(&path);
+                    (path, size)
+                }
+                None => return Ok(None),
+            };
+            let Some(size) = size else { return Ok(None) };
             sizes.push((path, size));
         }
         Ok(Some(sizes))

@@ -193,6 +193,16 @@ impl Recipe {
     }
 }
 
+/// Decodes a whole picture, for what is wrong with it.
+pub(super) fn look_at_all(picture: &Picture<'_>, sampler: &mut Sampler) -> Result<(), Damage> {
+    const SIZE: usize = 8;
+    let (width, height) = picture.size();
+    let allowed = Rect { left: 0, top: 0, width, height };
+    let all = (width as f64, height as f64);
+    let sample = Sample { left: 0.0, top: 0.0, width: all.0, height: all.1, allowed, size: SIZE, scaled: true };
+    picture.sample(&sample, sampler, &mut [0; 3 * SIZE * SIZE])
+}
+
 /// Width and height when turned.
 fn upright((width, height): (usize, usize), turn: Turn) -> (usize, usize) {
     if turn.swap { (height, width) } else { (width, height) }

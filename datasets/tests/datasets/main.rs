@@ -5,6 +5,7 @@
 mod batches;
 mod cifar;
 mod digits;
+mod fetch;
 mod idx;
 mod idx_hostile;
 mod photos;

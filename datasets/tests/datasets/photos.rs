@@ -178,6 +178,9 @@ fn broken_files_stop_or_are_left_out_by_name() {
         names.collect::<Vec<_>>()
     };
     assert_eq!(names(&photos), broken.map(|(name, _, damage)| (name.into(), damage)));
+    let told = std::sync::atomic::AtomicUsize::new(0);
+    let found = photos.check(3, &|done| _ = told.fetch_max(done, std::sync::atomic::Ordering::Relaxed)).unwrap();
+    assert_eq!((found, told.into_inner()), (photos.broken(), 7));
     // A batch of broken files only is no batch.
     let error = walk(&photos, 1, None, 1).unwrap_err();
     assert!(matches!(*error.problem, Problem::NothingLeft { images: 1 }), "{error}");

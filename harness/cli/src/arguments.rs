@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batchnorm, bench, completions, eval, export, quantize, report, sweep, track, worker};
+use crate::commands::{batchnorm, bench, completions, data, eval, export, quantize, report, sweep, track, worker};
 
 /// Research harness and benchmark suite for low-bit quantized neural networks.
 #[derive(Debug, Parser)]
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Methods(Listing),
     /// List the models and their options
     Models(Listing),
+    /// List, fetch and verify data sets
+    Data(data::Arguments),
     /// Look at the machine: libtorch, CUDA, CPU, data sets
     Doctor(Listing),
     /// Print the JSON Schema of sweep files

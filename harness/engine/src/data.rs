@@ -104,7 +104,7 @@ pub fn steps(images: u32, batch: u32) -> u64 {
 mod tests {
     use super::*;
     use harness_datasets::epoch_order;
-    use harness_records::options::Options;
+    use harness_records::options::{OptionValue, Options};
     use proptest::prelude::*;
     use tch::Tensor;
 
@@ -169,5 +169,49 @@ mod tests {
         assert_eq!(error, "data set `synthetic-text` holds text, expected images");
         let error = load_text(&choice("digits"), Split::Train, None, 4, Device::Cpu).unwrap_err().to_string();
         assert_eq!(error, "data set `digits` holds images, expected text");
+    }
+
+    #[test]
+    fn photographs_are_streamed_as_they_would_be_loaded() {
+        let root = tempfile::tempdir().unwrap();
+        // One colour each, so that crops and scaling change nothing.
+        let colours = [[10u8, 200, 30], [90, 80, 250], [0, 255, 128]];
+        for (split, copies) in [("train", 3), ("val", 1)] {
+            for (class, colour) in colours.iter().enumerate() {
+                let folder = root.path().join(split).join(format!("class{class}"));
+                std::fs::create_dir_all(&folder).unwrap();
+                for copy in 0..copies {
+                    let file = std::fs::File::create(folder.join(format!("{copy}.JPEG"))).unwrap();
+                    let mut encoder = png::Encoder::new(file, 40, 30);
+                    encoder.set_color(png::ColorType::Rgb);
+                    encoder.write_header().unwrap().write_image_data(&colour.repeat(40 * 30)).unwrap();
+                }
+            }
+        }
+        let size = [("size", 16), ("resize", 20)].map(|(name, n)| (name.to_owned(), OptionValue::Int(n)));
+        let defaults = Options::defaults(harness_datasets::find("imagenet").unwrap().about().options);
+        let options = defaults.iter().map(|(name, value)| (name.to_owned(), value.clone())).chain(size).collect();
+        let choice = DatasetChoice { name: "imagenet".to_owned(), root: Some(root.path().to_owned()), options };
+        let check = |batch: &Batch| {
+            for i in 0..batch.labels.size()[0] {
+                let colour = colours[batch.labels.int64_value(&[i]) as usize];
+                let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+                for c in 0..3 {
+                    let expected = (f64::from(colour[c]) / 255.0 - mean[c]) / std[c];
+                    let plane = batch.images.get(i).get(c as i64);
+                    assert_eq!(plane.size(), [16, 16]);
+                    assert!((plane.min().double_value(&[]) - expected).abs() < 1e-5);
+                    assert!((plane.max().double_value(&[]) - expected).abs() < 1e-5);
+                }
+            }
+            batch.labels.size()[0]
+        };
+        let train = load(&choice, Split::Train, Some(8), Device::Cpu).unwrap();
+        let epoch = |skip| train.epoch(3, 1, 3, skip).map(|batch| check(&batch.unwrap())).collect::<Vec<_>>();
+        assert_eq!((epoch(0), epoch(2), train.epoch(3, 1, 3, 1).len()), (vec![3, 3, 2], vec![2], 2));
+        let test = load(&choice, Split::Test, None, Device::Cpu).unwrap();
+        assert_eq!(test.in_order(2).map(|batch| check(&batch.unwrap())).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(check(&test.first(2).unwrap()), 2);
+        assert!(test.broken().is_empty());
     }
 }

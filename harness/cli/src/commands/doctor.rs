@@ -134,7 +134,7 @@ fn features() -> Vec<&'static str> {
 /// Looks for a data set in the folder that its environment variable names, `FASHION_MNIST_DIR` for `fashion-mnist`.
 fn find(dataset: &dyn harness_datasets::Dataset) -> DatasetFindings {
     let about = dataset.about();
-    let variable = format!("{}_DIR", about.name.to_uppercase().replace('-', "_"));
+    let variable = super::data::variable(about.name);
     let root = env::var_os(&variable).map(PathBuf::from);
     let (found, detail) = match dataset.probe(root.as_deref(), &Options::defaults(about.options)) {
         Ok(contents) => {

@@ -3,6 +3,7 @@
 pub(crate) mod batchnorm;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod data;
 mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Batchnorm(arguments) => batchnorm::run(&arguments, volume),
         Command::Methods(listing) => methods::run(&listing),
         Command::Models(listing) => models::run(&listing),
+        Command::Data(arguments) => data::run(&arguments, volume),
         Command::Doctor(listing) => doctor::run(&listing),
         Command::Schema => schema::run(),
         Command::Completions(arguments) => completions::run(&arguments),
