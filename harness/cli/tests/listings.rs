@@ -7,7 +7,7 @@ mod support;
 use serde_json::Value;
 use support::Workplace;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: &[&str] = &[
     "sweep",
     "report",
     "track",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 12] = [
     "bench",
     "quantize",
     "batchnorm",
+    "data",
     "methods",
     "models",
     "doctor",

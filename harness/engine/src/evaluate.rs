@@ -61,6 +61,15 @@ impl Held {
         }
     }
 
+    /// The images, if that is what it is.
+    #[must_use]
+    pub fn images(&self) -> Option<&DeviceImages> {
+        match self {
+            Held::Images(images, _) => Some(images),
+            Held::Text(_) => None,
+        }
+    }
+
     /// The first samples, as a network reads them.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::checkpoint::{self, Part};
+use crate::data::DeviceImages;
 use crate::evaluate::Held;
 use crate::event::Event;
 use crate::failure::EngineError;
@@ -35,6 +36,9 @@ const REPORT_EVERY: Duration = Duration::from_millis(200);
 /// Steps between two looks at the loss on a GPU, where each look waits for the device.
 const LOOK_EVERY_ON_GPU: u64 = 50;
 
+/// Names in one message about files.
+const NAMES: usize = 5;
+
 /// Everything that learns, and what it learns from.
 #[derive(Debug)]
 pub(crate) struct Training {
@@ -46,6 +50,8 @@ pub(crate) struct Training {
     sums: Sums,
     /// An epoch that a checkpoint was taken in.
     underway: Option<Underway>,
+    /// Files that were left out and told of.
+    left_out: usize,
 }
 
 /// How far an epoch is, beside what its sums say.
@@ -81,6 +87,7 @@ impl Training {
             train,
             sums: Sums::new(device)?,
             underway: None,
+            left_out: 0,
         })
     }
 
@@ -129,6 +136,7 @@ impl Training {
         let learned = self.learn(job, epoch, progress)?;
         let at = Instant::now();
         let Evaluated { validation, test, after } = self.evaluate(job, progress.steps)?;
+        self.tell_of_left_out(job);
         let samples = learned.samples as f64;
         let record = EpochRecord {
             epoch,
@@ -147,6 +155,20 @@ impl Training {
             save(job, progress, None, self.parts())?;
         }
         Ok((record, after))
+    }
+
+    /// Says which files did not decode and were left out, when there are more of them than before.
+    fn tell_of_left_out(&mut self, job: &mut Job<'_>) {
+        let broken: Vec<_> =
+            self.train.images().into_iter().chain(self.test.images()).flat_map(DeviceImages::broken).collect();
+        if broken.len() > self.left_out {
+            self.left_out = broken.len();
+            let names = broken.iter().take(NAMES).map(|(path, damage)| format!("{} ({damage})", path.display()));
+            let more = if broken.len() > NAMES { ", ..." } else { "" };
+            let names = names.collect::<Vec<_>>().join(", ");
+            let message = format!("{} files do not decode and were left out: {names}{more}", broken.len());
+            (job.report)(Event::Note { id: job.trial.id.clone(), message });
+        }
     }
 
     /// The steps of an epoch. The host waits for the device only where it looks at the loss: at every step on the CPU;

@@ -72,6 +72,14 @@ impl Samples {
         })
     }
 
+    /// The images, if that is what it is.
+    pub(crate) fn images(&self) -> Option<&DeviceImages> {
+        match self {
+            Samples::Images(images) => Some(images),
+            Samples::Text(_) => None,
+        }
+    }
+
     /// Steps of one epoch.
     pub(crate) fn steps(&self, config: &TrainConfig) -> u64 {
         match self {
