@@ -76,7 +76,8 @@ pub struct QuantConfig {
     pub activations: MethodChoice,
     /// Gradients with respect to the outputs of convolutions and linear layers.
     pub gradients: MethodChoice,
-    /// Layers kept in full precision, weights and input: `first`, `last` or a layer's name.
+    /// Layers kept in full precision, weights and input: `first`, `last`, `shortcuts` (all that stand on shortcuts of a
+    /// residual network) or a layer's name.
     pub keep_float: Vec<String>,
 }
 

@@ -123,7 +123,7 @@ fn config(catalog: &Catalog, dotted: bool) -> Value {
         "keep_float".to_owned(),
         json!({
             "type": "array", "items": {"type": "string"}, "default": fields::KEEP_FLOAT,
-            "description": "Layers kept in full precision, weights and input: first, last or a layer's name."
+            "description": "Layers kept in full precision, weights and input: first, last, shortcuts or a layer's name."
         }),
     );
     let mut train: Map<String, Value> = fields::TRAIN.iter().map(|f| (f.name.to_owned(), field(f))).collect();

@@ -192,7 +192,8 @@ fn kept_in_float(layers: &[Layer], names: &[String]) -> Result<Vec<String>, Mode
             }
         });
     }
-    let listed = || sites.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let all = (!shortcuts.is_empty()).then_some("shortcuts");
+    let listed = || all.iter().chain(&sites).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let mut kept = Vec::new();
     for name in names {
         let found = match name.as_str() {

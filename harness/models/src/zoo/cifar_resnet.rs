@@ -3,7 +3,7 @@
 
 use harness_records::options::{About, Options};
 
-use super::resnet::{head, part};
+use super::resnet::{ORDER, Shortcut, block, head, normalised_first};
 use super::{Model, width};
 use crate::layer::Layer;
 
@@ -23,7 +23,7 @@ pub(super) static RESNET20: CifarResNet = CifarResNet {
         name: "resnet20",
         summary: "residual network of 20 layers for CIFAR, shortcuts without parameters",
         source: SOURCE,
-        options: &[width(16)],
+        options: &[width(16), ORDER],
     },
     blocks: 3,
 };
@@ -33,7 +33,7 @@ pub(super) static RESNET32: CifarResNet = CifarResNet {
         name: "resnet32",
         summary: "residual network of 32 layers for CIFAR, shortcuts without parameters",
         source: SOURCE,
-        options: &[width(16)],
+        options: &[width(16), ORDER],
     },
     blocks: 5,
 };
@@ -43,7 +43,7 @@ pub(super) static RESNET56: CifarResNet = CifarResNet {
         name: "resnet56",
         summary: "residual network of 56 layers for CIFAR, shortcuts without parameters",
         source: SOURCE,
-        options: &[width(16)],
+        options: &[width(16), ORDER],
     },
     blocks: 9,
 };
@@ -55,21 +55,19 @@ impl Model for CifarResNet {
 
     fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
         let width = options.int("width").unwrap_or(16);
-        let mut layers = vec![Layer::conv("conv1", width, 3, 1), Layer::norm("bn1")];
+        let pre = normalised_first(options);
+        let mut layers = vec![Layer::conv("conv1", width, 3, 1)];
+        layers.extend((!pre).then(|| Layer::norm("bn1")));
         for stage in 0..3 {
             let out = width << stage;
             for number in 0..self.blocks {
-                let block = format!("layer{}.{number}", stage + 1);
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
-                let mut shortcut = vec![Layer::Relu];
-                if stride == 2 {
-                    shortcut.push(Layer::Subsample { out, stride });
-                }
-                let body = [part(&block, 1, out, 3, stride), part(&block, 2, out, 3, 1)].concat();
-                layers.push(Layer::Residual { body, shortcut });
+                let shortcut = if stride == 1 { Shortcut::Identity } else { Shortcut::Subsample(out, stride) };
+                let name = format!("layer{}.{number}", stage + 1);
+                layers.extend(block(&name, &[(out, 3, stride), (out, 3, 1)], shortcut, pre));
             }
         }
-        layers.extend(head(classes));
+        layers.extend(head(classes, pre));
         layers
     }
 }

@@ -76,7 +76,7 @@ impl Model for DoubleShortcut {
                 }
             }
         }
-        layers.extend(head(classes));
+        layers.extend(head(classes, false));
         layers
     }
 }

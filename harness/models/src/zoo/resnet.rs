@@ -1,7 +1,11 @@
 //! ResNet for ImageNet, as torchvision has it: in the blocks of three convolutions the middle one has the stride.
 //!
-//! What a shortcut carries is not quantized: the sum of two ways goes on in full precision through its non-linearity,
-//! and only what enters a convolution, those on shortcuts included, passes a quantizer.
+//! What a shortcut carries is not quantized: the sum of two ways goes on in full precision (in the paper's order through
+//! its non-linearity), and only what enters a convolution, those on shortcuts included, passes a quantizer.
+//!
+//! With `order: pre`, normalization stands before each convolution instead of after it (He et al., Identity Mappings in
+//! Deep Residual Networks, ECCV 2016), so that every quantizer is given normalised values. Methods with a fixed range
+//! of activations, such as DoReFa's [0, 1], need that: in the paper's order sums outgrow the range from block to block.
 
 use harness_methods::core::Nonlinearity;
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
@@ -28,12 +32,24 @@ pub(super) const STEM: OptionDoc = OptionDoc {
     doc: "7x7 convolution of stride 2 and pooling, or for small images a 3x3 convolution",
 };
 
+pub(super) const ORDER: OptionDoc = OptionDoc {
+    name: "order",
+    kind: OptionKind::Choice(&["post", "pre"]),
+    default: OptionDefault::Text("post"),
+    doc: "normalization after each convolution, as in the paper and torchvision, or before it",
+};
+
+/// Whether normalization stands before each convolution.
+pub(super) fn normalised_first(options: &Options) -> bool {
+    options.text("order") == "pre"
+}
+
 pub(super) static RESNET18: ResNet = ResNet {
     about: &About {
         name: "resnet18",
         summary: "residual network of 18 layers for ImageNet, as in torchvision",
         source: SOURCE,
-        options: &[width(64), STEM],
+        options: &[width(64), STEM, ORDER],
     },
     blocks: [2, 2, 2, 2],
     bottleneck: false,
@@ -44,7 +60,7 @@ pub(super) static RESNET34: ResNet = ResNet {
         name: "resnet34",
         summary: "residual network of 34 layers for ImageNet, as in torchvision",
         source: SOURCE,
-        options: &[width(64), STEM],
+        options: &[width(64), STEM, ORDER],
     },
     blocks: [3, 4, 6, 3],
     bottleneck: false,
@@ -55,7 +71,7 @@ pub(super) static RESNET50: ResNet = ResNet {
         name: "resnet50",
         summary: "residual network of 50 layers for ImageNet, as in torchvision",
         source: SOURCE,
-        options: &[width(64), STEM],
+        options: &[width(64), STEM, ORDER],
     },
     blocks: [3, 4, 6, 3],
     bottleneck: true,
@@ -74,24 +90,61 @@ pub(super) fn stem(width: i64, options: &Options) -> Vec<Layer> {
 }
 
 /// The last layers, from the sum of the last block on.
-pub(super) fn head(classes: i64) -> [Layer; 5] {
-    [
+pub(super) fn head(classes: i64, pre: bool) -> Vec<Layer> {
+    let mut layers = Vec::from_iter(pre.then(|| Layer::norm("norm")));
+    layers.extend([
         Layer::Relu,
         Layer::AveragePool { side: 1 },
         Layer::Flatten,
         Layer::activation_or("fc", Nonlinearity::Relu),
         Layer::classifier("fc", classes),
-    ]
+    ]);
+    layers
 }
 
-/// Activation, convolution and normalization number `number` of a block.
-pub(super) fn part(block: &str, number: u32, out: i64, kernel: i64, stride: i64) -> [Layer; 3] {
-    let conv = format!("{block}.conv{number}");
-    [
-        Layer::activation(&conv),
-        Layer::strided(&conv, out, kernel, stride, kernel / 2),
-        Layer::norm(&format!("{block}.bn{number}")),
-    ]
+/// A convolution of a block: output channels, size of the filters, stride.
+pub(super) type Filter = (i64, i64, i64);
+
+/// What goes around the convolutions of a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shortcut {
+    /// The input.
+    Identity,
+    /// Some of its pixels, and zeros.
+    Subsample(i64, i64),
+    /// A 1x1 convolution: output channels and stride.
+    Convolution(i64, i64),
+}
+
+/// A block of convolutions and the way around them.
+pub(super) fn block(name: &str, filters: &[Filter], shortcut: Shortcut, pre: bool) -> Vec<Layer> {
+    let mut body = Vec::new();
+    for (number, &(out, kernel, stride)) in (1..).zip(filters) {
+        let (conv, norm) = (format!("{name}.conv{number}"), Layer::norm(&format!("{name}.bn{number}")));
+        let filter = [Layer::activation(&conv), Layer::strided(&conv, out, kernel, stride, kernel / 2)];
+        body.extend(pre.then(|| norm.clone()));
+        body.extend(filter);
+        body.extend((!pre).then_some(norm));
+    }
+    // Before the sum stands the non-linearity, or nothing where normalization comes first.
+    let through = Vec::from_iter((!pre).then_some(Layer::Relu));
+    let mut layers = Vec::new();
+    let shortcut = match shortcut {
+        Shortcut::Identity => through,
+        Shortcut::Subsample(out, stride) => [through, vec![Layer::Subsample { out, stride }]].concat(),
+        Shortcut::Convolution(out, stride) => {
+            let conv = format!("{name}.downsample.0");
+            if pre {
+                // Both ways take the normalised input.
+                layers.push(body.remove(0));
+            }
+            let mut way = vec![Layer::activation(&conv), Layer::strided(&conv, out, 1, stride, 0)];
+            way.extend((!pre).then(|| Layer::norm(&format!("{name}.downsample.1"))));
+            way
+        }
+    };
+    layers.push(Layer::Residual { body, shortcut });
+    layers
 }
 
 impl Model for ResNet {
@@ -101,35 +154,29 @@ impl Model for ResNet {
 
     fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
         let width = options.int("width").unwrap_or(64);
+        let pre = normalised_first(options);
         let mut layers = stem(width, options);
+        layers.extend(pre.then_some(Layer::Relu));
         let mut channels = width;
         for (stage, blocks) in self.blocks.into_iter().enumerate() {
             let inner = width << stage;
             let out = if self.bottleneck { 4 * inner } else { inner };
             for number in 0..blocks {
-                let block = format!("layer{}.{number}", stage + 1);
+                let name = format!("layer{}.{number}", stage + 1);
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
-                let body = if self.bottleneck {
-                    [part(&block, 1, inner, 1, 1), part(&block, 2, inner, 3, stride), part(&block, 3, out, 1, 1)]
-                        .concat()
-                } else {
-                    [part(&block, 1, out, 3, stride), part(&block, 2, out, 3, 1)].concat()
-                };
+                let bottleneck = [(inner, 1, 1), (inner, 3, stride), (out, 1, 1)];
+                let basic = [(out, 3, stride), (out, 3, 1)];
+                let filters: &[Filter] = if self.bottleneck { &bottleneck } else { &basic };
                 let shortcut = if stride == 1 && channels == out {
-                    vec![Layer::Relu]
+                    Shortcut::Identity
                 } else {
-                    let conv = format!("{block}.downsample.0");
-                    vec![
-                        Layer::activation(&conv),
-                        Layer::strided(&conv, out, 1, stride, 0),
-                        Layer::norm(&format!("{block}.downsample.1")),
-                    ]
+                    Shortcut::Convolution(out, stride)
                 };
-                layers.push(Layer::Residual { body, shortcut });
+                layers.extend(block(&name, filters, shortcut, pre));
                 channels = out;
             }
         }
-        layers.extend(head(classes));
+        layers.extend(head(classes, pre));
         layers
     }
 }

@@ -5,6 +5,7 @@ use harness_models::{Input, ModelError, Plan};
 use harness_records::config::{MethodChoice, QuantConfig};
 use harness_records::options::OptionValue;
 use proptest::prelude::*;
+use tch::nn::{self, OptimizerConfig};
 use tch::{Kind, Tensor};
 
 use crate::support::{EVALUATION, TRAINING, float, method, model, network, quant};
@@ -124,6 +125,39 @@ fn detaching_cuts_the_gradient() {
     let rows = store.variables()["embedding.weight"].grad().abs().sum_dim_intlist(1i64, false, Kind::Float);
     assert_eq!(rows.double_value(&[0]), 0.0);
     assert!(rows.double_value(&[5]) > 0.0);
+}
+
+#[test]
+fn what_came_before_is_learned_across_segments() {
+    // After 3 comes 1 or 2, whichever did not come last time: only a state that outlives segments of three can tell.
+    let text: Vec<i64> = [0, 3, 1, 4, 3, 2].repeat(40);
+    for name in ["lstm", "gru"] {
+        for config in [float(), quantized()] {
+            tch::manual_seed(4);
+            let options = [("hidden", OptionValue::Int(16)), ("dropout", OptionValue::Float(0.0))];
+            let plan = Plan::new(&model(name, &options), &config, Input::Tokens, 5).unwrap();
+            let (store, mut network) = network(&plan);
+            let mut adam = nn::Adam::default().build(&store, 0.03).unwrap();
+            let mut losses = Vec::new();
+            for epoch in 0..6u64 {
+                let mut state = network.initial_state(1, &TRAINING).unwrap();
+                for (number, start) in (0..text.len() - 4).step_by(3).enumerate() {
+                    let step = Step { step: 80 * epoch + number as u64, total: 480, ..TRAINING };
+                    let tokens = Tensor::from_slice(&text[start..start + 3]).view([3, 1]);
+                    let (scores, next) = network.forward_tokens(&tokens, &state, &step).unwrap();
+                    let loss =
+                        scores.view([3, 5]).cross_entropy_for_logits(&Tensor::from_slice(&text[start + 1..start + 4]));
+                    adam.backward_step(&loss);
+                    network.after_step().unwrap();
+                    state = next.detached().unwrap();
+                    losses.push(f64::try_from(&loss).unwrap());
+                }
+            }
+            let last = losses.iter().rev().take(40).sum::<f64>() / 40.0;
+            // Without memory one of six tokens is a coin's toss twice in six: ln 2 / 3 = 0.23 at best.
+            assert!(last < 0.1, "{name}, {:?}: {last}", config.weights.method);
+        }
+    }
 }
 
 #[test]

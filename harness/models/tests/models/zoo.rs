@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use harness_methods::core::Role;
+use harness_models::layer::Layer;
 use harness_models::{Input, MODELS, Plan};
 use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
 use harness_records::options::OptionValue;
@@ -43,6 +44,42 @@ fn sizes_are_the_published_ones() {
 }
 
 #[test]
+fn with_normalization_first_every_quantizer_follows_one() {
+    let order = [("order", OptionValue::Text("pre".to_owned()))];
+    // Each normalization moves from after a convolution to before it, and those of shortcuts go; the last one is new,
+    // and CIFAR's first one is gone.
+    for (name, input, classes, parameters) in [
+        ("resnet20", CIFAR, 10, 269_722 - 2 * 16 - 2 * (32 - 16) - 2 * (64 - 32) + 2 * 64),
+        ("resnet18", IMAGENET, 1000, 11_689_512 - 2 * (128 + 256 + 512) - 2 * (64 + 128 + 256) + 2 * 512),
+    ] {
+        let both = quant(method("dorefa", 2, &[]), method("dorefa", 2, &[]), MethodChoice::float(), &[]);
+        let plan = Plan::new(&model(name, &order), &both, input, classes).unwrap();
+        assert_eq!(plan.size.parameters, parameters, "{name}");
+        let choice = model(name, &order);
+        let layers = harness_models::find(name).unwrap().layers([0; 3], classes, &choice.options);
+        let activations = layers_after_norm(&layers, false);
+        let expected = plan.sites().filter(|planned| planned.site.role == Role::Activation).count() - 1;
+        assert_eq!(activations, expected, "{name}: all but the classifier's");
+    }
+}
+
+/// Number of activations that take what a normalization gives.
+fn layers_after_norm(layers: &[Layer], mut after_norm: bool) -> usize {
+    let mut count = 0;
+    for layer in layers {
+        match layer {
+            Layer::Activation { .. } => count += usize::from(after_norm),
+            Layer::Residual { body, shortcut } => {
+                count += layers_after_norm(body, after_norm) + layers_after_norm(shortcut, after_norm);
+            }
+            _ => {}
+        }
+        after_norm = matches!(layer, Layer::BatchNorm { .. });
+    }
+    count
+}
+
+#[test]
 fn layers_have_torchvisions_names_and_costs_of_their_own() {
     let dorefa = |bits| method("dorefa", bits, &[]);
     let all = |keep: &[&str]| quant(dorefa(1), dorefa(2), MethodChoice::float(), keep);
@@ -58,6 +95,8 @@ fn layers_have_torchvisions_names_and_costs_of_their_own() {
     let without = Plan::new(&model("resnet18", &[]), &all(&["first", "last", "shortcuts"]), IMAGENET, 1000).unwrap();
     assert_eq!(without.sites().count(), 2 * 16);
     assert!(without.sites().all(|planned| !planned.site.layer.contains("downsample")));
+    let error = Plan::new(&model("resnet18", &[]), &all(&["layer5"]), IMAGENET, 1000).unwrap_err().to_string();
+    assert!(error.contains("`last` or one of `shortcuts`, `conv1`, `layer1.0.conv1`, "), "{error}");
     // Without a convolution on a shortcut there is nothing to keep.
     let error = Plan::new(&model("resnet20", &[]), &all(&["shortcuts"]), CIFAR, 10).unwrap_err().to_string();
     assert!(error.contains("`keep_float` names `shortcuts`"), "{error}");
@@ -73,7 +112,11 @@ fn tiny(name: &str) -> (ModelChoice, Input) {
             let width = [("width", int(2))];
             (model(name, if name == "lenet" { none } else { &width }), image(8))
         }
-        "resnet20" | "resnet32" | "resnet56" => (model(name, &[("width", int(2))]), image(8)),
+        "resnet32" => {
+            let order = OptionValue::Text("pre".to_owned());
+            (model(name, &[("width", int(2)), ("order", order)]), image(8))
+        }
+        "resnet20" | "resnet56" => (model(name, &[("width", int(2))]), image(8)),
         "resnet18" | "resnet34" | "resnet50" | "resnet18-double" => (model(name, &[("width", int(2))]), image(32)),
         "alexnet" | "alexnet-bn" => (model(name, &[("width", int(1))]), image(63)),
         "googlenet" => (model(name, &[("width", int(4))]), image(32)),
