@@ -135,7 +135,8 @@ fn names(root: &Path) -> Vec<String> {
 
 #[test]
 fn a_file_arrives_whole_whatever_breaks() {
-    let rows: [(&str, &[Answer], &[Option<u64>]); 6] = [
+    type Row = (&'static str, &'static [Answer], &'static [Option<u64>]);
+    let rows: [Row; 6] = [
         ("at once", &[], &[None]),
         ("after a cut", &[Answer::Cut(100_000)], &[None, Some(100_000)]),
         ("after many cuts", &[Answer::Cut(10); 6], &[None, Some(10), Some(20), Some(30), Some(40), Some(50), Some(60)]),

@@ -346,7 +346,8 @@ mod tests {
     /// Strides, paddings, dilations, groups and windows of every kind, on every route.
     #[test]
     fn convolutions_equal_libtorch() {
-        let square = |size, channels, outputs, kernel| harness_kernels::Conv2d::same(2, size, channels, outputs, kernel);
+        let square =
+            |size, channels, outputs, kernel| harness_kernels::Conv2d::same(2, size, channels, outputs, kernel);
         let shapes = [
             square(7, 64, 33, 3),
             harness_kernels::Conv2d { stride: [2, 1], padding: [0, 2], ..square(8, 20, 40, 3) },

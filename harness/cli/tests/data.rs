@@ -1,5 +1,7 @@
 //! `harness data` through the binary.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::fs;

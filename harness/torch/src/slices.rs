@@ -56,7 +56,6 @@ impl HostBytes {
     }
 
     /// The bytes as a u8 tensor `[len]`, without a copy.
-    #[must_use]
     pub fn into_tensor(self) -> Tensor {
         self.tensor
     }

@@ -248,9 +248,9 @@ impl Runner<'_> {
 
     fn command(&self, tree: &Path, runs: &Path) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", self.command]).current_dir(tree).env("HARNESS_RUNS", runs).stdin(Stdio::null());
         // Standard output is for results: what builds and sweeps say there goes to where talk goes.
-        command.stdout(std::io::stderr());
+        let script = format!("exec 1>&2\n{}", self.command);
+        command.args(["-c", &script]).current_dir(tree).env("HARNESS_RUNS", runs).stdin(Stdio::null());
         // Set by git for its hooks; in another tree they would point back here.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
             command.env_remove(name);

@@ -115,9 +115,9 @@ mod tests {
         let norm = |k: usize| if k == 0 { (1.0 / n).sqrt() } else { (2.0 / n).sqrt() };
         let cosine = |x: usize, k: usize| ((2 * x + 1) as f64 * k as f64 * std::f64::consts::PI / (2.0 * n)).cos();
         let mut sum = 0.0;
-        for u in 0..side {
-            for v in 0..side {
-                sum += norm(u) * norm(v) * block[u][v] * cosine(x, u) * cosine(y, v);
+        for (u, row) in block.iter().enumerate().take(side) {
+            for (v, coefficient) in row.iter().enumerate().take(side) {
+                sum += norm(u) * norm(v) * coefficient * cosine(x, u) * cosine(y, v);
             }
         }
         (sum * n / 8.0 + 128.0).clamp(0.0, 255.0)

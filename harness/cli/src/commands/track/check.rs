@@ -183,11 +183,7 @@ fn markdown(check: &Check, before: &Recorded, after: &Recorded) -> String {
     let line =
         |cells: Vec<String>| format!("| {} |", cells.iter().map(|cell| escape(cell)).collect::<Vec<_>>().join(" | "));
     let mut lines = vec![
-        format!(
-            "### Tracked results: {} against {}\n",
-            escape(&after.commit.short().to_owned()),
-            escape(&before.commit.short().to_owned())
-        ),
+        format!("### Tracked results: {} against {}\n", escape(after.commit.short()), escape(before.commit.short())),
         line(HEADER.map(str::to_owned).to_vec()),
         format!("|{}", " --- |".repeat(HEADER.len())),
     ];
