@@ -27,6 +27,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 const HOME: &str = "HARNESS_DATA";
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  harness data list\n  harness data fetch cifar10 --to /data/cifar10")]
 pub(crate) struct Arguments {
     /// What to do
     #[command(subcommand)]
