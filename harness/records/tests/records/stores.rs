@@ -183,8 +183,12 @@ fn records_of_the_first_format_are_read() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::open(root.path());
     // Written before answers, values and sites existed: none of their keys is there.
-    let old = serde_json::to_string(&record(Status::Ok)).unwrap();
-    assert!(old.starts_with("{\"format\":1,") && !["answers", "values", "sites"].iter().any(|key| old.contains(key)));
+    let mut old = serde_json::to_value(record(Status::Ok)).unwrap();
+    old["format"] = 1.into();
+    for key in ["answers", "values", "sites"] {
+        old.as_object_mut().unwrap().remove(key);
+    }
+    let old = old.to_string();
     let mut new = record(Status::Ok);
     (new.format, new.id) = (2, "f".repeat(16));
     new.answers = Some(Answers::new([true, false, true]));
@@ -205,7 +209,8 @@ fn records_of_the_first_format_are_read() {
     let records: Vec<RunRecord> =
         [ID, &new.id].iter().filter_map(|id| store.trial("s", id).record().unwrap()).collect();
     assert_eq!(records.len(), 2);
-    assert_eq!(format!("{:?}", records[0]), format!("{:?}", record(Status::Ok)));
+    let expected = RunRecord { format: 1, ..record(Status::Ok) };
+    assert_eq!(format!("{:?}", records[0]), format!("{expected:?}"));
     assert_eq!(format!("{:?}", records[1]), format!("{new:?}"));
 }
 
