@@ -111,7 +111,8 @@ fn bad_arguments_are_refused() {
         (&["sweep", "sweep.yaml", "--jobs", "0"], "0"),
         (&["sweep", "sweep.yaml", "--executor", "cloud"], "local"),
         (&["swep"], "sweep"),
-        (&["bench"], "--training"),
+        (&["bench", "--suite", "methods"], "--training"),
+        (&["bench", "--bits", "w9a1"], "w9a1"),
     ];
     for (arguments, part) in rows {
         let ran = workplace.run(arguments);

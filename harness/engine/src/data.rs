@@ -8,7 +8,7 @@ mod text;
 
 use harness_datasets::{Contents, Dataset, Samples, Shape, Split};
 use harness_records::config::DatasetChoice;
-use tch::Device;
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::failure::EngineError;
 
@@ -80,6 +80,16 @@ pub fn load_text(
     }
 }
 
+/// Numbers on the device, i64. The host does not wait until a GPU has fetched them, nor for anything before that:
+/// libtorch keeps the page-locked copy for as long as it is needed.
+fn upload(numbers: &[i64], device: Device) -> Result<Tensor, TchError> {
+    let numbers = Tensor::f_from_slice(numbers)?;
+    match device {
+        Device::Cuda(_) => numbers.f_pin_memory(device)?.f_to_device_(device, Kind::Int64, true, false),
+        _ => numbers.f_to_device(device),
+    }
+}
+
 /// Cuts an epoch's order into batches. All of it is used; a last batch of one is joined to the one before, because
 /// batch normalization cannot work on a single sample.
 #[must_use]
@@ -106,7 +116,6 @@ mod tests {
     use harness_datasets::epoch_order;
     use harness_records::options::{OptionValue, Options};
     use proptest::prelude::*;
-    use tch::Tensor;
 
     proptest! {
         #[test]

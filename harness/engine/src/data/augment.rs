@@ -3,6 +3,8 @@
 use harness_datasets::{Augment, Shift, crop_flip};
 use tch::{Device, TchError, Tensor};
 
+use super::upload;
+
 /// Changes images of one size.
 #[derive(Debug)]
 pub(super) struct Augmenter {
@@ -31,7 +33,7 @@ impl Augmenter {
         let device = pixels.device();
         let column = |number: &dyn Fn(&Shift) -> i64| {
             let numbers: Vec<i64> = shifts.iter().map(number).collect();
-            Tensor::f_from_slice(&numbers)?.f_view([-1, 1, 1])?.f_to_device(device)
+            upload(&numbers, device)?.f_view([-1, 1, 1])
         };
         let top = column(&|shift| i64::from(shift.top))?;
         // Columns run from the left edge of the crop to the right, or back from its right edge.

@@ -5,6 +5,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::augment::Augmenter;
 use super::images::Batch;
+use super::upload;
 
 /// All images of a split.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Resident {
     /// These images, changed at random under `key` (seed and epoch) if there is one.
     pub(super) fn batch(&self, indices: &[u32], key: Option<(u64, u64)>) -> Result<Batch, TchError> {
         let places: Vec<i64> = indices.iter().map(|&i| i64::from(i)).collect();
-        let places = Tensor::f_from_slice(&places)?.f_to_device(self.pixels.device())?;
+        let places = upload(&places, self.pixels.device())?;
         let mut pixels = self.pixels.f_index_select(0, &places)?;
         if let Some((seed, epoch)) = key {
             pixels = self.augmenter.apply(pixels, indices, seed, epoch)?;

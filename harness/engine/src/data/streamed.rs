@@ -9,6 +9,7 @@ use harness_torch::slices::HostBytes;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::images::Batch;
+use super::upload;
 use crate::failure::EngineError;
 
 /// How many threads decode for one trial, where this variable says so; no result depends on it.
@@ -74,7 +75,7 @@ impl Streamed {
         // Page-locked memory is fetched while the device computes; libtorch keeps it until then.
         let bytes = bytes.f_view([count, 3, side, side])?.f_to_device_(self.device, Kind::Uint8, true, false)?;
         let images = bytes.f_to_kind(Kind::Float)?.f_sub_(&self.shift)?.f_mul_(&self.factor)?;
-        Ok(Batch { images, labels: Tensor::f_from_slice(&labels)?.f_to_device(self.device)? })
+        Ok(Batch { images, labels: upload(&labels, self.device)? })
     }
 }
 
