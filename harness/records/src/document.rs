@@ -12,7 +12,7 @@ use crate::node::{self, Key, Node, Origin, Source, Value};
 use crate::overlay::{self, Assignment, SECTIONS};
 use crate::problem::{Problem, suggest};
 
-const KEYS: [&str; 7] = ["name", "extends", "base", "axes", "exclude", "include", "report"];
+const KEYS: [&str; 8] = ["name", "extends", "base", "axes", "exclude", "include", "report", "slurm"];
 
 pub(crate) fn file_origin(path: &Path) -> Origin {
     let source = Source { name: path.display().to_string(), text: String::new(), is_file: true };
@@ -40,6 +40,7 @@ pub(crate) struct Document {
     pub(crate) exclude: Vec<Node>,
     pub(crate) include: Vec<Node>,
     pub(crate) report: Vec<(Key, Node)>,
+    pub(crate) slurm: Vec<(Key, Node)>,
 }
 
 impl Document {
@@ -74,6 +75,7 @@ impl Document {
             exclude: Vec::new(),
             include: Vec::new(),
             report: Vec::new(),
+            slurm: Vec::new(),
         };
         // The file below comes first, wherever `extends` stands in this one.
         if let Some((_, below)) = pairs.iter().find(|(key, _)| key.name == "extends") {
@@ -110,6 +112,11 @@ impl Document {
             "report" => {
                 for (key, value) in map(&value, "report", "a map such as `{tables: [accuracy]}`")? {
                     put(&mut self.report, key, value);
+                }
+            }
+            "slurm" => {
+                for (key, value) in map(&value, "slurm", "a map such as `{partition: gpu, time: 240}`")? {
+                    put(&mut self.slurm, key, value);
                 }
             }
             other => {
@@ -195,6 +202,7 @@ pub(crate) fn set(
         ("name" | "exclude" | "include", "") => document.section(key, value)?,
         ("axes", axis) if !axis.is_empty() => put(&mut document.axes, &inner(axis), &value),
         ("report", name) if !name.is_empty() => put(&mut document.report, &inner(name), &value),
+        ("slurm", name) if !name.is_empty() => put(&mut document.slurm, &inner(name), &value),
         ("base", path) if !path.is_empty() => {
             let problem = Problem::new(key.origin.clone(), format!("unknown key `{}`", key.name));
             return Err(problem.hint(format!("leave out `base.`: `--set {path}=...`")));

@@ -10,12 +10,14 @@ use crate::filter::{self, Filter};
 use crate::node::{Key, Node, Value};
 use crate::overlay::{self, Assignment, SECTIONS};
 use crate::problem::{Problem, suggest};
+use crate::slurm::SlurmOptions;
 use crate::spec::ReportSpec;
 
 /// A document whose sections have the right shape.
 pub(crate) struct Checked {
     pub(crate) plan: Plan,
     pub(crate) report: ReportSpec,
+    pub(crate) slurm: SlurmOptions,
     pub(crate) notes: Vec<String>,
 }
 
@@ -54,10 +56,11 @@ impl Checked {
             }
         }
         let report = report(&document.report, catalog).map_err(|problem| problems.push(problem)).ok();
+        let slurm = SlurmOptions::read(&document.slurm, problems);
         let name = name(document, path).map_err(|problem| problems.push(problem)).ok()?;
         let base = document.base.clone();
         let plan = Plan { name, base, axes, exclude, include: document.include.clone(), sets };
-        Some(Checked { plan, report: report?, notes })
+        Some(Checked { plan, report: report?, slurm, notes })
     }
 }
 

@@ -58,7 +58,8 @@ pub fn schema(catalog: &Catalog) -> Value {
                     "tables": names(&catalog.tables),
                     "figures": names(&catalog.figures)
                 }
-            }
+            },
+            "slurm": crate::slurm::schema()
         },
         "$defs": {
             "config": config(catalog, false),

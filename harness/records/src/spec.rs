@@ -15,17 +15,18 @@
 //! exclude: [{quant.weights.method: float, train.epochs: 20}]
 //! include: [{train.seed: 7}]  # extra trials, merged over base; `exclude` does not concern them
 //! report: {tables: [accuracy], figures: [accuracy_vs_bits]}
+//! slurm: {partition: gpu, gpus: 1, time: 240}  # see `slurm`; where trials run, not what they are
 //! ```
 //!
 //! How the parts go over each other is said in `overlay`: in short, a choice given as a map with its `method:` or
 //! `name:` replaces what was there, and options of one method never reach another.
 //!
-//! `extends` merges `base` and `report` key by key and axes by name; `exclude` and `include` replace those of the
+//! `extends` merges `base`, `report` and `slurm` key by key and axes by name; `exclude` and `include` replace those of the
 //! file below, and `name` is never inherited.
 //!
 //! `--set key=value` goes over everything else in every trial: an axis whose keys are all set is left with that one
 //! value, and a key inside an axis's maps is set in each of them. It also takes `name`, `report.tables`,
-//! `report.figures`, `exclude`, `include` and `axes.KEY` (a list, which replaces or adds that axis).
+//! `report.figures`, `slurm.KEY`, `exclude`, `include` and `axes.KEY` (a list, which replaces or adds that axis).
 //!
 //! A trial can build on another one of the same sweep, which then runs before it:
 //! ```yaml
@@ -52,6 +53,7 @@ use crate::plan::Checked;
 use crate::problem::Problem;
 pub use crate::problem::SpecError;
 use crate::resolve::{self, Outside};
+use crate::slurm::SlurmOptions;
 use crate::trial::Trial;
 
 /// A sweep file that was found to be right.
@@ -63,6 +65,8 @@ pub struct SweepSpec {
     pub axes: Vec<(String, Vec<String>)>,
     /// What to report.
     pub report: ReportSpec,
+    /// What `--executor slurm` asks of the cluster.
+    pub slurm: SlurmOptions,
     /// What the user may want to know although nothing is wrong.
     pub notes: Vec<String>,
     trials: Vec<Trial>,
@@ -143,7 +147,7 @@ impl SweepSpec {
         let Some(checked) = checked.filter(|_| problems.is_empty()) else {
             return Err(SpecError { problems: unique(problems) });
         };
-        let Checked { plan, report, notes } = checked;
+        let Checked { plan, report, slurm, notes } = checked;
         let expansion = expand::expand(&plan, catalog, outside, change);
         if !expansion.problems.is_empty() {
             return Err(SpecError { problems: unique(expansion.problems) });
@@ -156,7 +160,7 @@ impl SweepSpec {
         let axes = axes.map(|axis| (axis.key.name.clone(), axis.values.iter().map(|v| v.shown.clone()).collect()));
         let (trials, trees) = expansion.trials.into_iter().unzip();
         let notes = notes.into_iter().chain(expansion.notes).collect();
-        Ok(SweepSpec { axes: axes.collect(), name: plan.name, report, notes, trials, trees })
+        Ok(SweepSpec { axes: axes.collect(), name: plan.name, report, slurm, notes, trials, trees })
     }
 
     /// These trials and all that they build on, in the order of the file.
