@@ -19,11 +19,15 @@ pub(crate) fn command(root: &Path) -> Command {
 /// # Errors
 /// When cargo cannot be started.
 pub(crate) fn run(root: &Path, args: &[&str], more: &[String]) -> Result<ExitCode> {
-    let status = command(root)
-        .args(args)
-        .args(more)
-        .status()
-        .with_context(|| format!("cannot start `cargo {}`", args.join(" ")))?;
+    finish(command(root).args(args).args(more), &format!("cargo {}", args.join(" ")))
+}
+
+/// Runs a command with the terminal as its own and returns its exit code.
+///
+/// # Errors
+/// When it cannot be started; `shown` is what it is called then.
+pub(crate) fn finish(command: &mut Command, shown: &str) -> Result<ExitCode> {
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
     Ok(exit_code(status))
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::setup::Request;
-use crate::{cargo, setup, tidy, workspace};
+use crate::{cargo, instructions, nightly, setup, tidy, workspace};
 
 /// Printed by `help` and after a bad command line.
 pub(crate) const USAGE: &str = "\
@@ -20,6 +20,14 @@ Usage: cargo xtask <task>
       setup, then `harness sweep sweeps/quickstart.yaml ARGUMENT...`
   test [ARGUMENT...]
       setup, then `cargo test --workspace ARGUMENT...`
+  miri [--vectors]
+      Interpret the kernels' unit tests with Miri, which sees every wrong use of memory. Needs a nightly toolchain.
+      --vectors  the AVX2 and AVX-512 loops, also on a processor that has neither, for their results
+  asan
+      Run the kernels' tests with AddressSanitizer. Needs a nightly toolchain.
+  instructions [--bless]
+      Count the instructions of a small product on every route with valgrind, and compare with the counts on record.
+      --bless    put the counts on record
   tidy
       Check the workspace's rules that no compiler checks.
   help
@@ -31,6 +39,9 @@ pub(crate) enum Command {
     Setup(Request),
     Quickstart(Vec<String>),
     Test(Vec<String>),
+    Miri { vectors: bool },
+    Asan,
+    Instructions { bless: bool },
     Tidy,
     Help,
 }
@@ -47,6 +58,9 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
         "setup" => request(rest).map(Command::Setup),
         "quickstart" => Ok(Command::Quickstart(rest.to_vec())),
         "test" => Ok(Command::Test(rest.to_vec())),
+        "miri" => switch(task, "--vectors", rest).map(|vectors| Command::Miri { vectors }),
+        "asan" => nothing_after(task, rest).map(|()| Command::Asan),
+        "instructions" => switch(task, "--bless", rest).map(|bless| Command::Instructions { bless }),
         "tidy" => nothing_after(task, rest).map(|()| Command::Tidy),
         "help" | "--help" | "-h" => Ok(Command::Help),
         unknown => Err(format!("there is no task `{unknown}`")),
@@ -64,6 +78,15 @@ fn request(options: &[String]) -> Result<Request, String> {
         }
     }
     Ok(request)
+}
+
+/// Whether the one option that a task has is given.
+fn switch(task: &str, option: &str, rest: &[String]) -> Result<bool, String> {
+    match rest {
+        [] => Ok(false),
+        [given] if given == option => Ok(true),
+        _ => Err(format!("{task} takes only {option}, got `{}`", rest.join(" "))),
+    }
 }
 
 fn nothing_after(task: &str, rest: &[String]) -> Result<(), String> {
@@ -89,6 +112,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             setup::run(&root, Request::default())?;
             cargo::run(&root, &["test", "--workspace"], &args)
         }
+        Command::Miri { vectors } => nightly::miri(&root, vectors),
+        Command::Asan => nightly::asan(&root),
+        Command::Instructions { bless } => instructions::run(&root, bless),
         Command::Tidy => tidy::run(&root),
         Command::Help => {
             eprintln!("{USAGE}");
@@ -114,11 +140,16 @@ mod tests {
         check("setup --archive", Ok(Command::Setup(Request { archive: true, ..request })));
         check("quickstart --jobs 2", Ok(Command::Quickstart(vec!["--jobs".to_owned(), "2".to_owned()])));
         check("test -p harness", Ok(Command::Test(vec!["-p".to_owned(), "harness".to_owned()])));
+        check("miri", Ok(Command::Miri { vectors: false }));
+        check("miri --vectors", Ok(Command::Miri { vectors: true }));
+        check("asan", Ok(Command::Asan));
+        check("instructions --bless", Ok(Command::Instructions { bless: true }));
         check("tidy", Ok(Command::Tidy));
         check("--help", Ok(Command::Help));
         check("", Err("no task given"));
         check("stup", Err("there is no task `stup`"));
         check("setup --gpu", Err("setup has no option `--gpu`"));
+        check("miri --all", Err("miri takes only --vectors, got `--all`"));
         check("tidy all", Err("tidy takes no argument, got `all`"));
     }
 }

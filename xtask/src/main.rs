@@ -8,6 +8,8 @@
 
 mod cargo;
 mod command;
+mod instructions;
+mod nightly;
 mod setup;
 mod tidy;
 mod workspace;

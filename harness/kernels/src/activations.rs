@@ -84,10 +84,7 @@ impl Activations {
     /// When the length disagrees with the shape or a code does not fit the bits; the contents are then unspecified.
     pub fn fill_codes(&mut self, codes: &[u8]) -> Result<(), KernelError> {
         self.check_length(codes.len())?;
-        let bits = self.bits();
-        if let Some(index) = codes.iter().position(|&code| code > bits.max_code()) {
-            return Err(KernelError::Code { operand: "activations", index, code: codes[index], bits });
-        }
+        self.check_codes(codes)?;
         let channels = self.channels * self.groups;
         let mut writer = self.writer();
         for (index, pixel) in codes.chunks_exact(channels).enumerate() {
@@ -103,12 +100,7 @@ impl Activations {
     /// When the length disagrees with the shape or the quantizer has other bits.
     pub fn fill(&mut self, values: &[f32], quantize: &Quantize) -> Result<(), KernelError> {
         self.check_length(values.len())?;
-        if quantize.bits() != self.bits() {
-            return Err(KernelError::Layout {
-                expected: format!("{}-bit codes", self.bits()),
-                found: format!("a quantizer of {} bits", quantize.bits()),
-            });
-        }
+        self.check_quantizer(quantize)?;
         let channels = self.channels * self.groups;
         let mut writer = self.writer();
         let mut codes = [0; pack::CODES];
@@ -121,6 +113,43 @@ impl Activations {
             }
         }
         Ok(())
+    }
+
+    /// Packs codes that `codes` writes, given the index of the first among `[batch, height, width, groups, channels]`:
+    /// those of channels `first..` of each group, which has `channels` in the tensor that they come from.
+    pub(crate) fn fill_by(&mut self, channels: usize, first: usize, codes: impl Fn(usize, &mut [u8])) {
+        let pixels: usize = self.extent.iter().product();
+        let (here, groups) = (self.channels, self.groups);
+        let mut writer = self.writer();
+        let mut block = [0; pack::CODES];
+        for index in 0..pixels {
+            let at = writer.pixel(index);
+            for group in 0..groups {
+                for part in (0..here).step_by(pack::CODES) {
+                    let block = &mut block[..pack::CODES.min(here - part)];
+                    codes((index * groups + group) * channels + first + part, block);
+                    writer.write_group(at, group, part, block);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn check_codes(&self, codes: &[u8]) -> Result<(), KernelError> {
+        let bits = self.bits();
+        match codes.iter().position(|&code| code > bits.max_code()) {
+            Some(index) => Err(KernelError::Code { operand: "activations", index, code: codes[index], bits }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_quantizer(&self, quantize: &Quantize) -> Result<(), KernelError> {
+        if quantize.bits() == self.bits() {
+            return Ok(());
+        }
+        Err(KernelError::Layout {
+            expected: format!("{}-bit codes", self.bits()),
+            found: format!("a quantizer of {} bits", quantize.bits()),
+        })
     }
 
     fn check_length(&self, found: usize) -> Result<(), KernelError> {

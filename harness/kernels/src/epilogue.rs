@@ -244,9 +244,49 @@ impl Output<'_> {
 #[derive(Clone, Copy)]
 pub(crate) enum Sink<'a> {
     Sums(*mut i32),
-    Scaled { out: *mut f32, scale: &'a [f32], bias: &'a [f32], relu: bool },
-    Codes { out: *mut u8, requantize: &'a Requantize },
-    Packed { out: Writer<'a>, requantize: &'a Requantize },
+    Scaled {
+        out: *mut f32,
+        scale: &'a [f32],
+        bias: &'a [f32],
+        relu: bool,
+    },
+    Codes {
+        out: *mut u8,
+        requantize: &'a Requantize,
+    },
+    Packed {
+        out: Writer<'a>,
+        requantize: &'a Requantize,
+    },
+    /// Sums in 64 bits, stored or added to what is there.
+    Sums64 {
+        out: *mut i64,
+        add: bool,
+    },
+    /// `(weight[n] * activation) * sum` in f32, stored or added to what is there.
+    Weighted {
+        out: *mut f32,
+        weight: &'a [f32],
+        activation: ByImage<'a>,
+        add: bool,
+    },
+}
+
+/// A number for each image, or one for all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ByImage<'a> {
+    pub(crate) numbers: &'a [f32],
+    /// Distance of two images' numbers; 0 where all have the same.
+    pub(crate) step: usize,
+    /// Output pixels of an image.
+    pub(crate) pixels: usize,
+}
+
+impl ByImage<'_> {
+    /// The number of the image in which output pixel `pixel` lies.
+    pub(crate) fn at(&self, pixel: usize) -> f32 {
+        self.numbers[pixel / self.pixels * self.step]
+    }
 }
 
 // SAFETY: the pointers are to slices borrowed exclusively for 'a, and no two threads write the same place: see
@@ -300,6 +340,23 @@ impl Sink<'_> {
                 requantize.codes(first, sums, value, codes);
                 let stored = out.pixel(pixel);
                 out.write(stored, first, codes);
+            }
+            Sink::Sums64 { out, add } => {
+                // SAFETY: as above, by the promise that `Product::run_into` was given.
+                let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
+                for (n, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
+                    let sum = i64::from(value(n, sum));
+                    *out = if *add { *out + sum } else { sum };
+                }
+            }
+            Sink::Weighted { out, weight, activation, add } => {
+                // SAFETY: as above.
+                let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
+                let (weight, activation) = (&weight[first..first + sums.len()], activation.at(pixel));
+                for n in 0..sums.len() {
+                    let term = (weight[n] * activation) * value(n, sums[n]) as f32;
+                    out[n] = if *add { out[n] + term } else { term };
+                }
             }
         }
     }

@@ -70,6 +70,13 @@ pub enum KernelError {
         /// What is wrong, and what would be right.
         what: &'static str,
     },
+    /// Levels that a product cannot use.
+    Levels {
+        /// Whose levels.
+        operand: &'static str,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
     /// This processor does not have the instructions.
     Unavailable {
         /// The route asked for.
@@ -103,10 +110,11 @@ impl fmt::Display for KernelError {
             KernelError::Overflow { depth, limit } => {
                 write!(
                     f,
-                    "{depth} products may overflow a 32-bit accumulator, expected at most {limit}; use the 64-bit sum"
+                    "{depth} products may overflow a 32-bit accumulator, expected at most {limit}; use WideProduct"
                 )
             }
             KernelError::Epilogue { what } => f.write_str(what),
+            KernelError::Levels { operand, what } => write!(f, "the levels of the {operand} {what}"),
             KernelError::Unavailable { route } => write!(f, "this processor cannot run the route {route}"),
             KernelError::TooLarge => f.write_str("the sizes do not fit the address space"),
         }

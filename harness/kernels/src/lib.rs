@@ -8,7 +8,8 @@
 //! * [`rounding`]: the rounding conventions of the papers, by name;
 //! * [`planes`]: codes packed as bit-planes, 64 to a word;
 //! * [`Product`]: convolutions and matrix products of codes, exact, on the [`Route`] that fits the processor and the
-//!   bits: what a deployed network runs on;
+//!   bits: what a deployed network runs on; [`WideProduct`] where sums need 64 bits,
+//!   [`PlaneProduct`] where every plane has a scale of its own;
 //! * [`Pool`]: the threads it runs on.
 
 // Vector instructions and threads that share a buffer: each block says why it is sound, and every loop is compared
@@ -21,6 +22,7 @@
 mod activations;
 mod arch;
 mod buffer;
+mod classes;
 mod epilogue;
 mod error;
 mod geometry;
@@ -28,6 +30,7 @@ mod layout;
 pub mod levels;
 pub mod limits;
 mod pack;
+mod plane_product;
 pub mod planes;
 mod pool;
 mod product;
@@ -37,12 +40,15 @@ mod route;
 mod tests;
 pub mod thresholds;
 mod weights;
+mod wide;
 
 pub use activations::Activations;
 pub use epilogue::{Grid, Output, Requantize};
 pub use error::KernelError;
 pub use geometry::Conv2d;
 pub use pack::Quantize;
+pub use plane_product::{PlaneActivations, PlaneProduct};
 pub use pool::Pool;
 pub use product::Product;
 pub use route::{Family, Isa, Route, UnknownRoute};
+pub use wide::{WideActivations, WideProduct};

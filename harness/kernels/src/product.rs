@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::activations::Activations;
 use crate::arch::{self, MAX_COLUMNS, Pass, Tile};
+use crate::classes::Classes;
 use crate::epilogue::{BLOCK, Grid, Output, Sink};
 use crate::error::KernelError;
 use crate::geometry::Conv2d;
@@ -157,32 +158,50 @@ impl Product {
     /// When `activations` were made for a product that reads another layout or shape, or the output has the wrong
     /// length, bits or number of channels; nothing is written then.
     pub fn run(&self, activations: &Activations, mut output: Output<'_>, pool: &Pool) -> Result<(), KernelError> {
+        self.check(activations)?;
+        output.check([self.shape.batch, self.output[0], self.output[1]], self.shape.outputs)?;
+        // Packed results share words and sums between channels: a pixel is one thread's alone.
+        let whole_pixels = matches!(output, Output::Packed { .. });
+        // SAFETY: activations and output are the ones that were checked.
+        unsafe { self.run_into(activations, output.sink(), whole_pixels, pool) };
+        Ok(())
+    }
+
+    /// Whether `activations` are what this product reads.
+    pub(crate) fn check(&self, activations: &Activations) -> Result<(), KernelError> {
         let blank = &self.blank;
         let same = activations.layout.reads(&self.layout)
             && activations.extent == blank.extent
             && activations.padding == blank.padding
             && activations.channels == blank.channels
             && activations.groups == blank.groups;
-        if !same {
-            let describe = |a: &Activations| {
-                format!("{} of {:?}, padding {:?}", a.layout.describe(a.channels, a.groups), a.extent, a.padding)
-            };
-            return Err(KernelError::Layout { expected: describe(blank), found: describe(activations) });
+        if same {
+            return Ok(());
         }
-        let pixels = self.shape.batch * self.output[0] * self.output[1];
-        output.check([self.shape.batch, self.output[0], self.output[1]], self.shape.outputs)?;
+        let describe = |a: &Activations| {
+            format!("{} of {:?}, padding {:?}", a.layout.describe(a.channels, a.groups), a.extent, a.padding)
+        };
+        Err(KernelError::Layout { expected: describe(blank), found: describe(activations) })
+    }
+
+    /// Output pixels: images, rows and columns.
+    pub(crate) fn pixels(&self) -> usize {
+        self.shape.batch * self.output[0] * self.output[1]
+    }
+
+    /// Computes the product into `sink`; no two threads get the same pixel if `whole_pixels`.
+    ///
+    /// # Safety
+    /// `activations` passed [`Product::check`]; the sink takes every pixel and channel of the output.
+    pub(crate) unsafe fn run_into(&self, activations: &Activations, sink: Sink<'_>, whole_pixels: bool, pool: &Pool) {
         let blocks = (self.shape.outputs / self.shape.groups).div_ceil(BLOCK);
-        // Packed results share words and sums between channels: a pixel is one thread's alone.
-        let divisible = if matches!(output, Output::Packed { .. }) { 1 } else { blocks };
-        let sink = output.sink();
-        let plan = Plan::new(pixels, blocks, divisible, pool.threads());
+        let plan = Plan::new(self.pixels(), blocks, if whole_pixels { 1 } else { blocks }, pool.threads());
         pool.run(plan.tasks(), &|task| {
             let (pixels, blocks) = plan.part(task);
             for group in 0..self.shape.groups {
                 self.part(activations, sink, group, pixels.clone(), blocks.clone());
             }
         });
-        Ok(())
     }
 
     /// Output pixels `pixels` by blocks of channels `blocks` of one group.
@@ -308,6 +327,16 @@ impl Product {
         (image * activations.stored_height() + row * down) * activations.stored_width() + column * right
     }
 
+    /// Sum of the codes that one group sees in the window of output pixel `pixel`.
+    pub(crate) fn window_sum(&self, activations: &Activations, group: usize, pixel: usize) -> i32 {
+        self.sum(activations, group, self.window(activations, self.place(pixel)))
+    }
+
+    /// Sum of the weight codes of output channel `output` at tap `tap`.
+    pub(crate) fn tap_sum(&self, output: usize, tap: usize) -> i32 {
+        self.weights.tap_sums[tap * self.shape.outputs + output]
+    }
+
     /// Sum of the codes of the window that starts at stored pixel `window`.
     fn sum(&self, activations: &Activations, group: usize, window: usize) -> i32 {
         let groups = activations.groups;
@@ -325,7 +354,7 @@ impl Product {
 struct Scratch([[i32; BLOCK]; MAX_COLUMNS]);
 
 /// The greatest depth at which no sum, nor the sum of products of stored codes, leaves 32 bits.
-fn greatest_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
+pub(crate) fn greatest_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
     let reach = |step: i32, zero: i32, bits: Bits| {
         let end = i64::from(step) * i64::from(bits.max_code()) - i64::from(zero);
         i64::from(zero).abs().max(end.abs())
@@ -354,50 +383,19 @@ impl Correction {
                 columns: vec![0; output[1]],
             };
         }
-        // Rows (and columns) of the window inside the image, for every row (and column) of the output.
-        let inside = |axis: usize, count: usize, input: usize| -> Vec<(usize, usize)> {
-            let at = |o: usize, k: usize| {
-                let place = o * shape.stride[axis] + k * shape.dilation[axis];
-                place >= shape.padding[axis] && place < shape.padding[axis] + input
-            };
-            let range = |o: usize| {
-                let inside: Vec<usize> = (0..shape.kernel[axis]).filter(|&k| at(o, k)).collect();
-                inside.first().map_or((0, 0), |&first| (first, first + inside.len()))
-            };
-            (0..count).map(range).collect()
-        };
-        let (rows, columns) = (inside(0, output[0], shape.height), inside(1, output[1], shape.width));
-        let distinct = |ranges: &[(usize, usize)]| {
-            let mut kinds = ranges.to_vec();
-            kinds.sort_unstable();
-            kinds.dedup();
-            kinds
-        };
-        let (row_kinds, column_kinds) = (distinct(&rows), distinct(&columns));
-        let mut constant = vec![0i32; row_kinds.len() * column_kinds.len() * outputs];
+        let classes = Classes::new(shape, output);
+        let mut constant = vec![0i32; classes.count() * outputs];
         let channels = (shape.channels / shape.groups) as i32;
         for (class, constants) in constant.chunks_exact_mut(outputs).enumerate() {
-            let (ys, xs) = (row_kinds[class / column_kinds.len()], column_kinds[class % column_kinds.len()]);
-            let depth = channels.wrapping_mul(((ys.1 - ys.0) * (xs.1 - xs.0)) as i32);
+            let depth = channels.wrapping_mul(classes.taps(class).count() as i32);
             for (n, constant) in constants.iter_mut().enumerate() {
-                let taps = (ys.0..ys.1).flat_map(|y| (xs.0..xs.1).map(move |x| y * shape.kernel[1] + x));
-                let codes: i32 = taps.map(|tap| weights.tap_sums[tap * outputs + n]).sum();
+                let codes: i32 = classes.taps(class).map(|tap| weights.tap_sums[tap * outputs + n]).sum();
                 *constant = grid
                     .activation_zero
                     .wrapping_mul(zero(n).wrapping_mul(depth).wrapping_sub(grid.weight_step.wrapping_mul(codes)));
             }
         }
-        let index = |kinds: &[(usize, usize)], ranges: &[(usize, usize)], factor: usize| {
-            let place = |range| kinds.iter().position(|kind| kind == range).unwrap_or(0) * factor;
-            ranges.iter().map(place).collect()
-        };
-        Correction {
-            scale,
-            by_sum,
-            constant,
-            rows: index(&row_kinds, &rows, column_kinds.len()),
-            columns: index(&column_kinds, &columns, 1),
-        }
+        Correction { scale, by_sum, constant, rows: classes.rows, columns: classes.columns }
     }
 
     /// Turns sums of products of stored codes into sums of products of values and stores what becomes of them.

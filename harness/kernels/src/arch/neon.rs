@@ -173,9 +173,9 @@ impl table::Shuffle for Neon {
         unsafe {
             let [even, odd] = &mut *wide;
             let pairs = vreinterpretq_u16_u8(bytes);
-            let add = |sums, bytes| vreinterpretq_u8_u16(vaddq_u16(vreinterpretq_u16_u8(sums), bytes));
-            *even = add(*even, vandq_u16(pairs, vdupq_n_u16(255)));
-            *odd = add(*odd, vshrq_n_u16::<8>(pairs));
+            let (low, high) = (vandq_u16(pairs, vdupq_n_u16(255)), vshrq_n_u16::<8>(pairs));
+            *even = vreinterpretq_u8_u16(vaddq_u16(vreinterpretq_u16_u8(*even), low));
+            *odd = vreinterpretq_u8_u16(vaddq_u16(vreinterpretq_u16_u8(*odd), high));
         }
     }
 
@@ -183,7 +183,7 @@ impl table::Shuffle for Neon {
     unsafe fn finish(wide: *const [uint8x16_t; 2], shift: u32, add: bool, out: *mut i32) {
         // SAFETY: see above; `out` holds 16 numbers.
         unsafe {
-            let [even, odd] = (*wide).map(|sums| vreinterpretq_u32_u8(sums));
+            let (even, odd) = (vreinterpretq_u32_u8((*wide)[0]), vreinterpretq_u32_u8((*wide)[1]));
             let low = vdupq_n_u32(0xffff);
             let parts = [vandq_u32(even, low), vandq_u32(odd, low), vshrq_n_u32::<16>(even), vshrq_n_u32::<16>(odd)];
             for (index, part) in parts.into_iter().enumerate() {
