@@ -12,6 +12,7 @@ mod finished;
 mod npy;
 mod output;
 mod progress;
+mod rules;
 
 use std::process::ExitCode;
 

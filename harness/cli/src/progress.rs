@@ -1,6 +1,6 @@
 //! What a sweep shows while it runs: bars on a terminal, plain lines elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     labels: HashMap<String, Label>,
     total: usize,
-    ended: usize,
+    ended: HashSet<String>,
     volume: Volume,
     bars: Option<Bars>,
     spoken: HashMap<String, Instant>,
@@ -37,13 +37,13 @@ struct Bars {
 }
 
 impl Progress {
-    /// For these trials, all of which are going to run.
-    pub(crate) fn new(trials: &[Trial], volume: Volume) -> Progress {
+    /// For these trials, all of which are going to run, and others that may.
+    pub(crate) fn new(trials: &[Trial], others: &[Trial], volume: Volume) -> Progress {
         let label = |trial: &Trial| Label { name: trial.label.clone(), epochs: trial.config.train.epochs };
         Progress {
-            labels: trials.iter().map(|trial| (trial.id.clone(), label(trial))).collect(),
+            labels: trials.iter().chain(others).map(|trial| (trial.id.clone(), label(trial))).collect(),
             total: trials.len(),
-            ended: 0,
+            ended: HashSet::new(),
             volume,
             bars: (io::stderr().is_terminal() && !volume.quiet).then(|| Bars::new(trials.len())),
             spoken: HashMap::new(),
@@ -70,6 +70,8 @@ impl Progress {
             Event::Passed { id, reason } => self.ended(id, &format!("passed over: {reason}"), false),
             Event::Blocked { id, reason } => self.ended(id, &format!("blocked: {reason}"), true),
             Event::Broken { id, error } => self.ended(id, &failure_text("failed", error), true),
+            Event::Stopped { id, reason } => self.ended(id, reason, false),
+            Event::Again { id, reason } => self.again(id, reason),
             Event::Note { id, message } => self.say(&format!("{}: {message}", self.name(id))),
         }
     }
@@ -135,14 +137,22 @@ impl Progress {
         }
     }
 
+    /// A trial that ended has not ended after all.
+    fn again(&mut self, id: &str, reason: &str) {
+        if !self.ended.remove(id) {
+            self.total += 1;
+        }
+        self.say(&format!("{}: {reason}", self.name(id)));
+    }
+
     fn ended(&mut self, id: &str, text: &str, bad: bool) {
-        self.ended += 1;
+        self.ended.insert(id.to_owned());
         if let Some(bars) = &mut self.bars {
             bars.remove(id);
-            bars.sweep.set_position(self.ended as u64);
+            bars.sweep.set_position(self.ended.len() as u64);
         }
         if bad || !self.volume.quiet {
-            self.say(&format!("[{}/{}] {}: {text}", self.ended, self.total, self.name(id)));
+            self.say(&format!("[{}/{}] {}: {text}", self.ended.len(), self.total, self.name(id)));
         }
     }
 }

@@ -53,6 +53,20 @@ pub enum Event {
         /// Why, unless it ended well.
         error: Option<TrialError>,
     },
+    /// A trial was stopped when asked to; it goes on from its checkpoint.
+    Stopped {
+        /// Trial id.
+        id: String,
+        /// How far it is.
+        reason: String,
+    },
+    /// A trial that could not be run to its end is begun again in the same sweep.
+    Again {
+        /// Trial id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
     /// A trial was not run: somebody else has it or finished it.
     Passed {
         /// Trial id.

@@ -1,6 +1,8 @@
 //! What can go wrong in a trial, by class.
 
-use harness_datasets::DatasetError;
+use std::io::{self, ErrorKind};
+
+use harness_datasets::{DatasetError, Problem};
 use harness_models::ModelError;
 use harness_records::record::{FailureClass, TrialError};
 use harness_records::store::StoreError;
@@ -24,6 +26,24 @@ pub enum EngineError {
     Unfinished {
         /// The other trial.
         id: String,
+    },
+    /// Asked to stop, with a checkpoint written.
+    #[error("stopped after epoch {epochs}, step {steps}; it goes on from there")]
+    Stopped {
+        /// Epochs done.
+        epochs: u32,
+        /// Optimizer steps done.
+        steps: u64,
+    },
+    /// Out of the time that an attempt is given, with a checkpoint written.
+    #[error("not done after {seconds} s, at step {steps} of {total}; it goes on from there when tried again")]
+    TimedOut {
+        /// Seconds an attempt may take.
+        seconds: u64,
+        /// Optimizer steps done.
+        steps: u64,
+        /// Optimizer steps of the whole training.
+        total: u64,
     },
     /// Another process took the trial over.
     #[error("another process has taken the trial over")]
@@ -82,20 +102,60 @@ impl EngineError {
         TrialError { class: self.class(), message }
     }
 
-    fn class(&self) -> FailureClass {
+    /// Its class.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
         match self {
             EngineError::Diverged { .. } => FailureClass::Nan,
-            EngineError::LeaseLost => FailureClass::Preempted,
-            EngineError::Store(error) if error.is_disk_full() => FailureClass::DiskFull,
+            EngineError::LeaseLost | EngineError::Stopped { .. } => FailureClass::Preempted,
+            EngineError::TimedOut { .. } => FailureClass::Timeout,
+            EngineError::Store(StoreError::Io { action, source, .. }) if *action != "read" => of_writing(source.kind()),
+            EngineError::Dataset(error) if is_missing(&error.problem) => FailureClass::Data,
+            EngineError::Torch(error) => of_torch(error),
             other if is_out_of_memory(&other.to_string()) => FailureClass::Oom,
             _ => FailureClass::Error,
         }
     }
 }
 
-/// libtorch has no error codes; these are the words of its two allocators.
+/// What a failure to write means.
+fn of_writing(kind: ErrorKind) -> FailureClass {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FailureClass::DiskFull,
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => FailureClass::ReadOnly,
+        ErrorKind::OutOfMemory => FailureClass::Oom,
+        _ => FailureClass::Error,
+    }
+}
+
+/// Files that were there when the sweep began may be back at its next start.
+fn is_missing(problem: &Problem) -> bool {
+    matches!(problem, Problem::NoRoot { .. } | Problem::RootAbsent { .. } | Problem::Absent { .. } | Problem::Read(_))
+}
+
+fn of_torch(error: &TchError) -> FailureClass {
+    let message = error.to_string();
+    if is_out_of_memory(&message) {
+        return FailureClass::Oom;
+    }
+    match error {
+        TchError::Io(error) => of_writing(error.kind()),
+        // What safetensors met is kept as text only, which ends in the number of the system's error.
+        _ => os_error(&message).map_or(FailureClass::Error, |error| of_writing(error.kind())),
+    }
+}
+
+/// The error of the system that a message ends in, as the standard library writes it: `... (os error 28)`.
+fn os_error(message: &str) -> Option<io::Error> {
+    let (_, rest) = message.rsplit_once("(os error ")?;
+    rest.split_once(')')?.0.parse().ok().map(io::Error::from_raw_os_error)
+}
+
+/// libtorch has no error codes; these are the words of its allocators.
 fn is_out_of_memory(message: &str) -> bool {
-    message.contains("CUDA out of memory") || message.contains("DefaultCPUAllocator: can't allocate memory")
+    ["CUDA out of memory", "CUDA error: out of memory", "DefaultCPUAllocator: can't allocate memory"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 #[cfg(test)]
@@ -116,5 +176,28 @@ mod tests {
         let error = EngineError::Diverged { loss: f64::NAN, epoch: 2, step: 7 }.to_trial_error();
         assert_eq!(error.class, FailureClass::Nan);
         assert_eq!(error.message, "the loss became NaN in epoch 2, step 7");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_system_says_decides_the_class() {
+        let torch = |number: i32| {
+            let error = io::Error::from_raw_os_error(number);
+            EngineError::from(TchError::Torch(format!("safetensors error x: I/O error: {error}"))).class()
+        };
+        let store = |action: &'static str, kind: ErrorKind| {
+            EngineError::from(StoreError::Io { action, path: "x".into(), source: kind.into() }).class()
+        };
+        // ENOSPC, EROFS, EDQUOT, EIO on Linux.
+        assert_eq!(
+            [28, 30, 122, 5].map(torch),
+            [FailureClass::DiskFull, FailureClass::ReadOnly, FailureClass::DiskFull, FailureClass::Error]
+        );
+        assert_eq!(store("write", ErrorKind::StorageFull), FailureClass::DiskFull);
+        assert_eq!(store("write", ErrorKind::PermissionDenied), FailureClass::ReadOnly);
+        assert_eq!(store("read", ErrorKind::PermissionDenied), FailureClass::Error);
+        let read = || Box::new(Problem::Read(ErrorKind::NotFound.into()));
+        let gone = DatasetError { dataset: "imagenet", path: Some("x.jpg".into()), problem: read() };
+        assert_eq!(EngineError::from(gone).class(), FailureClass::Data);
     }
 }

@@ -16,6 +16,8 @@
 //! | [`smoke`] | a sweep tried out on next to nothing |
 //! | [`gpu`] | how long a GPU would take |
 //! | [`failure`] | what can go wrong, by class |
+//! | [`stop`] | being asked to stop |
+//! | [`takeover`] | trials of processes on other machines that have died |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -36,5 +38,7 @@ pub mod prepare;
 pub mod run;
 pub mod schedule;
 pub mod smoke;
+pub mod stop;
+pub mod takeover;
 mod training;
 pub mod worker;

@@ -1,12 +1,13 @@
 //! One trial, from its configuration to its record.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use harness_models::network::SiteStatistics;
+use harness_records::attempt::{AttemptEnd, Ended};
 use harness_records::lease::Lease;
 use harness_records::record::{
-    Answers, EpochRecord, FORMAT, LayerRecord, ModelRecord, RunRecord, SiteRecord, Status, TimeRecord, TrialError,
-    ValuesRecord,
+    Answers, EpochRecord, FORMAT, FailureClass, LayerRecord, ModelRecord, RunRecord, SiteRecord, Split, Status,
+    TimeRecord, TrialError, ValuesRecord,
 };
 use harness_records::store::{ResumeState, TrialDir};
 use harness_records::trial::Trial;
@@ -16,7 +17,20 @@ use crate::device;
 use crate::environment::{Revision, environment};
 use crate::event::Event;
 use crate::failure::EngineError;
+use crate::stop;
+use crate::training::samples;
 use crate::training::{After, Training};
+
+/// What is done about trials that fail or take long.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    /// Run failed trials again whose class says that trying again will not help.
+    pub retry_failed: bool,
+    /// Time an attempt may take.
+    pub time_limit: Option<Duration>,
+    /// When a batch does not fit the memory, compute it in twice as many parts.
+    pub split: bool,
+}
 
 /// A trial and everything that running it needs.
 pub struct Job<'a> {
@@ -30,26 +44,73 @@ pub struct Job<'a> {
     pub device: Device,
     /// Commit of the working directory.
     pub revision: &'a Revision,
+    /// What is done when it fails or takes long.
+    pub rules: Rules,
     /// Who listens.
     pub report: &'a mut dyn FnMut(Event),
+}
+
+impl Job<'_> {
+    /// Why a training has to end before it is done. Asked at every step.
+    pub(crate) fn interrupted(&self, progress: &Progress, total: u64) -> Option<EngineError> {
+        if self.lease.is_lost() {
+            return Some(EngineError::LeaseLost);
+        }
+        let steps = progress.steps;
+        if stop::requested() {
+            return Some(EngineError::Stopped { epochs: progress.resumed_epochs(), steps });
+        }
+        let limit = self.rules.time_limit.filter(|limit| progress.began.elapsed() >= *limit);
+        limit.map(|limit| EngineError::TimedOut { seconds: limit.as_secs(), steps, total })
+    }
+
+    /// What to do about a batch that did not fit in so many parts: compute it in twice as many, where that can be.
+    fn finer(&self, split: Option<&Split>) -> Option<Split> {
+        let train = &self.trial.config.train;
+        let accumulate = 2 * split.map_or(train.accumulate, |split| split.accumulate);
+        let images = samples::contents(&self.trial.config).is_ok_and(|contents| contents.text().is_none());
+        if !self.rules.split || accumulate > train.batch || !images {
+            return None;
+        }
+        let since_step = self.dir.resume_state().ok().flatten().map_or(0, |state| state.step);
+        Some(Split { accumulate, since_step })
+    }
 }
 
 /// Runs a trial to its end, well or not, and writes its record.
 ///
 /// # Errors
-/// When the record cannot be written, or the trial was taken over by another process.
+/// When the record cannot be written, the trial was taken over by another process, or it was stopped.
 pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
-    let attempt = job.dir.begin_attempt()?;
     job.dir.write_config(&job.trial.config)?;
-    let mut training = Progress::new();
-    let outcome = train(&mut job, attempt, &mut training);
+    let mut split = job.dir.resume_state().ok().flatten().and_then(|state| state.split);
+    let (attempt, training, outcome) = loop {
+        let attempt = job.dir.begin_attempt()?;
+        let (training, outcome) = train_in_parts(&mut job, attempt, split.as_ref());
+        let error = outcome.as_ref().err().filter(|error| error.class() == FailureClass::Oom);
+        let Some((error, finer)) = error.and_then(|error| Some((error, job.finer(split.as_ref())?))) else {
+            break (attempt, training, outcome);
+        };
+        let error = error.to_trial_error();
+        let message = format!("{}; each batch is now computed in {} parts", error.message, finer.accumulate);
+        (job.report)(Event::Note { id: job.trial.id.clone(), message });
+        job.dir.end_attempt(attempt, AttemptEnd::now(Ended::Failed, Some(error), training.resumed_epochs()))?;
+        split = Some(finer);
+    };
+    let epochs = training.resumed_epochs();
     let (status, error, finish) = match outcome {
         Ok(finish) => (Status::Ok, None, Some(finish)),
         // Not ours to record any more.
         Err(EngineError::LeaseLost) => return Err(EngineError::LeaseLost),
+        Err(error @ EngineError::Stopped { .. }) => {
+            let end = AttemptEnd::now(Ended::Stopped, Some(error.to_trial_error()), epochs);
+            job.dir.end_attempt(attempt, end)?;
+            return Err(error);
+        }
         Err(error @ EngineError::Diverged { .. }) => (Status::Diverged, Some(error.to_trial_error()), None),
         Err(error) => (Status::Failed, Some(error.to_trial_error()), None),
     };
+    job.dir.end_attempt(attempt, AttemptEnd::now(status.into(), error.clone(), epochs))?;
     let config = &job.trial.config;
     let metrics = finish.as_ref().and(training.epochs.last()).map(|epoch| epoch.test.clone());
     let (layers, answers) = finish.map_or((Vec::new(), None), |finish| (finish.layers, finish.answers));
@@ -73,6 +134,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
         environment: environment(job.revision, job.device, config.train.threads),
         epochs: training.epochs,
         attempt,
+        split,
         answers,
     };
     job.dir.write_record(&record)?;
@@ -94,6 +156,7 @@ pub(crate) struct Progress {
     began: Instant,
     pub(crate) resumed: u32,
     pub(crate) steps: u64,
+    pub(crate) split: Option<Split>,
 }
 
 impl Progress {
@@ -106,6 +169,7 @@ impl Progress {
             began: Instant::now(),
             resumed: 0,
             steps: 0,
+            split: None,
         }
     }
 
@@ -115,6 +179,7 @@ impl Progress {
         self.started = state.started;
         self.seconds_before = state.seconds;
         self.resumed = state.resumed;
+        self.split = state.split;
     }
 
     pub(crate) fn resumed_epochs(&self) -> u32 {
@@ -134,12 +199,30 @@ struct Finish {
     answers: Option<Answers>,
 }
 
-fn train(job: &mut Job<'_>, attempt: u32, progress: &mut Progress) -> Result<Finish, EngineError> {
+/// An attempt, in as many parts of a batch as `split` says.
+fn train_in_parts(job: &mut Job<'_>, attempt: u32, split: Option<&Split>) -> (Progress, Result<Finish, EngineError>) {
+    let mut progress = Progress::new();
+    let mut trial = job.trial.clone();
+    if let Some(split) = split {
+        trial.config.train.accumulate = split.accumulate;
+    }
+    let mut job = Job { trial: &trial, report: &mut *job.report, ..*job };
+    let outcome = train(&mut job, attempt, split, &mut progress);
+    (progress, outcome)
+}
+
+fn train(
+    job: &mut Job<'_>,
+    attempt: u32,
+    split: Option<&Split>,
+    progress: &mut Progress,
+) -> Result<Finish, EngineError> {
     let config = &job.trial.config;
     tch::set_num_threads(i32::try_from(config.train.threads).unwrap_or(1));
     harness_torch::set_deterministic(config.train.deterministic)?;
     let mut training = Training::new(job, progress)?;
     training.resume(job, progress)?;
+    progress.split = split.cloned();
     (job.report)(Event::Started {
         id: job.trial.id.clone(),
         attempt,
@@ -167,7 +250,7 @@ pub(crate) fn record_of_death(
     error: &TrialError,
 ) -> Result<RunRecord, EngineError> {
     let mut progress = Progress::new();
-    if let Ok(Some((state, _))) = dir.load_checkpoint() {
+    if let Ok(Some(state)) = dir.resume_state() {
         progress.go_on_from(state);
     }
     Ok(RunRecord {
@@ -190,6 +273,7 @@ pub(crate) fn record_of_death(
         environment: environment(&Revision::here(), device, trial.config.train.threads),
         epochs: progress.epochs,
         attempt: dir.attempts()?,
+        split: progress.split,
         answers: None,
     })
 }

@@ -14,7 +14,7 @@ use harness_models::Plan;
 use harness_models::network::SiteStatistics;
 use harness_records::config::TrialConfig;
 use harness_records::record::{Answers, EpochRecord, FORMAT, Metrics};
-use harness_records::store::ResumeState;
+use harness_records::resume::{Resumable, ResumeState};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -110,8 +110,14 @@ impl Training {
         Ok(())
     }
 
-    fn try_resume(&mut self, job: &Job<'_>) -> Result<Option<ResumeState>, EngineError> {
-        let Some((state, path)) = job.dir.load_checkpoint()? else { return Ok(None) };
+    fn try_resume(&mut self, job: &mut Job<'_>) -> Result<Option<ResumeState>, EngineError> {
+        let Some(Resumable { state, checkpoint: path, passed_over }) = job.dir.load_checkpoint()? else {
+            return Ok(None);
+        };
+        for damage in passed_over {
+            let message = format!("goes on from the checkpoint before its last: {damage}");
+            (job.report)(Event::Note { id: job.trial.id.clone(), message });
+        }
         let unfit = |error: serde_json::Error| EngineError::Checkpoint(error.to_string());
         self.underway = serde_json::from_value(state.engine.clone()).map_err(unfit)?;
         checkpoint::load(&path, self.parts(), job.device)?;
@@ -135,7 +141,11 @@ impl Training {
     ) -> Result<(EpochRecord, After), EngineError> {
         let learned = self.learn(job, epoch, progress)?;
         let at = Instant::now();
-        let Evaluated { validation, test, after } = self.evaluate(job, progress.steps)?;
+        let evaluated = self.evaluate(job, progress);
+        if let Err(EngineError::Stopped { .. } | EngineError::TimedOut { .. }) = evaluated {
+            save(job, progress, Some(&learned), self.parts())?;
+        }
+        let Evaluated { validation, test, after } = evaluated?;
         self.tell_of_left_out(job);
         let samples = learned.samples as f64;
         let record = EpochRecord {
@@ -189,8 +199,12 @@ impl Training {
         let mut reported = began;
         let Training { learner, train, sums, horizon, .. } = self;
         for sample in train.epoch(&config.train, epoch, done.steps) {
-            if job.lease.is_lost() {
-                return Err(EngineError::LeaseLost);
+            if let Some(end) = job.interrupted(progress, total) {
+                // Nobody else may have the trial when its files are written.
+                if !matches!(end, EngineError::LeaseLost) {
+                    save(job, progress, Some(&done), parts(learner, sums))?;
+                }
+                return Err(end);
             }
             let sample = sample?;
             let key = Step { step: progress.steps, total, seed: config.train.seed, training: true };
@@ -230,9 +244,10 @@ impl Training {
     }
 
     /// Metrics, answers and statistics of every quantized site, activations on the first test samples.
-    fn evaluate(&mut self, job: &Job<'_>, steps: u64) -> Result<Evaluated, EngineError> {
-        let key = self.key(&job.trial.config, steps, false);
-        let between = || if job.lease.is_lost() { Err(EngineError::LeaseLost) } else { Ok(()) };
+    fn evaluate(&mut self, job: &Job<'_>, progress: &Progress) -> Result<Evaluated, EngineError> {
+        let key = self.key(&job.trial.config, progress.steps, false);
+        let total = self.horizon.total;
+        let between = || job.interrupted(progress, total).map_or(Ok(()), Err);
         let Training { learner, validation, test, .. } = self;
         learner.evaluated(|network, _| {
             let validation = validation.as_ref().map(|held| held.evaluate(network, &key, between)).transpose()?;
@@ -294,8 +309,10 @@ fn save(job: &Job<'_>, progress: &Progress, underway: Option<&Underway>, parts: 
         started: progress.started,
         seconds: progress.seconds(),
         resumed: progress.resumed,
+        split: progress.split.clone(),
         engine,
         checkpoint: String::new(),
+        seal: String::new(),
     };
     job.dir.save_checkpoint(&state, |path| checkpoint::save(path, &parts, job.device))
 }

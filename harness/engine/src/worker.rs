@@ -3,6 +3,7 @@
 //! A worker is given the trials of a sweep and decides nothing: whoever claims a trial runs it, so any number of
 //! workers, started by anybody on any machine that sees the folder, share a sweep.
 
+use harness_records::attempt::{AttemptEnd, Ended};
 use harness_records::lease::{HEARTBEAT, Lease};
 use harness_records::record::{FailureClass, TrialError};
 use harness_records::store::{Claim, Store, TrialState};
@@ -12,7 +13,7 @@ use tch::Device;
 use crate::environment::Revision;
 use crate::event::Event;
 use crate::failure::EngineError;
-use crate::run::{self, Job};
+use crate::run::{self, Job, Rules};
 
 /// What a worker is to do.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub struct Worker<'a> {
     pub store: &'a Store,
     /// Where to compute.
     pub device: Device,
-    /// Run failed trials again whose class says that trying again will not help.
-    pub retry_failed: bool,
+    /// What is done about trials that fail or take long.
+    pub rules: Rules,
 }
 
 impl Worker<'_> {
@@ -58,17 +59,22 @@ impl Worker<'_> {
         };
         // Another process may have failed at it since the sweep was looked at.
         if let Some(record) = dir.record().unwrap_or_default()
-            && !self.retry_failed
+            && !self.rules.retry_failed
             && record.error.is_some_and(|error| !error.class.is_transient())
         {
             report(passed("failed in another process".to_owned()));
             return Ok(());
         }
         start_heart(&mut lease)?;
-        let job = Job { trial, dir: &dir, lease: &lease, device: self.device, revision, report };
+        let job = Job { trial, dir: &dir, lease: &lease, device: self.device, revision, rules: self.rules, report };
         match run::run(job) {
             Ok(_) => {}
             Err(EngineError::LeaseLost) => report(passed("another process has taken it over".to_owned())),
+            Err(error @ EngineError::Stopped { .. }) => {
+                // Whoever hears of it may begin the trial again.
+                drop(lease);
+                report(Event::Stopped { id: trial.id.clone(), reason: error.to_string() });
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -165,6 +171,8 @@ impl Decision {
 pub fn record_death(store: &Store, trial: &Trial, device: Device, error: &TrialError) -> Result<(), EngineError> {
     let dir = store.trial(&trial.sweep, &trial.id);
     let Claim::Ours(_lease) = dir.claim()? else { return Ok(()) };
+    let epochs = dir.resume_state().ok().flatten().map_or(0, |state| state.epoch);
+    dir.end_attempt(dir.attempts()?, AttemptEnd::now(Ended::Died, Some(error.clone()), epochs))?;
     let record = run::record_of_death(trial, &dir, device, error)?;
     Ok(dir.write_record(&record)?)
 }

@@ -99,6 +99,25 @@ pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a folder and those above it that are missing, each of which lasts once this returns.
+///
+/// # Errors
+/// Any failure of the file system.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        create_folder(above)?;
+    }
+    match fs::create_dir(path) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(path),
+    }
+}
+
 /// A name that nobody else uses, on no machine: host, process, time and a counter, hashed.
 pub(crate) fn token() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);

@@ -13,7 +13,8 @@
 //!
 //! Whether an owner lives is certain on its own machine: the process exists and started when the lease says. From
 //! another machine (or another boot or process namespace) only its heartbeat tells: it is dead when the lease has not
-//! changed for `stale_after`, measured on the observer's own monotonic clock, since clocks of machines differ.
+//! changed for `stale_after`, measured on the observer's own monotonic clock. Times in leases are for people: clocks of
+//! machines differ and jump, so nothing is decided by them.
 //! An owner that was wrongly taken for dead (a machine that slept) finds the higher number at its next heartbeat.
 
 use std::collections::HashMap;
@@ -49,7 +50,7 @@ pub struct Owner {
     pub pid: u32,
     /// Start time of the process in clock ticks since boot: a later process with the same number differs.
     pub process_start: Option<u64>,
-    /// Seconds since 1970 UTC of the last heartbeat.
+    /// Seconds since 1970 UTC of the last heartbeat, by the owner's clock; for people.
     pub heartbeat: u64,
     /// Heartbeats so far.
     pub beats: u64,
@@ -99,17 +100,12 @@ impl Owner {
                 Process::Hidden => Life::Unknown,
             };
         }
-        // This machine has started anew since the last heartbeat. The name alone would not do: machines may share it.
-        let restarted = self.boot_id.is_some() && !same_boot && self.host == host();
-        if restarted && boot_time().is_some_and(|boot| self.heartbeat < boot) {
-            return Life::Dead;
-        }
         Life::Unknown
     }
 }
 
 /// Seconds since 1970 UTC.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
@@ -127,11 +123,6 @@ pub fn host() -> String {
 
 fn pid_namespace() -> Option<String> {
     fs::read_link("/proc/self/ns/pid").ok().map(|link| link.to_string_lossy().into_owned())
-}
-
-fn boot_time() -> Option<u64> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 enum Process {
@@ -167,7 +158,15 @@ fn parse_stat(text: &str) -> Process {
 #[derive(Debug)]
 pub(crate) struct Watch {
     stale_after: Duration,
-    seen: Mutex<HashMap<PathBuf, (Vec<u8>, Instant)>>,
+    seen: Mutex<HashMap<PathBuf, Seen>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    content: Vec<u8>,
+    since: Instant,
+    /// It has changed since the first look.
+    beats: bool,
 }
 
 impl Watch {
@@ -175,23 +174,47 @@ impl Watch {
         Watch { stale_after, seen: Mutex::new(HashMap::new()) }
     }
 
-    /// True when the lease with this content binds nobody any more.
-    fn is_free(&self, path: &Path, content: &[u8]) -> bool {
-        match serde_json::from_slice::<Owner>(content).map_or(Life::Unknown, |owner| owner.life()) {
-            Life::Lives => false,
-            Life::Dead => true,
+    /// Whom the lease with this content binds.
+    fn judge(&self, path: &Path, content: &[u8]) -> Holder {
+        let owner: Option<Owner> = serde_json::from_slice(content).ok();
+        match owner.as_ref().map_or(Life::Unknown, Owner::life) {
+            Life::Lives => Holder::Lives(owner),
+            Life::Dead => Holder::Nobody,
             Life::Unknown => {
                 let mut seen = lock(&self.seen);
+                let now = |beats| Seen { content: content.to_owned(), since: Instant::now(), beats };
                 match seen.get(path) {
-                    Some((known, since)) if known == content => since.elapsed() >= self.stale_after,
-                    _ => {
-                        seen.insert(path.to_owned(), (content.to_owned(), Instant::now()));
-                        false
+                    None => drop(seen.insert(path.to_owned(), now(false))),
+                    Some(known) if known.content != content => drop(seen.insert(path.to_owned(), now(true))),
+                    Some(known) if known.since.elapsed() >= self.stale_after => return Holder::Nobody,
+                    Some(known) if known.beats => return Holder::Lives(owner),
+                    Some(known) => {
+                        return Holder::Silent { owner, left: self.stale_after.saturating_sub(known.since.elapsed()) };
                     }
                 }
+                if seen.get(path).is_some_and(|seen| seen.beats) {
+                    return Holder::Lives(owner);
+                }
+                Holder::Silent { owner, left: self.stale_after }
             }
         }
     }
+}
+
+/// Who holds a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody does.
+    Nobody,
+    /// Somebody who lives does; who, where the lease can be read.
+    Lives(Option<Owner>),
+    /// Somebody elsewhere does, who has shown no life since this process first looked.
+    Silent {
+        /// Who, where the lease can be read.
+        owner: Option<Owner>,
+        /// Time until it is taken for dead.
+        left: Duration,
+    },
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -232,15 +255,11 @@ fn read_lease(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Who holds the trial now; `None` when nobody does.
-pub(crate) fn holder(folder: &Path, watch: &Watch) -> io::Result<Option<Option<Owner>>> {
-    let Some(&top) = generations(folder)?.last() else { return Ok(None) };
+/// Who holds the trial now.
+pub(crate) fn holder(folder: &Path, watch: &Watch) -> io::Result<Holder> {
+    let Some(&top) = generations(folder)?.last() else { return Ok(Holder::Nobody) };
     let path = lease_path(folder, top);
-    let Some(content) = read_lease(&path)? else { return Ok(None) };
-    if watch.is_free(&path, &content) {
-        return Ok(None);
-    }
-    Ok(Some(serde_json::from_slice(&content).ok()))
+    Ok(read_lease(&path)?.map_or(Holder::Nobody, |content| watch.judge(&path, &content)))
 }
 
 /// Outcome of an attempt to claim a trial.
@@ -259,8 +278,9 @@ pub(crate) fn claim(folder: &Path, watch: &Watch) -> io::Result<Claimed> {
             let path = lease_path(folder, top);
             // Gone between the two looks: somebody else has just claimed it.
             let Some(content) = read_lease(&path)? else { continue };
-            if !watch.is_free(&path, &content) {
-                return Ok(Claimed::Held(serde_json::from_slice(&content).ok()));
+            match watch.judge(&path, &content) {
+                Holder::Nobody => {}
+                Holder::Lives(owner) | Holder::Silent { owner, .. } => return Ok(Claimed::Held(owner)),
             }
         }
         let generation = top.unwrap_or(0) + 1;

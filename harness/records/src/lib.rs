@@ -8,6 +8,7 @@
 
 mod answers;
 pub mod atomic;
+pub mod attempt;
 pub mod catalog;
 pub mod config;
 mod dependency;
@@ -24,6 +25,7 @@ mod plan;
 pub mod problem;
 pub mod record;
 mod resolve;
+pub mod resume;
 pub mod schema;
 pub mod slurm;
 pub mod spec;

@@ -13,8 +13,10 @@ use crate::config::TrialConfig;
 /// 1: everything not named below. 2: which test samples were right ([`RunRecord::answers`]), what the values of a
 /// quantized tensor were ([`LayerRecord::values`]), the quantized sites after every epoch ([`EpochRecord::sites`]); all
 /// of them may be absent, so records of format 1 read as they are. Also `validation` of an epoch, and `limit_test`, `accumulate`, `ema`,
-/// `amp`, `bptt`, `checkpoint_every`, `init` and `distill` of a training.
-pub const FORMAT: u32 = 2;
+/// `amp`, `bptt`, `checkpoint_every`, `init` and `distill` of a training. 3: parts a batch was cut into because it did
+/// not fit ([`RunRecord::split`]), three more classes of failures, and states of checkpoints that carry a hash of
+/// themselves ([`crate::resume`]).
+pub const FORMAT: u32 = 3;
 
 /// One finished trial: what was asked, what came out, and what it ran on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,9 +49,22 @@ pub struct RunRecord {
     pub environment: Environment,
     /// Which attempt at this trial wrote the record, from 1.
     pub attempt: u32,
+    /// Set when the memory did not hold what was asked: what was done instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// Which samples of the test set the final network gets right; `None` where nothing was evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
+}
+
+/// A batch that did not fit and was computed in parts, whose gradients were added up. The gradient is that of the whole
+/// batch but for rounding; batch normalization sees parts, so the numbers are those of another `train.accumulate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Parts of a batch, in the place of `train.accumulate`.
+    pub accumulate: u32,
+    /// Optimizer steps that had been done in fewer parts.
+    pub since_step: u64,
 }
 
 /// How a trial ended.
@@ -74,7 +89,7 @@ pub struct TrialError {
 }
 
 /// Classes of failures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// Out of memory, on the device or on the host.
@@ -83,24 +98,70 @@ pub enum FailureClass {
     Nan,
     /// No space left where records are written.
     DiskFull,
-    /// The process died, by a signal or an abort inside a library.
+    /// The folder of the runs cannot be written.
+    ReadOnly,
+    /// Files of the data set are missing or unreadable.
+    Data,
+    /// The process died by itself: a fault or an abort inside a library.
     Crash,
-    /// Stopped from outside.
+    /// The process was killed from outside, by a person or by a system that had no memory left.
+    Killed,
+    /// Stopped from outside, in good order.
     Preempted,
     /// Ran longer than allowed.
     Timeout,
-    /// The configuration, data or method cannot work: trying again will not help.
+    /// The configuration or the method cannot work: trying again will not help.
     Error,
 }
 
+/// When a trial is tried again that failed in some class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// At once, in the same sweep, a few times; and by every later start.
+    AtOnce,
+    /// By the next start of the sweep.
+    NextStart,
+    /// Only when it is asked for.
+    WhenAsked,
+}
+
 impl FailureClass {
+    /// All of them.
+    pub const ALL: [FailureClass; 10] = [
+        FailureClass::Oom,
+        FailureClass::Nan,
+        FailureClass::DiskFull,
+        FailureClass::ReadOnly,
+        FailureClass::Data,
+        FailureClass::Crash,
+        FailureClass::Killed,
+        FailureClass::Preempted,
+        FailureClass::Timeout,
+        FailureClass::Error,
+    ];
+
+    /// When such a trial is tried again.
+    #[must_use]
+    pub fn retry(self) -> Retry {
+        match self {
+            FailureClass::Crash | FailureClass::Killed => Retry::AtOnce,
+            FailureClass::DiskFull | FailureClass::ReadOnly | FailureClass::Data | FailureClass::Preempted => {
+                Retry::NextStart
+            }
+            FailureClass::Oom | FailureClass::Nan | FailureClass::Timeout | FailureClass::Error => Retry::WhenAsked,
+        }
+    }
+
     /// True when the cause lies outside the trial, so that a later start of the sweep tries it again unasked.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        match self {
-            FailureClass::Oom | FailureClass::Nan | FailureClass::Timeout | FailureClass::Error => false,
-            FailureClass::DiskFull | FailureClass::Crash | FailureClass::Preempted => true,
-        }
+        self.retry() != Retry::WhenAsked
+    }
+
+    /// True when the next trial would end the same way, so that none is begun.
+    #[must_use]
+    pub fn concerns_all(self) -> bool {
+        matches!(self, FailureClass::DiskFull | FailureClass::ReadOnly)
     }
 
     /// The name in records and summaries.
@@ -110,7 +171,10 @@ impl FailureClass {
             FailureClass::Oom => "oom",
             FailureClass::Nan => "nan",
             FailureClass::DiskFull => "disk_full",
+            FailureClass::ReadOnly => "read_only",
+            FailureClass::Data => "data",
             FailureClass::Crash => "crash",
+            FailureClass::Killed => "killed",
             FailureClass::Preempted => "preempted",
             FailureClass::Timeout => "timeout",
             FailureClass::Error => "error",

@@ -5,10 +5,11 @@
 //!   config.yaml                resolved configuration
 //!   record.json                RunRecord, written once, when the trial has ended
 //!   record-<attempt>.json      record of an earlier attempt that did not end well
-//!   attempt-<n>.json           when and where attempt n began
-//!   state.json                 ResumeState: how far the checkpoint is
+//!   attempt-<n>.json           when and where attempt n began, and how it ended, see `attempt`
+//!   state.json                 ResumeState: how far the checkpoint is, see `resume`
 //!   checkpoint.safetensors     parameters, optimizer state and buffers at that point
-//!   next-checkpoint.safetensors  the same while it is being replaced
+//!   previous-state.json, previous-checkpoint.safetensors  the pair before, used when the last one is damaged
+//!   next-checkpoint.safetensors  the checkpoint while it is being replaced
 //!   model.safetensors          the final network
 //!   lease.<n>                  who works on it, see `lease`
 //! ```
@@ -21,9 +22,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::atomic;
+pub use crate::attempt::Attempt;
 use crate::lease::{self, Owner, Watch};
 use crate::record::{FORMAT, RunRecord};
-pub use crate::trial_dir::{Attempt, Claim, ResumeState, TrialDir};
+pub use crate::resume::ResumeState;
+pub use crate::trial_dir::{Claim, TrialDir};
 
 /// What can go wrong with the files of a trial.
 #[derive(Debug, thiserror::Error)]
@@ -63,11 +67,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// True when there is no space left.
+    /// Why the file system refused; `None` when it did not.
     #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, StoreError::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            StoreError::Io { source, .. } => Some(source.kind()),
+            _ => None,
+        }
     }
 }
 
@@ -105,6 +111,16 @@ impl Store {
     #[must_use]
     pub fn trial(&self, sweep: &str, id: &str) -> TrialDir {
         TrialDir::new(self.root.join(sweep).join(id), id, Arc::clone(&self.watch))
+    }
+
+    /// Makes the folder, if it is missing, and a file in it that is removed again.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        atomic::create_folder(&self.root).map_err(io_error("create the folder", &self.root))?;
+        let probe = self.root.join(format!("{}{}", atomic::TEMPORARY, atomic::token()));
+        atomic::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(io_error("write in", &self.root))
     }
 
     /// Names of the sweeps that have a folder, sorted.

@@ -1,57 +1,18 @@
 //! The folder of one trial: its files, its lease, its checkpoint. The layout is in [`crate::store`].
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
 use crate::config::TrialConfig;
-use crate::lease::{self, Claimed, Lease, Owner, Watch};
-use crate::record::{EpochRecord, FORMAT, RunRecord, Status};
+use crate::lease::{self, Claimed, Holder, Lease, Owner, Watch};
+use crate::record::{FORMAT, RunRecord, Status};
 use crate::store::{StoreError, TrialState, io_error};
-
-/// How far a checkpoint is, `state.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ResumeState {
-    /// See [`FORMAT`].
-    pub format: u32,
-    /// Trial id.
-    pub id: String,
-    /// Epochs done.
-    pub epoch: u32,
-    /// Optimizer steps done.
-    pub step: u64,
-    /// Records of the epochs done.
-    pub epochs: Vec<EpochRecord>,
-    /// Start of the first attempt, seconds since 1970 UTC.
-    pub started: u64,
-    /// Seconds of work so far.
-    pub seconds: f64,
-    /// Times it went on from a checkpoint.
-    pub resumed: u32,
-    /// What else the engine needs to go on.
-    pub engine: serde_json::Value,
-    /// BLAKE3 of the checkpoint this belongs to; filled in by [`TrialDir::save_checkpoint`].
-    pub checkpoint: String,
-}
-
-/// When and where an attempt began, `attempt-<n>.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// From 1.
-    pub number: u32,
-    /// Seconds since 1970 UTC.
-    pub started: u64,
-    /// Host name.
-    pub host: String,
-    /// Process.
-    pub pid: u32,
-}
 
 /// Outcome of [`TrialDir::claim`].
 #[derive(Debug)]
@@ -67,8 +28,8 @@ pub enum Claim {
 /// The folder of one trial. Only the owner of its lease writes into it.
 #[derive(Debug, Clone)]
 pub struct TrialDir {
-    path: PathBuf,
-    id: String,
+    pub(crate) path: PathBuf,
+    pub(crate) id: String,
     watch: Arc<Watch>,
 }
 
@@ -119,12 +80,8 @@ impl TrialDir {
         self.path.join("model.safetensors")
     }
 
-    fn next_checkpoint_path(&self) -> PathBuf {
-        self.path.join("next-checkpoint.safetensors")
-    }
-
-    fn make_folder(&self) -> Result<(), StoreError> {
-        fs::create_dir_all(&self.path).map_err(io_error("create the folder", &self.path))
+    pub(crate) fn make_folder(&self) -> Result<(), StoreError> {
+        atomic::create_folder(&self.path).map_err(io_error("create the folder", &self.path))
     }
 
     /// Claims the trial, making its folder. Afterwards unfinished files of a dead owner are gone.
@@ -148,6 +105,14 @@ impl TrialDir {
         }
         self.clear_temporary()?;
         Ok(Claim::Ours(lease))
+    }
+
+    /// Who works on it. Reads only.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn holder(&self) -> Result<Holder, StoreError> {
+        lease::holder(&self.path, &self.watch).map_err(io_error("read", &self.path))
     }
 
     /// A damaged record finishes nothing; one of a newer format must not be run over.
@@ -210,44 +175,6 @@ impl TrialDir {
         self.write("config.yaml", text.as_bytes())
     }
 
-    /// Notes that an attempt begins; its number, from 1.
-    ///
-    /// # Errors
-    /// Any failure of the file system.
-    pub fn begin_attempt(&self) -> Result<u32, StoreError> {
-        self.make_folder()?;
-        let mut number = self.attempts()? + 1;
-        loop {
-            let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            let attempt = Attempt { number, started, host: lease::host(), pid: std::process::id() };
-            let path = self.path.join(format!("attempt-{number}.json"));
-            let created = atomic::create(&path, &to_json(&attempt, &path)?).map_err(io_error("write", &path))?;
-            if created {
-                return Ok(number);
-            }
-            number += 1;
-        }
-    }
-
-    /// Number of attempts that began so far.
-    ///
-    /// # Errors
-    /// The folder cannot be read. A folder that does not exist has seen no attempt.
-    pub fn attempts(&self) -> Result<u32, StoreError> {
-        let entries = match fs::read_dir(&self.path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(io_error("read", &self.path)(error)),
-        };
-        let mut last = 0;
-        for entry in entries {
-            let name = entry.map_err(io_error("read", &self.path))?.file_name();
-            let number = name.to_str().and_then(|n| n.strip_prefix("attempt-")?.strip_suffix(".json")?.parse().ok());
-            last = last.max(number.unwrap_or(0));
-        }
-        Ok(last)
-    }
-
     /// The record; `None` when the trial has not ended.
     ///
     /// # Errors
@@ -289,72 +216,6 @@ impl TrialDir {
         fs::rename(path, self.path.join(name)).map_err(io_error("rename", path))
     }
 
-    /// Replaces checkpoint and state together: a process that dies at any point in between leaves one pair or the
-    /// other, never a mixture. `fill` writes the checkpoint under the path it is given.
-    ///
-    /// # Errors
-    /// The error of `fill`, or any failure of the file system; the old pair is then still there.
-    pub fn save_checkpoint<E: From<StoreError>>(
-        &self,
-        state: &ResumeState,
-        fill: impl FnOnce(&Path) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let next = self.next_checkpoint_path();
-        self.write_with("next-checkpoint.safetensors", fill)?;
-        let state = ResumeState { checkpoint: hash_file(&next)?, ..state.clone() };
-        self.write("state.json", &to_json(&state, &self.state_path())?)?;
-        self.finish_checkpoint()?;
-        Ok(())
-    }
-
-    fn finish_checkpoint(&self) -> Result<(), StoreError> {
-        let (next, path) = (self.next_checkpoint_path(), self.checkpoint_path());
-        fs::rename(&next, &path).and_then(|()| atomic::sync_folder(&path)).map_err(io_error("rename", &next))
-    }
-
-    /// The last checkpoint with its state; `None` when there is none.
-    ///
-    /// # Errors
-    /// A state that cannot be read or is of a newer format, or a checkpoint that is not the one it belongs to.
-    pub fn load_checkpoint(&self) -> Result<Option<(ResumeState, PathBuf)>, StoreError> {
-        let Some(state) = self.resume_state()? else { return Ok(None) };
-        let (next, path) = (self.next_checkpoint_path(), self.checkpoint_path());
-        if path.exists() && hash_file(&path)? == state.checkpoint {
-            return Ok(Some((state, path)));
-        }
-        // Stopped between writing the state and renaming the checkpoint.
-        if next.exists() && hash_file(&next)? == state.checkpoint {
-            self.finish_checkpoint()?;
-            return Ok(Some((state, path)));
-        }
-        Err(StoreError::Damaged { path, reason: "it is not the checkpoint that `state.json` belongs to".to_owned() })
-    }
-
-    fn resume_state(&self) -> Result<Option<ResumeState>, StoreError> {
-        let path = self.state_path();
-        match read_json::<ResumeState>(&path)? {
-            Some(state) if state.id != self.id => {
-                Err(StoreError::Damaged { path, reason: format!("it is the state of trial {}", state.id) })
-            }
-            state => Ok(state),
-        }
-    }
-
-    /// Removes checkpoint and state: the trial is finished, or starts over.
-    ///
-    /// # Errors
-    /// Any failure of the file system.
-    pub fn remove_checkpoint(&self) -> Result<(), StoreError> {
-        // The state first: a checkpoint without it is litter, a state without its checkpoint looks damaged.
-        for path in [self.state_path(), self.checkpoint_path(), self.next_checkpoint_path()] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &path)(error)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// How far the trial is. Reads only.
     #[must_use]
     pub fn state(&self) -> TrialState {
@@ -369,8 +230,9 @@ impl TrialDir {
             return Ok(TrialState::Done(Box::new(record.clone())));
         }
         // A failed trial that is being tried again has a lease.
-        if let Some(owner) = lease::holder(&self.path, &self.watch).map_err(io_error("read", &self.path))? {
-            return Ok(TrialState::Leased(owner));
+        match self.holder()? {
+            Holder::Nobody => {}
+            Holder::Lives(owner) | Holder::Silent { owner, .. } => return Ok(TrialState::Leased(owner)),
         }
         if let Some(record) = record {
             return Ok(TrialState::Failed(Box::new(record)));
@@ -398,14 +260,7 @@ pub(crate) fn is_finished(folder: &Path) -> bool {
     matches!(read_json::<RunRecord>(&folder.join("record.json")), Ok(Some(record)) if record.status == Status::Ok)
 }
 
-fn hash_file(path: &Path) -> Result<String, StoreError> {
-    let mut hasher = blake3::Hasher::new();
-    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
-    read.map_err(io_error("read", path))?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut bytes = serde_json::to_vec_pretty(value)
         .map_err(|error| StoreError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
     bytes.push(b'\n');
@@ -413,21 +268,29 @@ fn to_json<T: Serialize>(value: &T, path: &Path) -> Result<Vec<u8>, StoreError> 
 }
 
 /// Reads a file with a `format`; `None` when it does not exist. Unknown fields are ignored.
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    read_bytes(path)?.map(|bytes| parse(&bytes, path)).transpose()
+}
+
+pub(crate) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read", path)(error)),
+    }
+}
+
+/// The content of a file with a `format`.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, StoreError> {
     #[derive(Deserialize)]
     struct Head {
         format: u32,
     }
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error("read", path)(error)),
-    };
     let damaged = |error: serde_json::Error| StoreError::Damaged { path: path.to_owned(), reason: error.to_string() };
     // The format first: a newer file may look damaged to an older reader.
-    let head: Head = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let head: Head = serde_json::from_slice(bytes).map_err(damaged)?;
     if head.format > FORMAT {
         return Err(StoreError::Newer { path: path.to_owned(), found: head.format });
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    serde_json::from_slice(bytes).map_err(damaged)
 }

@@ -1,21 +1,25 @@
 //! `harness sweep`.
 
+mod failures;
+
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use harness_engine::device::{self, DeviceChoice};
 use harness_engine::environment::cores;
 use harness_engine::event::Event;
-use harness_engine::execute::{End, Executor, Flow, Local, Outcome as TrialOutcome};
+use harness_engine::execute::{End, Executor, Flow, Local, Outcome as TrialOutcome, Persistent};
 use harness_engine::gpu::{GPUS, Gpu, UTILISATION};
 use harness_engine::prepare::{Prepared, prepare};
 use harness_engine::smoke;
-use harness_engine::worker::{Decision, record_death};
+use harness_engine::stop;
+use harness_engine::worker::Decision;
 use harness_records::catalog::Catalog;
 use harness_records::filter::Filter;
-use harness_records::record::{FailureClass, Status};
+use harness_records::record::{Status, TrialError};
 use harness_records::spec::SweepSpec;
 use harness_records::store::Store;
 use harness_records::trial::Trial;
@@ -29,6 +33,7 @@ use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
 use crate::progress::Progress;
+use crate::rules::{RuleArguments, parse_time};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -75,9 +80,14 @@ pub(crate) struct Arguments {
     /// Stop at the first trial that does not end well
     #[arg(long)]
     fail_fast: bool,
-    /// Run trials again that failed for a reason of their own (diverged, out of memory, an error)
-    #[arg(long)]
-    retry_failed: bool,
+    #[command(flatten)]
+    rules: RuleArguments,
+    /// Times a trial whose process died is begun again at once
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    retries: u32,
+    /// Take a trial over from a process on another machine that has shown no sign of life for this time
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_time)]
+    stale_after: Duration,
     /// Print a summary as JSON
     #[arg(long)]
     json: bool,
@@ -105,8 +115,8 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         return Err(refuse("no trial of the sweep passes every --filter (and --only)"));
     }
     let device = arguments.device.resolve().map_err(refuse)?;
-    let store = Store::open(&arguments.runs);
-    let prepared = prepare(&trials, &store, arguments.retry_failed)
+    let store = Store::with_stale_after(&arguments.runs, arguments.stale_after);
+    let prepared = prepare(&trials, &store, arguments.rules.retry_failed())
         .map_err(|refusal| refuse(spec.error_at(&refusal.trial, refusal.key, &refusal.error.to_string(), None)))?;
     if !volume.quiet {
         for note in &spec.notes {
@@ -163,27 +173,27 @@ fn execute(
             trials.len()
         ));
     }
-    if trials.is_empty() {
+    let held: Vec<Trial> = prepared.iter().filter(|p| is_held(&p.decision)).map(|p| p.trial.clone()).collect();
+    if trials.is_empty() && held.is_empty() {
         return Ok(Vec::new());
     }
+    store.check_writable().map_err(|error| refuse(format_args!("{error}: choose another folder with --runs")))?;
+    stop::listen(true)?;
     let ExecutorChoice::Local = arguments.executor;
-    let local = Local { command: worker_command(arguments, device)?, jobs: jobs(arguments, &trials, device) };
-    let mut progress = Progress::new(&trials, volume);
+    let inner = Local { command: worker_command(arguments, device)?, jobs: jobs(arguments, &trials, device) };
+    let executor = Persistent { inner, store, device, retries: arguments.retries, held };
+    let mut progress = Progress::new(&trials, &executor.held, volume);
     let mut watch = |event: &Event| {
         progress.see(event);
         if arguments.fail_fast && is_bad(event) { Flow::Stop } else { Flow::Continue }
     };
-    let outcomes = local.execute(&trials, &mut watch)?;
+    let outcomes = executor.execute(&trials, &mut watch)?;
     progress.finish();
-    for outcome in &outcomes {
-        let died = |class| class == FailureClass::Crash;
-        if let (End::Broken(error), Some(trial)) = (&outcome.end, trials.iter().find(|t| t.id == outcome.id))
-            && died(error.class)
-        {
-            record_death(store, trial, device, error)?;
-        }
-    }
     Ok(outcomes)
+}
+
+fn is_held(decision: &Decision) -> bool {
+    matches!(decision, Decision::Skip(_))
 }
 
 fn is_bad(event: &Event) -> bool {
@@ -197,9 +207,7 @@ fn is_bad(event: &Event) -> bool {
 fn worker_command(arguments: &Arguments, device: Device) -> Result<Vec<PathBuf>, Stop> {
     let mut command = vec![std::env::current_exe()?, "worker".into(), "--runs".into(), arguments.runs.clone()];
     command.extend(["--device".into(), device::name(device).into()]);
-    if arguments.retry_failed {
-        command.push("--retry-failed".into());
-    }
+    command.extend(arguments.rules.for_worker().into_iter().map(PathBuf::from));
     Ok(command)
 }
 
@@ -219,12 +227,8 @@ fn conclude(
     prepared: &[Prepared],
     outcomes: &[TrialOutcome],
 ) -> Outcome {
-    let wanted = report::input(spec, store)?;
-    let written = if wanted.input.records.is_empty() {
-        None
-    } else {
-        Some(report::write(&wanted, &report::folder(store, &spec.name), &report::all_formats()?)?)
-    };
+    // Whoever stops a sweep wants it to end; the report comes when all is done, or from `harness report`.
+    let written = if stop::requested() { None } else { write_report(spec, store)? };
     let summary = Summary::new(spec, store, prepared, outcomes, written.as_ref());
     if arguments.json {
         print_json(&summary)?;
@@ -237,11 +241,32 @@ fn conclude(
     if summary.is_well() { Ok(()) } else { Err(Stop::Failed) }
 }
 
+/// Writes the report of all that has run; `None` when nothing has. A disk that is full costs the report, not the
+/// summary of what happened.
+fn write_report(spec: &SweepSpec, store: &Store) -> Result<Option<report::Written>, Stop> {
+    let wanted = report::input(spec, store)?;
+    if wanted.input.records.is_empty() {
+        return Ok(None);
+    }
+    match report::write(&wanted, &report::folder(store, &spec.name), &report::all_formats()?) {
+        Ok(written) => Ok(Some(written)),
+        Err(Stop::Broken(error)) => {
+            talk(format_args!("no report: {error:#}"));
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
 /// What a sweep came to.
 #[derive(Debug, Serialize)]
 struct Summary {
     sweep: String,
     counts: Counts,
+    /// True when it was asked to stop before it was done.
+    stopped: bool,
+    /// Failed trials by class, with the next thing to try.
+    failures: Vec<failures::Group>,
     trials: Vec<TrialSummary>,
     report: Option<PathBuf>,
 }
@@ -266,7 +291,7 @@ struct TrialSummary {
     /// True when this command ran it.
     ran: bool,
     metrics: Value,
-    error: Value,
+    error: Option<TrialError>,
     /// What it builds on that did not end well.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<String>,
@@ -309,13 +334,15 @@ impl Summary {
                 status,
                 ran: matches!(end, Some(End::Recorded { .. } | End::Broken(_))),
                 metrics: json!(record.as_ref().and_then(|record| record.metrics.clone())),
-                error: json!(record.and_then(|record| record.error).or(broken)),
+                error: record.and_then(|record| record.error).or(broken),
                 blocked,
             }
         });
-        let trials = trials.collect();
+        let trials: Vec<TrialSummary> = trials.collect();
+        let failed = trials.iter().filter_map(|t| Some((t.error.as_ref()?.class, t.id.as_str(), t.label.as_str())));
+        let failures = failures::groups(failed);
         let report = written.map(|written| written.folder.join("report.md"));
-        Summary { sweep: spec.name.clone(), counts, trials, report }
+        Summary { sweep: spec.name.clone(), counts, stopped: stop::requested(), failures, trials, report }
     }
 
     fn is_well(&self) -> bool {
@@ -327,10 +354,20 @@ impl Summary {
         let blocked = if blocked > 0 { format!("{blocked} blocked, ") } else { String::new() };
         talk(format_args!("{}: {ok} ok, {diverged} diverged, {failed} failed, {blocked}{open} open", self.sweep));
         for trial in self.trials.iter().filter(|trial| trial.status != "ok") {
-            let class = trial.error["class"].as_str().map_or_else(String::new, |class| format!(" ({class})"));
-            let message = trial.error["message"].as_str().or(trial.blocked.as_deref());
+            let error = trial.error.as_ref();
+            let class = error.map_or_else(String::new, |error| format!(" ({})", error.class.name()));
+            let message = error.map(|error| error.message.as_str()).or(trial.blocked.as_deref());
             let message = message.unwrap_or("not run to its end by this command");
             talk(format_args!("  {} {}: {}{class}: {message}", trial.id, trial.label, trial.status));
+        }
+        for line in self.failures.iter().flat_map(failures::Group::lines) {
+            talk(line);
+        }
+        if self.stopped && self.counts.open > 0 {
+            talk(format_args!(
+                "stopped; what was running has a checkpoint. To go on: {}",
+                failures::quoted(std::env::args())
+            ));
         }
         for file in written.iter().flat_map(|written| &written.files) {
             if file.extension().is_some_and(|extension| extension == "png") || file.ends_with("report.md") {

@@ -133,6 +133,12 @@ pub fn numbers(record: &Value) -> Value {
     record
 }
 
+/// Sends a signal, by the name `kill` gives it.
+pub fn kill(signal: &str, process: u64) {
+    let signal = format!("-{signal}");
+    assert!(Command::new("kill").args([signal, process.to_string()]).status().unwrap().success());
+}
+
 /// Waits until `done`, or fails after a minute.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();

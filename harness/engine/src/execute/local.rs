@@ -9,14 +9,22 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use harness_records::record::{FailureClass, Status, TrialError};
 use harness_records::trial::Trial;
 
 use super::{End, ExecuteError, Executor, Flow, Outcome};
 use crate::event::Event;
+use crate::stop;
+
+/// The line that asks a worker to stop, in the place of a trial.
+pub const STOP: &str = "\"stop\"";
+
+/// Time between two looks whether the sweep is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Lines of a worker's standard error that are kept to explain its death.
 const LAST_WORDS: usize = 20;
@@ -50,8 +58,14 @@ impl Executor for Local {
             pool.start(watch)?;
         }
         while !pool.running.is_empty() {
-            let Ok(message) = pool.messages.recv() else { break };
-            pool.handle(message, watch)?;
+            if stop::requested() && !pool.stopping {
+                pool.ask_to_stop();
+            }
+            match pool.messages.recv_timeout(LOOK_EVERY) {
+                Ok(message) => pool.handle(message, watch)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         Ok(pool.outcomes(trials))
     }
@@ -206,8 +220,10 @@ impl<'a> Pool<'a> {
     fn handle(&mut self, message: Message, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
         match message {
             Message::Event(number, event) => {
-                if watch(&event) == Flow::Stop {
-                    self.stop();
+                match watch(&event) {
+                    Flow::Continue => {}
+                    Flow::Drain => self.stopping = true,
+                    Flow::Stop => self.stop(),
                 }
                 if let Some((id, end)) = end_of(&event) {
                     self.ends.insert(id, end);
@@ -232,6 +248,17 @@ impl<'a> Pool<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Asks every worker to write a checkpoint and end. One that has no trial ends when it is fed nothing.
+    fn ask_to_stop(&mut self) {
+        self.stopping = true;
+        for running in self.running.values_mut() {
+            let asked = running.stdin.as_mut().is_some_and(|stdin| writeln!(stdin, "{STOP}").is_ok());
+            if running.trial.is_none() || !asked {
+                running.stdin = None;
+            }
+        }
     }
 
     /// Lets every worker end now: each reads the end of its standard input.
@@ -284,13 +311,30 @@ fn end_of(event: &Event) -> Option<(String, End)> {
         Event::Passed { id, reason } => Some((id, End::Passed(reason))),
         Event::Broken { id, error } => Some((id, End::Broken(error))),
         Event::Blocked { id, reason } => Some((id, End::Blocked(reason))),
-        Event::Started { .. } | Event::Step { .. } | Event::Epoch { .. } | Event::Note { .. } => None,
+        Event::Stopped { id, .. } => Some((id, End::Stopped)),
+        Event::Started { .. } | Event::Step { .. } | Event::Epoch { .. } | Event::Note { .. } | Event::Again { .. } => {
+            None
+        }
     }
 }
 
 fn crash(status: io::Result<ExitStatus>, last_words: &str) -> TrialError {
+    let class = if status.as_ref().is_ok_and(was_killed) { FailureClass::Killed } else { FailureClass::Crash };
     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     let last = last_words.lines().rev().find(|line| !line.trim().is_empty());
     let last = last.map_or_else(String::new, |line| format!("; its last words: {line}"));
-    TrialError { class: FailureClass::Crash, message: format!("the worker process ended with {how}{last}") }
+    TrialError { class, message: format!("the worker process ended with {how}{last}") }
+}
+
+/// SIGKILL and SIGTERM come from outside; all else a process brings upon itself.
+#[cfg(unix)]
+fn was_killed(status: &ExitStatus) -> bool {
+    use signal_hook::consts::{SIGKILL, SIGTERM};
+    use std::os::unix::process::ExitStatusExt;
+    matches!(status.signal(), Some(SIGKILL | SIGTERM))
+}
+
+#[cfg(not(unix))]
+fn was_killed(_: &ExitStatus) -> bool {
+    false
 }

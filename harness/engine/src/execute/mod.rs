@@ -1,13 +1,16 @@
 //! Trials spread over worker processes.
 
 mod local;
+mod persistent;
 
 use harness_records::record::{Metrics, Status, TrialError};
 use harness_records::trial::Trial;
 
 use crate::event::Event;
+use crate::failure::EngineError;
 
-pub use local::Local;
+pub use local::{Local, STOP};
+pub use persistent::Persistent;
 
 /// Something that gets trials run.
 pub trait Executor {
@@ -25,6 +28,8 @@ pub trait Executor {
 pub enum Flow {
     /// It does.
     Continue,
+    /// Trials that run may end; no other is begun.
+    Drain,
     /// All workers are stopped.
     Stop,
 }
@@ -66,4 +71,7 @@ pub enum ExecuteError {
     /// A worker process could not be started or talked to.
     #[error("cannot start a worker process: {0}")]
     Spawn(#[from] std::io::Error),
+    /// The store could not be read or written between trials.
+    #[error(transparent)]
+    Engine(#[from] Box<EngineError>),
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use harness_records::lease::{Lease, Owner};
+use harness_records::lease::{Holder, Lease, Owner};
 use harness_records::store::{Claim, Store, TrialDir, TrialState};
 
 const ID: &str = "0123456789abcdef";
@@ -182,18 +182,25 @@ fn an_owner_elsewhere_is_dead_when_its_heart_stops() {
     }
 }
 
-#[cfg(target_os = "linux")]
 #[test]
-fn an_owner_from_before_this_boot_is_dead_at_once() {
+fn clocks_that_are_wrong_or_jump_decide_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let dir = trial(root.path());
-    let rebooted = Owner { boot_id: Some("the boot before".into()), heartbeat: 1_000_000_000, ..sample() };
-    forge(&dir, 1, &rebooted);
-    assert_eq!(ours(&dir).generation(), 2);
-    // A machine of the same name that is alive is another machine.
-    let namesake = Owner { boot_id: Some("another machine".into()), ..sample() };
-    forge(&dir, 9, &namesake);
-    held(&dir);
+    for (case, heartbeat) in [0, 1_000_000_000, u64::MAX].into_iter().enumerate() {
+        let id = |kind: usize| format!("{:016x}", 16 * case + kind);
+        let elsewhere = Owner { boot_id: Some("another boot".into()), heartbeat, ..sample() };
+        let hasty = Store::with_stale_after(root.path(), Duration::ZERO).trial("s", &id(0));
+        forge(&hasty, 1, &elsewhere);
+        assert!(matches!(hasty.holder().unwrap(), Holder::Silent { .. }));
+        // A beat is a beat, even when the owner's clock has jumped back.
+        forge(&hasty, 1, &Owner { beats: 1, heartbeat: heartbeat / 2, ..elsewhere });
+        assert!(matches!(hasty.holder().unwrap(), Holder::Lives(Some(_))));
+        let patient = Store::open(root.path()).trial("s", &id(1));
+        forge(&patient, 1, &Owner { heartbeat, ..sample() });
+        assert!(matches!(patient.holder().unwrap(), Holder::Lives(Some(_))), "this very process lives");
+        forge(&patient, 1, &Owner { heartbeat, ..dead(&sample()) });
+        assert_eq!(patient.holder().unwrap(), Holder::Nobody);
+        assert_eq!(ours(&patient).generation(), 2);
+    }
 }
 
 #[test]

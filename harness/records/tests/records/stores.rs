@@ -1,14 +1,18 @@
 //! What is written is read back, and what is broken says so.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 
+use harness_records::attempt::{AttemptEnd, Ended};
 use harness_records::record::{
     Answers, Environment, EpochRecord, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, SiteRecord,
     Status, TimeRecord, TrialError, ValuesRecord,
 };
+use harness_records::resume::Resumable;
 use harness_records::spec::read_config;
-use harness_records::store::{Claim, ResumeState, Store, StoreError, TrialState};
+use harness_records::store::{Claim, ResumeState, Store, StoreError, TrialDir, TrialState};
 use proptest::prelude::*;
 
 use crate::ids::config;
@@ -55,6 +59,7 @@ fn record(status: Status) -> RunRecord {
             platform: "linux-x86_64".into(),
         },
         attempt: 1,
+        split: None,
         answers: None,
     }
 }
@@ -84,8 +89,10 @@ fn resume(epoch: u32) -> ResumeState {
         started: 5,
         seconds: 1.5,
         resumed: 0,
+        split: None,
         engine: serde_json::json!({"loss_sum": 0.1}),
         checkpoint: String::new(),
+        seal: String::new(),
     }
 }
 
@@ -229,7 +236,7 @@ fn broken_records_are_reported_with_the_reason() {
         (b"{}".to_vec(), "is damaged: missing field `format`"),
         (b"{\"format\": 1}".to_vec(), "is damaged: missing field `id`"),
         (serde_json::to_vec(&other).unwrap(), "is damaged: it is the record of trial ffff"),
-        (serde_json::to_vec(&newer).unwrap(), "has format 3, this version reads up to 2: use a newer harness"),
+        (serde_json::to_vec(&newer).unwrap(), "has format 4, this version reads up to 3: use a newer harness"),
         (b"{\"format\": 9}".to_vec(), "has format 9"),
     ] {
         dir.write("record.json", &bytes).unwrap();
@@ -276,15 +283,28 @@ fn checkpoint_and_state_belong_together() {
     let dir = Store::open(root.path()).trial("s", ID);
     dir.save_checkpoint(&resume(1), fill("one")).unwrap();
     dir.save_checkpoint(&resume(2), fill("two")).unwrap();
-    let (state, path) = dir.load_checkpoint().unwrap().unwrap();
+    let Resumable { state, checkpoint, passed_over } = dir.load_checkpoint().unwrap().unwrap();
     assert_eq!((state.epoch, state.step), (2, 14));
     assert_eq!(state.engine["loss_sum"], 0.1);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "two");
-    assert_eq!(path, dir.checkpoint_path());
+    assert_eq!(fs::read_to_string(&checkpoint).unwrap(), "two");
+    assert_eq!(checkpoint, dir.checkpoint_path());
+    assert!(passed_over.is_empty());
     assert_eq!(dir.state(), TrialState::Partial(2));
     dir.remove_checkpoint().unwrap();
     assert_eq!(dir.state(), TrialState::New);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// The epoch that a trial goes on from, what its checkpoint says, and how many later ones were passed over.
+fn resumes(dir: &TrialDir) -> (u32, String, usize) {
+    let Resumable { state, checkpoint, passed_over } = dir.load_checkpoint().unwrap().unwrap();
+    (state.epoch, fs::read_to_string(checkpoint).unwrap(), passed_over.len())
+}
+
+/// Every file of a folder with its content.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap());
+    entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
 }
 
 #[test]
@@ -292,33 +312,96 @@ fn a_process_that_dies_while_saving_leaves_one_pair_or_the_other() {
     let root = tempfile::tempdir().unwrap();
     let dir = Store::open(root.path()).trial("s", ID);
     dir.save_checkpoint(&resume(1), fill("one")).unwrap();
-    let first = fs::read(dir.state_path()).unwrap();
-    let next = dir.path().join("next-checkpoint.safetensors");
+    dir.save_checkpoint(&resume(2), fill("two")).unwrap();
 
     // Died in the middle of writing the checkpoint: nothing has changed.
-    let failed = dir.save_checkpoint(&resume(2), |path| {
+    let failed = dir.save_checkpoint(&resume(3), |path| {
         fs::write(path, "ha").unwrap();
         Err(StoreError::Io { action: "write", path: path.into(), source: io::ErrorKind::StorageFull.into() })
     });
-    assert!(failed.unwrap_err().is_disk_full());
-    assert_eq!(dir.load_checkpoint().unwrap().unwrap().0.epoch, 1);
+    assert_eq!(failed.unwrap_err().io_kind(), Some(io::ErrorKind::StorageFull));
+    assert_eq!(resumes(&dir), (2, "two".to_owned(), 0));
 
-    // Died before the state was written: the old pair counts.
-    fs::write(&next, "two").unwrap();
-    let (state, path) = dir.load_checkpoint().unwrap().unwrap();
-    assert_eq!((state.epoch, fs::read_to_string(path).unwrap().as_str()), (1, "one"));
+    // Died after any of the steps that follow: one pair counts, and the next save works from there.
+    let before = files(dir.path());
+    dir.save_checkpoint(&resume(3), fill("three")).unwrap();
+    let after = files(dir.path());
+    let next = || ("next-checkpoint.safetensors", b"three".to_vec());
+    let previous = || ("previous-checkpoint.safetensors", b"two".to_vec());
+    let previous_state = || ("previous-state.json", after["previous-state.json"].clone());
+    let state = || ("state.json", after["state.json"].clone());
+    let steps = [
+        (vec![next()], "", 2, "two"),
+        (vec![next(), previous()], "checkpoint.safetensors", 2, "two"),
+        (vec![next(), previous(), previous_state()], "checkpoint.safetensors", 2, "two"),
+        (vec![next(), previous(), previous_state(), state()], "checkpoint.safetensors", 3, "three"),
+    ];
+    for (changed, gone, epoch, content) in steps {
+        fs::remove_dir_all(dir.path()).unwrap();
+        fs::create_dir_all(dir.path()).unwrap();
+        for (name, bytes) in before.iter().filter(|(name, _)| *name != gone) {
+            fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        for (name, bytes) in &changed {
+            fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        assert_eq!(resumes(&dir), (epoch, content.to_owned(), 0), "after {} steps", changed.len());
+        dir.save_checkpoint(&resume(epoch + 1), fill("more")).unwrap();
+        assert_eq!(resumes(&dir), (epoch + 1, "more".to_owned(), 0));
+        fs::write(dir.checkpoint_path(), "lost").unwrap();
+        assert_eq!(resumes(&dir), (epoch, content.to_owned(), 1), "after {} steps", changed.len());
+    }
+}
 
-    // Died after it: the new pair counts.
+#[test]
+fn the_pair_before_takes_over_when_any_bit_of_the_last_one_flips() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    dir.save_checkpoint(&resume(1), fill("one")).unwrap();
     dir.save_checkpoint(&resume(2), fill("two")).unwrap();
-    fs::rename(dir.checkpoint_path(), &next).unwrap();
-    fs::write(dir.checkpoint_path(), "one").unwrap();
-    let (state, path) = dir.load_checkpoint().unwrap().unwrap();
-    assert_eq!((state.epoch, fs::read_to_string(path).unwrap().as_str()), (2, "two"));
-
-    // A mixture that none of these leaves is not gone on from.
-    fs::write(dir.state_path(), first).unwrap();
+    for name in ["state.json", "checkpoint.safetensors"] {
+        let path = dir.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        for bit in (0..8 * whole.len()).step_by(5) {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, flipped).unwrap();
+            match dir.load_checkpoint() {
+                Ok(Some(found)) => {
+                    assert_eq!((found.state.epoch, found.passed_over.len()), (1, 1), "{name}, bit {bit}")
+                }
+                // The number of the format is looked at first: this one may be from the future.
+                Err(StoreError::Newer { .. }) if name == "state.json" => {}
+                other => panic!("{name}, bit {bit}: {other:?}"),
+            }
+        }
+        for length in (0..whole.len()).step_by(7) {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(resumes(&dir), (1, "one".to_owned(), 1), "{name}, {length} bytes");
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    // With both gone there is nothing to go on from, and it says so.
+    fs::write(dir.checkpoint_path(), "lost").unwrap();
+    fs::write(dir.path().join("previous-checkpoint.safetensors"), "lost").unwrap();
     let error = dir.load_checkpoint().unwrap_err();
     assert!(error.to_string().contains("is not the checkpoint that `state.json` belongs to"), "{error}");
+}
+
+#[test]
+fn attempts_say_how_they_ended() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Store::open(root.path()).trial("s", ID);
+    assert_eq!(dir.begin_attempt().unwrap(), 1);
+    dir.save_checkpoint(&resume(4), fill("four")).unwrap();
+    assert_eq!(dir.attempt_history().unwrap()[0].end, None);
+    // The first died: nobody wrote its end, so the second does.
+    assert_eq!(dir.begin_attempt().unwrap(), 2);
+    dir.end_attempt(2, AttemptEnd::now(Ended::Ok, None, 6)).unwrap();
+    dir.end_attempt(2, AttemptEnd::now(Ended::Failed, None, 0)).unwrap();
+    let ends: Vec<(Ended, u32)> =
+        dir.attempt_history().unwrap().into_iter().map(|a| a.end.unwrap()).map(|end| (end.how, end.epochs)).collect();
+    assert_eq!(ends, [(Ended::Died, 4), (Ended::Ok, 6)]);
 }
 
 #[test]

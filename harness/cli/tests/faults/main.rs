@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod checkpoints;
+mod shared;
+mod signals;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::Value;
-use support::{Ran, Workplace, numbers, wait_until};
+use support::{Workplace, numbers, wait_until};
 
 /// One trial of some seconds: long enough to be killed in the middle.
 const SLOW: &str = "\
@@ -35,6 +38,13 @@ fn wait_for_checkpoint(workplace: &Workplace) {
     wait_until("there is a checkpoint", || {
         workplace.trials("slow").first().is_some_and(|trial| trial.join("state.json").exists())
     });
+}
+
+/// Waits until the only trial is at this attempt and has a checkpoint.
+fn wait_for_attempt(workplace: &Workplace, number: u32) {
+    wait_for_checkpoint(workplace);
+    let attempt = workplace.trials("slow")[0].join(format!("attempt-{number}.json"));
+    wait_until("the attempt has begun", || attempt.exists());
 }
 
 #[test]
@@ -114,61 +124,4 @@ fn killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_numbers() {
         assert!(records[0]["time"]["resumed"].as_u64().unwrap() >= 2, "{}", records[0]["time"]);
         assert_eq!(records.iter().map(numbers).collect::<Vec<_>>(), expected);
     }
-}
-
-#[test]
-fn a_worker_that_dies_costs_one_attempt() {
-    let workplace = Workplace::new(SLOW);
-    let sweep = workplace.start(&["sweep", "sweep.yaml", "--json"]);
-    wait_for_checkpoint(&workplace);
-    let lease = fs::read_dir(&workplace.trials("slow")[0]).unwrap().map(|e| e.unwrap().path());
-    let lease = lease.into_iter().find(|p| p.file_name().unwrap().to_str().unwrap().starts_with("lease.")).unwrap();
-    let owner: Value = serde_json::from_slice(&fs::read(lease).unwrap()).unwrap();
-    assert!(Command::new("kill").args(["-KILL", &owner["pid"].to_string()]).status().unwrap().success());
-    let ran = Ran::new(sweep.wait_with_output().unwrap());
-    assert_eq!(ran.code, 1, "{ran:?}");
-    let record = &workplace.records("slow")[0];
-    assert_eq!((&record["status"], &record["error"]["class"]), (&"failed".into(), &"crash".into()), "{record}");
-    assert!(record["error"]["message"].as_str().unwrap().contains("signal: 9"), "{record}");
-    // The cause lay outside the trial: the next start goes on with it.
-    let (_, code) = workplace.sweep(&[]);
-    assert_eq!(code, 0);
-    let records: Vec<Value> = workplace.records("slow");
-    assert_eq!(records[0]["attempt"], 2);
-    assert_eq!(records.iter().map(numbers).collect::<Vec<_>>(), undisturbed(SLOW));
-}
-
-#[test]
-fn two_processes_share_a_sweep() {
-    let sweep = support::TINY.replace("axes:\n", "axes:\n  train.seed: [0, 1, 2, 3]\n");
-    let workplace = Workplace::new(&sweep);
-    let both = [0, 1].map(|_| workplace.start(&["sweep", "sweep.yaml", "--jobs", "2", "--json"]));
-    let both = both.map(|child| Ran::new(child.wait_with_output().unwrap()));
-    let mut ran = 0;
-    for one in &both {
-        let summary: Value = serde_json::from_str(&one.stdout).unwrap_or_else(|e| panic!("{e}: {one:?}"));
-        ran += summary["trials"].as_array().unwrap().iter().filter(|t| t["ran"] == true).count();
-    }
-    assert_eq!(ran, 8, "no trial ran twice and none was left out: {both:?}");
-    let records = workplace.records("tiny");
-    assert_eq!(records.len(), 8);
-    assert!(records.iter().all(|r| r["status"] == "ok" && r["attempt"] == 1));
-}
-
-#[test]
-fn a_damaged_checkpoint_starts_the_trial_over() {
-    let expected = undisturbed(SLOW);
-    let workplace = Workplace::new(SLOW);
-    let mut sweep = workplace.start(&["sweep", "sweep.yaml"]);
-    wait_for_checkpoint(&workplace);
-    sweep.kill().unwrap();
-    sweep.wait().unwrap();
-    let checkpoint = workplace.trials("slow")[0].join("checkpoint.safetensors");
-    wait_until("the trial can be claimed", || workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume");
-    let bytes = fs::read(&checkpoint).unwrap();
-    fs::write(&checkpoint, &bytes[..bytes.len() / 2]).unwrap();
-    let ran = workplace.run(&["sweep", "sweep.yaml"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.stderr.contains("starts over"), "{ran:?}");
-    assert_eq!(workplace.records("slow").iter().map(numbers).collect::<Vec<_>>(), expected);
 }
