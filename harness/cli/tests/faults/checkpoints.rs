@@ -61,6 +61,9 @@ fn killed_with_two_checkpoints() -> (Workplace, PathBuf) {
     (workplace, trial)
 }
 
+/// Something that changes the bytes of a file.
+type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn a_damaged_checkpoint_is_noticed_and_the_one_before_takes_over() {
     let expected = undisturbed(SLOW);
@@ -74,7 +77,7 @@ fn a_damaged_checkpoint_is_noticed_and_the_one_before_takes_over() {
             let _ = fs::write(trial.join(name), "lost");
         }
     };
-    let cases: [(&str, Option<&dyn Fn(&mut Vec<u8>)>, &str); 4] = [
+    let cases: [(&str, Option<Damage<'_>>, &str); 4] = [
         ("checkpoint.safetensors", Some(&truncate), "goes on from the checkpoint before its last"),
         ("checkpoint.safetensors", Some(&flip), "goes on from the checkpoint before its last"),
         ("state.json", Some(&flip), "goes on from the checkpoint before its last"),

@@ -223,7 +223,7 @@ mod tests {
         .unwrap();
         let spec = SweepSpec::read(&file, &[], &catalog()).unwrap();
         let store = Store::open(root.join("runs"));
-        let script = script.iter().map(|(seed, ends)| (format!("float w32 a32 seed={seed}"), ends.clone())).collect();
+        let script = script.iter().map(|(seed, ends)| (format!("seed={seed}"), ends.clone())).collect();
         let inner = Scripted(RefCell::new(script), RefCell::default());
         let persistent = Persistent { inner, store: &store, device: Device::Cpu, retries: 2, held: Vec::new() };
         let outcomes = persistent.execute(spec.trials(), &mut |_| Flow::Continue).unwrap();
