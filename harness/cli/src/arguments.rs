@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batchnorm, bench, completions, data, eval, export, quantize, report, sweep, track, worker};
+use crate::commands::{
+    batchnorm, bench, completions, data, eval, export, quantize, report, sweep, task, track, worker,
+};
 
 /// Research harness and benchmark suite for low-bit quantized neural networks.
 #[derive(Debug, Parser)]
@@ -35,7 +37,7 @@ pub(crate) struct Volume {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train every trial of a sweep file and report on them
-    Sweep(sweep::Arguments),
+    Sweep(Box<sweep::Arguments>),
     /// Write tables and figures of trials that have run
     Report(report::Arguments),
     /// Keep results of commits, compare them, and find the commit that changed them
@@ -63,6 +65,9 @@ pub(crate) enum Command {
     Schema,
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Run one task of an array (started by a cluster)
+    #[command(hide = true)]
+    Task(task::Arguments),
     /// Run trials given on standard input (started by `sweep`)
     #[command(hide = true)]
     Worker(worker::Arguments),

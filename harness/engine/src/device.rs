@@ -66,6 +66,12 @@ impl DeviceChoice {
     }
 }
 
+/// Every GPU that libtorch can use, after [`DeviceChoice::resolve`] has found one.
+#[must_use]
+pub fn all_gpus() -> Vec<Device> {
+    (0..usize::try_from(tch::Cuda::device_count()).unwrap_or(0)).map(Device::Cuda).collect()
+}
+
 /// `cpu` or `cuda:0`, as records name devices.
 #[must_use]
 pub fn name(device: Device) -> String {

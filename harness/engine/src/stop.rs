@@ -9,6 +9,19 @@ use std::sync::{Arc, OnceLock};
 /// Shared with the signal handlers.
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
+/// Set by the signal that announces a time limit.
+static TIME_IS_UP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+fn announced() -> &'static Arc<AtomicBool> {
+    TIME_IS_UP.get_or_init(Arc::default)
+}
+
+/// True once SIGUSR2 has said that a time limit is near, or that somebody else needs the machine.
+#[must_use]
+pub fn time_is_up() -> bool {
+    announced().load(Ordering::Relaxed)
+}
+
 fn asked() -> &'static Arc<AtomicBool> {
     ASKED.get_or_init(Arc::default)
 }
@@ -39,6 +52,7 @@ pub fn listen(talks_to_a_person: bool) -> io::Result<()> {
         flag::register_conditional_shutdown(SIGINT, 1, Arc::clone(&interrupted))?;
         flag::register(SIGINT, interrupted)?;
     }
+    flag::register(SIGUSR2, Arc::clone(announced()))?;
     for signal in [SIGINT, SIGTERM, SIGUSR2] {
         flag::register(signal, Arc::clone(asked()))?;
     }

@@ -193,6 +193,29 @@ fn check_option(item: &Node, text: &str) -> Result<(), Problem> {
 }
 
 impl SlurmOptions {
+    /// The time limit in seconds; `None` where there is none.
+    #[must_use]
+    pub fn limit_seconds(&self) -> Option<u64> {
+        let text = self.time.as_deref()?;
+        let (days, rest) = text.split_once('-').map_or((None, text), |(days, rest)| (days.parse().ok(), rest));
+        let parts: Vec<u64> = rest.split(':').filter_map(|part| part.parse().ok()).collect();
+        // Without days one number is minutes and two are minutes and seconds; with days they begin with hours.
+        let (hours, minutes, seconds) = match (days, parts.as_slice()) {
+            (None, [minutes]) => (0, *minutes, 0),
+            (None, [minutes, seconds]) => (0, *minutes, *seconds),
+            (Some(_), [hours]) => (*hours, 0, 0),
+            (Some(_), [hours, minutes]) => (*hours, *minutes, 0),
+            (_, [hours, minutes, seconds]) => (*hours, *minutes, *seconds),
+            _ => return None,
+        };
+        let days: u64 = days.unwrap_or(0);
+        Some(
+            ((days.saturating_mul(24).saturating_add(hours)).saturating_mul(60).saturating_add(minutes))
+                .saturating_mul(60)
+                .saturating_add(seconds),
+        )
+    }
+
     /// Reads the section; every mistake goes into `problems`.
     pub(crate) fn read(pairs: &[(Key, Node)], problems: &mut Vec<Problem>) -> SlurmOptions {
         let mut options = SlurmOptions::default();
@@ -304,6 +327,21 @@ mod tests {
         };
         assert_eq!(options, expected);
         assert_eq!(read("{cpus: null, notice: null, gpus: 1}").0.gpus, text("1"));
+    }
+
+    #[test]
+    fn times_are_as_long_as_slurm_says() {
+        for (time, seconds) in [
+            ("30", 1800),
+            ("2:30", 150),
+            ("4:00:00", 14400),
+            ("1-12", 129_600),
+            ("1-0:30", 88_200),
+            ("1-2:3:4", 93_784),
+        ] {
+            let options = SlurmOptions { time: Some(time.to_owned()), ..SlurmOptions::default() };
+            assert_eq!(options.limit_seconds(), Some(seconds), "{time}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ const FORMAT: u32 = 1;
 pub struct Submission {
     /// Version of this file.
     pub format: u32,
+    /// What kind of cluster it was handed to, `slurm`.
+    pub cluster: String,
     /// Name of the job: that of the sweep and eight hexadecimal digits.
     pub name: String,
     /// Seconds since 1970 UTC.
@@ -104,7 +106,7 @@ impl Submissions {
     ///
     /// # Errors
     /// Any failure of the file system.
-    pub fn create(&self, sweep: &str, trials: &[Trial]) -> Result<Submission, StoreError> {
+    pub fn create(&self, sweep: &str, cluster: &str, trials: &[Trial]) -> Result<Submission, StoreError> {
         let name = format!("{sweep}-{}", &atomic::token()[..8]);
         let mut lines = Vec::new();
         for trial in trials {
@@ -115,6 +117,7 @@ impl Submissions {
         self.dir.write(&format!("{name}.trials"), &lines)?;
         let submission = Submission {
             format: FORMAT,
+            cluster: cluster.to_owned(),
             name,
             submitted: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             host: lease::host(),

@@ -13,6 +13,7 @@ pub(crate) mod quantize;
 pub(crate) mod report;
 mod schema;
 pub(crate) mod sweep;
+pub(crate) mod task;
 pub(crate) mod track;
 pub(crate) mod worker;
 
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Doctor(listing) => doctor::run(&listing),
         Command::Schema => schema::run(),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Task(arguments) => task::run(&arguments, volume),
         Command::Worker(arguments) => worker::run(&arguments),
     }
 }

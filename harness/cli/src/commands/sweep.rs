@@ -1,5 +1,6 @@
 //! `harness sweep`.
 
+pub(super) mod cluster;
 mod failures;
 
 use std::cell::RefCell;
@@ -11,7 +12,9 @@ use clap::{Args, ValueEnum};
 use harness_engine::device::{self, DeviceChoice};
 use harness_engine::environment::cores;
 use harness_engine::event::Event;
-use harness_engine::execute::{End, Executor, Flow, Local, Outcome as TrialOutcome, Persistent};
+use harness_engine::execute::{
+    End, Executor, Flow, Local, Outcome as TrialOutcome, Persistent, Placement, free_memory,
+};
 use harness_engine::gpu::{GPUS, Gpu, UTILISATION};
 use harness_engine::prepare::{Prepared, prepare};
 use harness_engine::smoke;
@@ -27,11 +30,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tch::Device;
 
+use self::cluster::{Campaign, TaskArguments};
 use super::report;
 use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
-use crate::output::{columns, print, print_json, quoted, talk};
+use crate::output::{columns, print, print_json, talk};
 use crate::progress::Progress;
 use crate::rules::{RuleArguments, parse_time};
 
@@ -42,6 +46,8 @@ use crate::rules::{RuleArguments, parse_time};
   harness sweep sweeps/quickstart.yaml --set dataset.name=fashion-mnist --set dataset.root=/data/fashion-mnist
   harness sweep sweeps/quickstart.yaml --filter quant.weights.method=dorefa --jobs 4
   harness sweep sweeps/imagenet_bits.yaml --smoke
+  harness sweep sweeps/imagenet_bits.yaml --executor slurm --partition gpu --gpus 1 --time 8:00:00 --throttle 8
+  harness sweep sweeps/imagenet_bits.yaml --status
   harness sweep sweeps/imagenet_bits.yaml --dry-run --gpu a100")]
 pub(crate) struct Arguments {
     /// The sweep file
@@ -58,15 +64,29 @@ pub(crate) struct Arguments {
     /// Folder of the runs
     #[arg(long, default_value = "runs")]
     runs: PathBuf,
-    /// Worker processes at the same time; by default as many as fit the cores, or one on a GPU
+    /// Worker processes at the same time; by default as many as fit the cores, or as many as --per-gpu allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Where to compute: auto, cpu, cuda or cuda:0
+    /// Worker processes on each GPU; all but the first begin once there is memory for them [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    per_gpu: Option<u16>,
+    /// Where to compute: auto (all GPUs, or the CPU), cpu, cuda or cuda:0
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Who runs the trials
     #[arg(long, default_value = "local")]
     executor: ExecutorChoice,
+    #[command(flatten)]
+    cluster: cluster::Flags,
+    /// On a cluster: stay until all is done, and report
+    #[arg(long)]
+    wait: bool,
+    /// Say how far the sweep is, and run nothing: asks the runs folder, and the cluster once if tasks may be left there
+    #[arg(long, conflicts_with_all = ["dry_run", "cancel"])]
+    status: bool,
+    /// End all tasks of the sweep on the cluster; trials keep their checkpoints
+    #[arg(long, conflicts_with = "dry_run")]
+    cancel: bool,
     /// Say what would run and why, and run nothing
     #[arg(long)]
     dry_run: bool,
@@ -97,9 +117,25 @@ pub(crate) struct Arguments {
 enum ExecutorChoice {
     /// Worker processes on this machine
     Local,
+    /// An array of jobs on a Slurm cluster, which this machine belongs to
+    Slurm,
+    /// As slurm, but the tasks run here, one after the other, in the background: to try a set-up out
+    Mock,
+}
+
+impl ExecutorChoice {
+    /// The kind of cluster; `None` where there is none.
+    fn cluster(self) -> Option<&'static str> {
+        match self {
+            ExecutorChoice::Local => None,
+            ExecutorChoice::Slurm => Some("slurm"),
+            ExecutorChoice::Mock => Some("mock"),
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+    check(arguments)?;
     let catalog = catalog();
     let spec = read(arguments, &catalog)?;
     let filters = arguments.filters.iter().map(|filter| Filter::parse(filter, &catalog));
@@ -114,8 +150,17 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     if trials.is_empty() {
         return Err(refuse("no trial of the sweep passes every --filter (and --only)"));
     }
-    let device = arguments.device.resolve().map_err(refuse)?;
     let store = Store::with_stale_after(&arguments.runs, arguments.stale_after);
+    let campaign = Campaign { spec: &spec, trials: &trials, store: &store, volume, json: arguments.json };
+    if arguments.status {
+        return campaign.status();
+    }
+    if arguments.cancel {
+        return campaign.cancel();
+    }
+    // A machine that only submits may have no GPU: the device is looked for where the trial runs.
+    let on_cluster = arguments.executor.cluster().filter(|_| !arguments.dry_run);
+    let device = if on_cluster.is_some() { Device::Cpu } else { arguments.device.resolve().map_err(refuse)? };
     let prepared = prepare(&trials, &store, arguments.rules.retry_failed())
         .map_err(|refusal| refuse(spec.error_at(&refusal.trial, refusal.key, &refusal.error.to_string(), None)))?;
     if !volume.quiet {
@@ -126,13 +171,41 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     if arguments.dry_run {
         return dry_run(&spec, &prepared, device, arguments);
     }
-    let outcomes = execute(arguments, volume, &store, &prepared, device)?;
-    conclude(arguments, volume, &spec, &store, &prepared, &outcomes)
+    let Some(kind) = on_cluster else {
+        let outcomes = execute(arguments, volume, &store, &prepared, device)?;
+        return conclude(arguments, volume, &spec, &store, &prepared, &outcomes);
+    };
+    let told = TaskArguments {
+        runs: &arguments.runs,
+        device: arguments.device,
+        rules: &arguments.rules,
+        retries: arguments.retries,
+    };
+    campaign.submit(kind, &prepared, &told, arguments.wait)?;
+    if !arguments.wait {
+        return Ok(());
+    }
+    conclude(arguments, volume, &spec, &store, &prepared, &[])
+}
+
+/// Options that only mean something on a cluster are no mistake anybody should have to find out later.
+fn check(arguments: &Arguments) -> Outcome {
+    let sets = arguments.cluster.sets();
+    let cluster = arguments.executor.cluster().is_some() || arguments.status || arguments.cancel;
+    if let (Some(set), false) = (sets.first(), cluster) {
+        let name = set.trim_start_matches("slurm.").split('=').next().unwrap_or_default();
+        return Err(refuse(format!("`{name}` is for a cluster, expected --executor slurm beside it")));
+    }
+    if arguments.wait && arguments.executor.cluster().is_none() {
+        return Err(refuse("--wait is for a cluster, expected --executor slurm beside it"));
+    }
+    Ok(())
 }
 
 /// The sweep file, as it is or made small.
 fn read(arguments: &Arguments, catalog: &Catalog) -> Result<SweepSpec, Stop> {
-    let (file, sets) = (&arguments.file, &arguments.sets);
+    let sets: Vec<String> = arguments.sets.iter().cloned().chain(arguments.cluster.sets()).collect();
+    let (file, sets) = (&arguments.file, &sets);
     if !arguments.smoke {
         return SweepSpec::read(file, sets, catalog).map_err(refuse);
     }
@@ -179,8 +252,7 @@ fn execute(
     }
     store.check_writable().map_err(|error| refuse(format_args!("{error}: choose another folder with --runs")))?;
     stop::listen(true)?;
-    let ExecutorChoice::Local = arguments.executor;
-    let inner = Local { command: worker_command(arguments, device)?, jobs: jobs(arguments, &trials, device) };
+    let inner = Local { command: worker_command(arguments)?, placement: placement(arguments, &trials, device) };
     let executor = Persistent { inner, store, device, retries: arguments.retries, held };
     let mut progress = Progress::new(&trials, &executor.held, volume);
     let mut watch = |event: &Event| {
@@ -204,18 +276,28 @@ fn is_bad(event: &Event) -> bool {
     }
 }
 
-fn worker_command(arguments: &Arguments, device: Device) -> Result<Vec<PathBuf>, Stop> {
+fn worker_command(arguments: &Arguments) -> Result<Vec<PathBuf>, Stop> {
     let mut command = vec![std::env::current_exe()?, "worker".into(), "--runs".into(), arguments.runs.clone()];
-    command.extend(["--device".into(), device::name(device).into()]);
     command.extend(arguments.rules.for_worker().into_iter().map(PathBuf::from));
     Ok(command)
 }
 
-/// Enough workers to fill the cores with trials of their threads; one on a GPU.
-fn jobs(arguments: &Arguments, trials: &[Trial], device: Device) -> usize {
+/// Enough workers to fill the cores with trials of their threads; on GPUs as many each as asked for.
+fn placement(arguments: &Arguments, trials: &[Trial], device: Device) -> Placement {
     let threads = trials.iter().map(|trial| trial.config.train.threads as usize).max().unwrap_or(1);
-    let fitting = if device == Device::Cpu { (cores() / threads.max(1)).max(1) } else { 1 };
-    arguments.jobs.map_or(fitting, usize::from)
+    let asked = arguments.jobs.map(usize::from);
+    if device == Device::Cpu {
+        return Placement::on(device, asked.unwrap_or_else(|| (cores() / threads.max(1)).max(1)));
+    }
+    let devices = match arguments.device {
+        DeviceChoice::Auto => device::all_gpus(),
+        _ => vec![device],
+    };
+    let each = arguments.per_gpu.map(usize::from);
+    let jobs = asked.unwrap_or_else(|| devices.len() * each.unwrap_or(1));
+    // Whoever asks for more workers than GPUs wants them to share.
+    let per_device = each.unwrap_or_else(|| jobs.div_ceil(devices.len().max(1)));
+    Placement { devices, per_device, jobs, memory: free_memory }
 }
 
 /// Report, summary, exit code.
@@ -228,7 +310,7 @@ fn conclude(
     outcomes: &[TrialOutcome],
 ) -> Outcome {
     // Whoever stops a sweep wants it to end; the report comes when all is done, or from `harness report`.
-    let written = if stop::requested() { None } else { write_report(arguments, spec, store)? };
+    let written = if stop::requested() { None } else { write_report(spec, store)? };
     let summary = Summary::new(spec, store, prepared, outcomes, written.as_ref());
     if arguments.json {
         print_json(&summary)?;
@@ -243,9 +325,8 @@ fn conclude(
 
 /// Writes the report of all that has run; `None` when nothing has. A disk that is full costs the report, not the
 /// summary of what happened.
-fn write_report(arguments: &Arguments, spec: &SweepSpec, store: &Store) -> Result<Option<report::Written>, Stop> {
-    let flags: &[&str] = if arguments.smoke { &["--smoke"] } else { &[] };
-    let wanted = report::input(spec, store, report::command(&arguments.file, &arguments.sets, flags))?;
+fn write_report(spec: &SweepSpec, store: &Store) -> Result<Option<report::Written>, Stop> {
+    let wanted = report::input(spec, store)?;
     if wanted.input.records.is_empty() {
         return Ok(None);
     }
@@ -342,7 +423,7 @@ impl Summary {
         let trials: Vec<TrialSummary> = trials.collect();
         let failed = trials.iter().filter_map(|t| Some((t.error.as_ref()?.class, t.id.as_str(), t.label.as_str())));
         let failures = failures::groups(failed);
-        let report = written.map(report::Written::page);
+        let report = written.map(|written| written.folder.join("report.md"));
         Summary { sweep: spec.name.clone(), counts, stopped: stop::requested(), failures, trials, report }
     }
 
@@ -365,11 +446,13 @@ impl Summary {
             talk(line);
         }
         if self.stopped && self.counts.open > 0 {
-            talk(format_args!("stopped; what was running has a checkpoint. To go on: {}", quoted(std::env::args())));
+            talk(format_args!(
+                "stopped; what was running has a checkpoint. To go on: {}",
+                failures::quoted(std::env::args())
+            ));
         }
         for file in written.iter().flat_map(|written| &written.files) {
-            let is_page = file.ends_with("report.md") || file.ends_with("report.html");
-            if is_page || file.extension().is_some_and(|extension| extension == "png") {
+            if file.extension().is_some_and(|extension| extension == "png") || file.ends_with("report.md") {
                 talk(format_args!("  {}", file.display()));
             }
         }

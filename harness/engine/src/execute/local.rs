@@ -15,8 +15,11 @@ use std::time::Duration;
 
 use harness_records::record::{FailureClass, Status, TrialError};
 use harness_records::trial::Trial;
+use tch::Device;
 
+use super::placement::{Placement, Places};
 use super::{End, ExecuteError, Executor, Flow, Outcome};
+use crate::device;
 use crate::event::Event;
 use crate::stop;
 
@@ -32,10 +35,10 @@ const LAST_WORDS: usize = 20;
 /// Worker processes on this machine.
 #[derive(Debug)]
 pub struct Local {
-    /// Program and arguments that start a worker.
+    /// Program and arguments that start a worker, but for its device.
     pub command: Vec<PathBuf>,
-    /// Workers at the same time, at least 1.
-    pub jobs: usize,
+    /// How many workers, and where.
+    pub placement: Placement,
 }
 
 enum Message {
@@ -53,10 +56,7 @@ struct Running {
 impl Executor for Local {
     fn execute(&self, trials: &[Trial], watch: &mut dyn FnMut(&Event) -> Flow) -> Result<Vec<Outcome>, ExecuteError> {
         let mut pool = Pool::new(self, trials);
-        let workers = self.jobs.min(trials.len());
-        for _ in 0..workers {
-            pool.start(watch)?;
-        }
+        pool.grow(watch)?;
         while !pool.running.is_empty() {
             if stop::requested() && !pool.stopping {
                 pool.ask_to_stop();
@@ -90,6 +90,7 @@ struct Pool<'a> {
     messages: Receiver<Message>,
     started: usize,
     stopping: bool,
+    places: Places,
 }
 
 impl<'a> Pool<'a> {
@@ -105,14 +106,28 @@ impl<'a> Pool<'a> {
             messages,
             started: 0,
             stopping: false,
+            places: Places::new(&local.placement),
         }
     }
 
+    /// Starts as many workers as there are places and trials for; none while one waits for a trial.
+    fn grow(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
+        let waits = |worker: &Running| worker.trial.is_none() && worker.stdin.is_some();
+        while !self.stopping && !self.queue.is_empty() && !self.running.values().any(waits) {
+            let Some(device) = self.places.free() else { return Ok(()) };
+            self.start(device, watch)?;
+        }
+        Ok(())
+    }
+
     /// Starts a worker and gives it its first trial.
-    fn start(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
+    fn start(&mut self, device: Device, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
         let (program, arguments) = self.local.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
         let mut child = Command::new(program)
             .args(arguments)
+            .args(["--device", &device::name(device)])
+            // So that a GPU has the same number for libtorch as for the driver.
+            .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
             // What CUDA needs for deterministic matrix products; harmless without a GPU.
             .env("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             .stdin(Stdio::piped())
@@ -124,6 +139,7 @@ impl<'a> Pool<'a> {
         let running = Running { stdin: child.stdin.take(), trial: None };
         listen(number, child, &self.sender);
         self.running.insert(number, running);
+        self.places.begin(number, device);
         self.feed(number, watch);
         Ok(())
     }
@@ -225,14 +241,19 @@ impl<'a> Pool<'a> {
                     Flow::Drain => self.stopping = true,
                     Flow::Stop => self.stop(),
                 }
+                if matches!(event, Event::Step { .. } | Event::Epoch { .. } | Event::Finished { .. }) {
+                    self.places.settle(number);
+                }
                 if let Some((id, end)) = end_of(&event) {
                     self.ends.insert(id, end);
                     self.feed(number, watch);
                     self.feed_all(watch);
                 }
+                self.grow(watch)?;
             }
             Message::Ended(number, status, last_words) => {
                 let Some(running) = self.running.remove(&number) else { return Ok(()) };
+                self.places.end(number);
                 let Some(id) = running.trial.filter(|id| !self.ends.contains_key(id)) else { return Ok(()) };
                 if self.stopping {
                     self.ends.insert(id, End::Stopped);
@@ -241,10 +262,8 @@ impl<'a> Pool<'a> {
                 let error = crash(status, &last_words);
                 watch(&Event::Broken { id: id.clone(), error: error.clone() });
                 self.ends.insert(id, End::Broken(error));
-                if !self.queue.is_empty() {
-                    self.start(watch)?;
-                }
                 self.feed_all(watch);
+                self.grow(watch)?;
             }
         }
         Ok(())

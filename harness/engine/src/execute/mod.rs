@@ -1,7 +1,9 @@
 //! Trials spread over worker processes.
 
+pub mod cluster;
 mod local;
 mod persistent;
+mod placement;
 
 use harness_records::record::{Metrics, Status, TrialError};
 use harness_records::trial::Trial;
@@ -11,6 +13,7 @@ use crate::failure::EngineError;
 
 pub use local::{Local, STOP};
 pub use persistent::Persistent;
+pub use placement::{Placement, free_memory};
 
 /// Something that gets trials run.
 pub trait Executor {

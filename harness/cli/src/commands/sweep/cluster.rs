@@ -1,0 +1,283 @@
+//! `harness sweep --executor slurm`, `--status` and `--cancel`.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use harness_engine::device::DeviceChoice;
+use harness_engine::execute::cluster::{
+    Cluster, ClusterError, Counts, Mock, Slurm, Standing, State, Submitted, Submitter, TrialStanding, cancel, standing,
+};
+use harness_engine::prepare::Prepared;
+use harness_records::slurm::SlurmOptions;
+use harness_records::spec::SweepSpec;
+use harness_records::store::Store;
+use harness_records::submission::Submissions;
+use harness_records::trial::Trial;
+use serde_json::json;
+
+use crate::arguments::Volume;
+use crate::exit::{Outcome, Stop, refuse};
+use crate::output::{columns, print, print_json, talk};
+use crate::rules::RuleArguments;
+
+/// Time between two questions to a cluster: its controller serves everybody.
+const POLL_EVERY: Duration = Duration::from_secs(30);
+/// The same for the cluster that is none.
+const MOCK_POLL_EVERY: Duration = Duration::from_millis(200);
+/// Trials that a status names in each state, unless asked for more.
+const NAMED: usize = 20;
+/// Slurm's own default; more than anybody waits for on one machine.
+const MOCK_ARRAY: usize = 1001;
+
+/// What a cluster is asked for; each goes over the key of the same name under `slurm:` in the sweep file.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "On a cluster (over `slurm:` in the sweep file)")]
+pub(crate) struct Flags {
+    /// Partition
+    #[arg(long, value_name = "NAME")]
+    partition: Option<String>,
+    /// Account that is charged
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// GPUs of a task: a number, or a type and a number such as a100:1
+    #[arg(long, value_name = "GPUS")]
+    gpus: Option<String>,
+    /// CPU cores of a task; by default the threads of the trial that has most
+    #[arg(long, value_name = "N")]
+    cpus: Option<String>,
+    /// Memory of a task, such as 16G
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Time limit of a task, such as 4:00:00; a trial that needs longer goes on in the next one
+    #[arg(long, value_name = "TIME")]
+    time: Option<String>,
+    /// Tasks at the same time
+    #[arg(long, value_name = "N")]
+    throttle: Option<String>,
+    /// Seconds before the time limit at which a trial writes its checkpoint [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    notice: Option<String>,
+    /// One more option of sbatch, such as --sbatch=--constraint=a100 (repeatable)
+    #[arg(long = "sbatch", value_name = "OPTION", allow_hyphen_values = true)]
+    extra: Vec<String>,
+    /// Shell command before each trial, such as 'module load cuda' (repeatable)
+    #[arg(long, value_name = "COMMAND")]
+    setup: Vec<String>,
+}
+
+impl Flags {
+    /// The same as arguments of `--set`.
+    pub(crate) fn sets(&self) -> Vec<String> {
+        let one = [
+            ("partition", &self.partition),
+            ("account", &self.account),
+            ("gpus", &self.gpus),
+            ("cpus", &self.cpus),
+            ("memory", &self.memory),
+            ("time", &self.time),
+            ("throttle", &self.throttle),
+            ("notice", &self.notice),
+        ];
+        let many = [("extra", &self.extra), ("setup", &self.setup)];
+        // JSON is YAML with every text quoted: nothing in it is taken for a number or a comment.
+        let one = one.into_iter().filter_map(|(key, value)| Some(format!("slurm.{key}={}", json!(value.as_ref()?))));
+        let many = many.into_iter().filter(|(_, lines)| !lines.is_empty());
+        one.chain(many.map(|(key, lines)| format!("slurm.{key}={}", json!(lines)))).collect()
+    }
+}
+
+/// A cluster of this kind, as submissions name it.
+pub(crate) fn cluster_of(kind: &str, options: &SlurmOptions, threads: u64, folder: &Path) -> Option<Box<dyn Cluster>> {
+    match kind {
+        "slurm" => Some(Box::new(Slurm { options: options.clone(), threads })),
+        "mock" => Some(Box::new(Mock { folder: folder.to_owned(), largest_array: MOCK_ARRAY })),
+        _ => None,
+    }
+}
+
+/// A sweep and the cluster it is for.
+pub(crate) struct Campaign<'a> {
+    pub(crate) spec: &'a SweepSpec,
+    pub(crate) trials: &'a [Trial],
+    pub(crate) store: &'a Store,
+    pub(crate) volume: Volume,
+    pub(crate) json: bool,
+}
+
+/// What a task is told.
+pub(crate) struct TaskArguments<'a> {
+    pub(crate) runs: &'a Path,
+    pub(crate) device: DeviceChoice,
+    pub(crate) rules: &'a RuleArguments,
+    pub(crate) retries: u32,
+}
+
+impl Campaign<'_> {
+    fn cluster(&self, kind: &str) -> Option<Box<dyn Cluster>> {
+        let threads = self.trials.iter().map(|trial| trial.config.train.threads).max().unwrap_or(1);
+        let submissions = Submissions::of(self.store, &self.spec.name);
+        cluster_of(kind, &self.spec.slurm, u64::from(threads), submissions.folder())
+    }
+
+    /// Submits what is left to run; with `wait`, returns once nothing of it waits or runs.
+    pub(crate) fn submit(
+        &self,
+        kind: &str,
+        prepared: &[Prepared],
+        told: &TaskArguments<'_>,
+        wait: bool,
+    ) -> Result<(), Stop> {
+        let cluster = self.cluster(kind).ok_or_else(|| refuse(format_args!("there is no cluster `{kind}`")))?;
+        let open: Vec<Trial> = prepared.iter().filter(|p| p.decision.runs()).map(|p| p.trial.clone()).collect();
+        let submitter = Submitter {
+            cluster: &*cluster,
+            store: self.store,
+            sweep: &self.spec.name,
+            at_once: self.spec.slurm.throttle,
+            setup: &self.spec.slurm.setup,
+            directory: std::env::current_dir()?,
+            command: task_command(&self.spec.name, kind, told)?,
+        };
+        let submitted = submitter.submit(&open).map_err(refused)?;
+        self.say_submitted(&submitted, prepared.len() - open.len(), wait)?;
+        if wait { self.wait(kind) } else { Ok(()) }
+    }
+
+    fn say_submitted(&self, submitted: &Submitted, skipped: usize, wait: bool) -> Result<(), Stop> {
+        let Submitted { tasks, jobs, covered } = submitted;
+        if !self.volume.quiet {
+            let jobs = jobs.join(", ");
+            let what =
+                if *tasks > 0 { format!("{tasks} tasks submitted as {jobs}") } else { "nothing to submit".into() };
+            talk(format_args!("{}: {what}; {covered} trials have a task already, {skipped} to skip", self.spec.name));
+        }
+        if self.json && !wait {
+            print_json(&json!({
+                "sweep": self.spec.name, "submitted": tasks, "jobs": jobs, "covered": covered, "skipped": skipped,
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn wait(&self, kind: &str) -> Result<(), Stop> {
+        let every = if kind == "mock" { MOCK_POLL_EVERY } else { POLL_EVERY };
+        let mut said = None;
+        loop {
+            let standing = self.standing()?;
+            if said != Some(standing.counts) && !self.volume.quiet {
+                talk(counts_line(&standing));
+            }
+            said = Some(standing.counts);
+            // A cluster that does not answer for once may still have tasks.
+            if standing.cluster.is_none() && standing.counts.waiting + standing.counts.running == 0 {
+                return Ok(());
+            }
+            thread::sleep(every);
+        }
+    }
+
+    fn standing(&self) -> Result<Standing, Stop> {
+        Ok(standing(&self.spec.name, self.trials, self.store, &|kind| self.cluster(kind))?)
+    }
+
+    /// `--status`.
+    pub(crate) fn status(&self) -> Outcome {
+        let standing = self.standing()?;
+        if self.json {
+            return Ok(print_json(&standing)?);
+        }
+        print(counts_line(&standing))?;
+        if let Some(problem) = &standing.cluster {
+            talk(format_args!("the cluster could not be asked, this is what the runs folder says: {problem}"));
+        }
+        let states = [State::Running, State::Failed, State::Open, State::Waiting];
+        let states: &[State] = if self.volume.verbose {
+            &[State::Done, State::Running, State::Failed, State::Open, State::Waiting]
+        } else {
+            &states
+        };
+        let mut rows = Vec::new();
+        for state in states {
+            let all: Vec<&TrialStanding> = standing.trials.iter().filter(|trial| trial.state == *state).collect();
+            let named = if self.volume.verbose { all.len() } else { NAMED };
+            rows.extend(all.iter().take(named).map(|trial| row(trial)));
+            if all.len() > named {
+                let more = format!("and {} more (-v shows them)", all.len() - named);
+                rows.push(vec![more, String::new(), word(*state).to_owned(), String::new(), String::new()]);
+            }
+        }
+        if !rows.is_empty() {
+            print(columns(&["trial", "what", "is", "task", "because"], &rows))?;
+        }
+        Ok(())
+    }
+
+    /// `--cancel`.
+    pub(crate) fn cancel(&self) -> Outcome {
+        let submissions = Submissions::of(self.store, &self.spec.name).list()?;
+        let mut kinds: Vec<&str> = submissions.iter().map(|submission| submission.cluster.as_str()).collect();
+        kinds.dedup();
+        let mut ended = 0;
+        for kind in kinds {
+            let cluster = self.cluster(kind).ok_or_else(|| refuse(format_args!("there is no cluster `{kind}`")))?;
+            ended += cancel(&*cluster, self.store, &self.spec.name)?;
+        }
+        if self.json {
+            return Ok(print_json(&json!({"sweep": self.spec.name, "cancelled": ended}))?);
+        }
+        talk(format_args!("{}: {ended} tasks cancelled; trials keep their checkpoints", self.spec.name));
+        Ok(())
+    }
+}
+
+/// What the cluster refuses was asked for in the sweep file or on the command line.
+fn refused(error: ClusterError) -> Stop {
+    match error {
+        ClusterError::Refused { .. } | ClusterError::Absent { .. } | ClusterError::NoArrays => refuse(error),
+        other => Stop::Broken(other.into()),
+    }
+}
+
+fn task_command(sweep: &str, kind: &str, told: &TaskArguments<'_>) -> Result<Vec<String>, Stop> {
+    let text = |path: PathBuf| {
+        path.into_os_string().into_string().map_err(|path| refuse(format_args!("the path {path:?} is no UTF-8")))
+    };
+    let mut command = vec![text(std::env::current_exe()?)?, "task".to_owned()];
+    command.extend(["--runs".to_owned(), text(std::path::absolute(told.runs)?)?]);
+    for (option, value) in [("--sweep", sweep.to_owned()), ("--cluster", kind.to_owned())] {
+        command.extend([option.to_owned(), value]);
+    }
+    command.extend(["--device".to_owned(), told.device.to_string(), "--retries".to_owned(), told.retries.to_string()]);
+    command.extend(told.rules.for_worker().into_iter().map(|word| word.to_string_lossy().into_owned()));
+    Ok(command)
+}
+
+fn counts_line(standing: &Standing) -> String {
+    let Counts { waiting, running, done, failed, open } = standing.counts;
+    let open = if open > 0 { format!(", {open} not running") } else { String::new() };
+    format!("{}: {waiting} waiting, {running} running, {done} done, {failed} failed{open}", standing.sweep)
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Waiting => "waiting",
+        State::Running => "running",
+        State::Done => "done",
+        State::Failed => "failed",
+        State::Open => "not running",
+    }
+}
+
+fn row(trial: &TrialStanding) -> Vec<String> {
+    let reason = match trial.metrics.as_ref() {
+        Some(metrics) => metrics.top1.map_or_else(
+            || metrics.perplexity.map_or_else(String::new, |p| format!("perplexity {p:.2}")),
+            |top1| format!("top-1 {:.2}%", 100.0 * top1),
+        ),
+        None => trial.reason.clone(),
+    };
+    let task = trial.task.clone().unwrap_or_default();
+    vec![trial.id.clone(), trial.label.clone(), word(trial.state).to_owned(), task, reason]
+}
