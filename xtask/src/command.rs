@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::setup::Request;
-use crate::{cargo, instructions, nightly, setup, tidy, workspace};
+use crate::{cargo, instructions, nightly, setup, slurm, tidy, workspace};
 
 /// Printed by `help` and after a bad command line.
 pub(crate) const USAGE: &str = "\
@@ -28,6 +28,9 @@ Usage: cargo xtask <task>
   instructions [--bless]
       Count the instructions of a small product on every route with valgrind, and compare with the counts on record.
       --bless    put the counts on record
+  slurm [--require]
+      setup, then the tests on a real Slurm of one node, which is installed (as root, with apt-get) and started for them.
+      --require  fail where it cannot be had; otherwise that is only said
   tidy
       Check the workspace's rules that no compiler checks.
   help
@@ -42,6 +45,7 @@ pub(crate) enum Command {
     Miri { vectors: bool },
     Asan,
     Instructions { bless: bool },
+    Slurm { require: bool },
     Tidy,
     Help,
 }
@@ -61,6 +65,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
         "miri" => switch(task, "--vectors", rest).map(|vectors| Command::Miri { vectors }),
         "asan" => nothing_after(task, rest).map(|()| Command::Asan),
         "instructions" => switch(task, "--bless", rest).map(|bless| Command::Instructions { bless }),
+        "slurm" => switch(task, "--require", rest).map(|require| Command::Slurm { require }),
         "tidy" => nothing_after(task, rest).map(|()| Command::Tidy),
         "help" | "--help" | "-h" => Ok(Command::Help),
         unknown => Err(format!("there is no task `{unknown}`")),
@@ -115,6 +120,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Miri { vectors } => nightly::miri(&root, vectors),
         Command::Asan => nightly::asan(&root),
         Command::Instructions { bless } => instructions::run(&root, bless),
+        Command::Slurm { require } => {
+            setup::run(&root, Request::default())?;
+            slurm::run(&root, require)
+        }
         Command::Tidy => tidy::run(&root),
         Command::Help => {
             eprintln!("{USAGE}");
@@ -144,6 +153,9 @@ mod tests {
         check("miri --vectors", Ok(Command::Miri { vectors: true }));
         check("asan", Ok(Command::Asan));
         check("instructions --bless", Ok(Command::Instructions { bless: true }));
+        check("slurm", Ok(Command::Slurm { require: false }));
+        check("slurm --require", Ok(Command::Slurm { require: true }));
+        check("slurm --now", Err("slurm takes only --require, got `--now`"));
         check("tidy", Ok(Command::Tidy));
         check("--help", Ok(Command::Help));
         check("", Err("no task given"));

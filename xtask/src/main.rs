@@ -11,6 +11,7 @@ mod command;
 mod instructions;
 mod nightly;
 mod setup;
+mod slurm;
 mod tidy;
 mod workspace;
 
