@@ -64,7 +64,8 @@ pub(crate) struct Arguments {
     /// Folder of the runs
     #[arg(long, default_value = "runs")]
     runs: PathBuf,
-    /// Worker processes at the same time; by default as many as fit the cores, or as many as --per-gpu allows
+    /// Worker processes at the same time; by default as many as fit the cores (and one more when trials last less than
+    /// two seconds, since they wait for the disk), or as many as --per-gpu allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Worker processes on each GPU; all but the first begin once there is memory for them [default: 1]
@@ -287,7 +288,8 @@ fn placement(arguments: &Arguments, trials: &[Trial], device: Device) -> Placeme
     let threads = trials.iter().map(|trial| trial.config.train.threads as usize).max().unwrap_or(1);
     let asked = arguments.jobs.map(usize::from);
     if device == Device::Cpu {
-        return Placement::on(device, asked.unwrap_or_else(|| (cores() / threads.max(1)).max(1)));
+        let jobs = asked.unwrap_or_else(|| (cores() / threads.max(1)).max(1));
+        return Placement { spare: asked.is_none(), ..Placement::on(device, jobs) };
     }
     let devices = match arguments.device {
         DeviceChoice::Auto => device::all_gpus(),
@@ -297,7 +299,7 @@ fn placement(arguments: &Arguments, trials: &[Trial], device: Device) -> Placeme
     let jobs = asked.unwrap_or_else(|| devices.len() * each.unwrap_or(1));
     // Whoever asks for more workers than GPUs wants them to share.
     let per_device = each.unwrap_or_else(|| jobs.div_ceil(devices.len().max(1)));
-    Placement { devices, per_device, jobs, memory: free_memory }
+    Placement { devices, per_device, jobs, spare: false, memory: free_memory }
 }
 
 /// Report, summary, exit code.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness_records::record::{FailureClass, Status, TrialError};
 use harness_records::trial::Trial;
@@ -51,6 +51,8 @@ struct Running {
     /// Held open for as long as the worker shall live.
     stdin: Option<ChildStdin>,
     trial: Option<String>,
+    /// When it was given its trial.
+    since: Instant,
 }
 
 impl Executor for Local {
@@ -114,7 +116,7 @@ impl<'a> Pool<'a> {
     fn grow(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
         let waits = |worker: &Running| worker.trial.is_none() && worker.stdin.is_some();
         while !self.stopping && !self.queue.is_empty() && !self.running.values().any(waits) {
-            let Some(device) = self.places.free() else { return Ok(()) };
+            let Some(device) = self.places.free(self.queue.len()) else { return Ok(()) };
             self.start(device, watch)?;
         }
         Ok(())
@@ -136,7 +138,7 @@ impl<'a> Pool<'a> {
             .spawn()?;
         let number = self.started;
         self.started += 1;
-        let running = Running { stdin: child.stdin.take(), trial: None };
+        let running = Running { stdin: child.stdin.take(), trial: None, since: Instant::now() };
         listen(number, child, &self.sender);
         self.running.insert(number, running);
         self.places.begin(number, device);
@@ -223,6 +225,7 @@ impl<'a> Pool<'a> {
             }
         };
         running.trial = Some(trial.id.clone());
+        running.since = Instant::now();
         let sent = running.stdin.as_mut().is_some_and(|stdin| {
             serde_json::to_writer(&mut *stdin, trial).is_ok()
                 && stdin.write_all(b"\n").and_then(|()| stdin.flush()).is_ok()
@@ -245,6 +248,9 @@ impl<'a> Pool<'a> {
                     self.places.settle(number);
                 }
                 if let Some((id, end)) = end_of(&event) {
+                    if let (End::Recorded { .. }, Some(running)) = (&end, self.running.get(&number)) {
+                        self.places.note(running.since.elapsed());
+                    }
                     self.ends.insert(id, end);
                     self.feed(number, watch);
                     self.feed_all(watch);
@@ -356,4 +362,49 @@ fn was_killed(status: &ExitStatus) -> bool {
 #[cfg(not(unix))]
 fn was_killed(_: &ExitStatus) -> bool {
     false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    use harness_records::spec::SweepSpec;
+
+    use crate::catalog::catalog;
+
+    /// A worker that notes where it was told to compute and says that every trial ended well, but is killed at one of them.
+    const WORKER: &str = r#"
+    while read -r line; do
+        id=$(printf %s "$line" | sed 's/.*"id":"\([0-9a-f]*\)".*/\1/')
+        echo "$2" >> "$0"
+        case $line in *'"seed":5'*) kill -KILL $$ ;; esac
+        echo '{"event":"finished","id":"'$id'","status":"ok","metrics":null,"error":null}'
+    done"#;
+
+    #[test]
+    fn every_place_is_used_and_a_death_costs_one_trial() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, log) = (root.path().join("sweep.yaml"), root.path().join("log"));
+        fs::write(&file, "{name: s, axes: {train.seed: [0, 1, 2, 3, 4, 5, 6, 7]}}").unwrap();
+        let spec = SweepSpec::read(&file, &[], &catalog()).unwrap();
+        let placement = Placement {
+            devices: vec![Device::Cuda(0), Device::Cuda(1)],
+            per_device: 1,
+            jobs: 2,
+            spare: false,
+            memory: |_| None,
+        };
+        let command = ["sh", "-c", WORKER].map(PathBuf::from).into_iter().chain([log.clone()]).collect();
+        let local = Local { command, placement };
+        let outcomes = local.execute(spec.trials(), &mut |_| Flow::Continue).unwrap();
+        let well = |outcome: &Outcome| matches!(outcome.end, End::Recorded { status: Status::Ok, .. });
+        let not: Vec<&Outcome> = outcomes.iter().filter(|outcome| !well(outcome)).collect();
+        assert_eq!(not.len(), 1, "{not:?}");
+        assert_eq!(not[0].id, spec.trials()[5].id);
+        assert!(matches!(&not[0].end, End::Broken(error) if error.class == FailureClass::Killed), "{not:?}");
+        let used = fs::read_to_string(log).unwrap();
+        assert_eq!(used.lines().count(), 8, "{used}");
+        assert!(used.contains("cuda:0") && used.contains("cuda:1"), "{used}");
+    }
 }

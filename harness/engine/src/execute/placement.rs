@@ -12,6 +12,12 @@ use tch::Device;
 /// Least time between two questions about the same GPU.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
+/// Trials shorter than this spend a good part of their time on files.
+const SHORT: Duration = Duration::from_secs(2);
+
+/// Trials left for each worker from which another one is worth its start.
+const SPARE_FROM: usize = 8;
+
 /// Devices, and how many workers each takes.
 #[derive(Debug, Clone)]
 pub struct Placement {
@@ -21,15 +27,17 @@ pub struct Placement {
     pub per_device: usize,
     /// Workers altogether, at least 1.
     pub jobs: usize,
+    /// Whether one more may work where trials are so short that cores wait for their files to reach the disk.
+    pub spare: bool,
     /// Free memory of a device in MiB, where that can be known.
     pub memory: fn(Device) -> Option<u64>,
 }
 
 impl Placement {
-    /// All workers on one device.
+    /// So many workers on one device, and no more.
     #[must_use]
     pub fn on(device: Device, jobs: usize) -> Placement {
-        Placement { devices: vec![device], per_device: jobs, jobs, memory: free_memory }
+        Placement { devices: vec![device], per_device: jobs, jobs, spare: false, memory: free_memory }
     }
 }
 
@@ -68,6 +76,9 @@ pub(super) struct Place {
 pub(super) struct Places {
     placement: Placement,
     places: Vec<Place>,
+    /// Trials that ended, and how long they took altogether.
+    ended: u32,
+    took: Duration,
 }
 
 impl Places {
@@ -79,16 +90,33 @@ impl Places {
             before: (placement.per_device > 1).then(|| (placement.memory)(*device)).flatten(),
             asked: None,
         };
-        Places { placement: placement.clone(), places: placement.devices.iter().map(place).collect() }
+        let places = placement.devices.iter().map(place).collect();
+        Places { placement: placement.clone(), places, ended: 0, took: Duration::ZERO }
     }
 
-    /// Where another worker may begin now; `None` when every place is taken or might have no memory left.
-    pub(super) fn free(&mut self) -> Option<Device> {
+    /// Remembers how long a trial took.
+    pub(super) fn note(&mut self, took: Duration) {
+        self.ended += 1;
+        self.took += took;
+    }
+
+    /// One, where trials turned out to be short and there are many of them.
+    fn spare(&self, left: usize) -> usize {
+        let jobs = self.placement.jobs;
+        let known = self.ended as usize >= 2 * jobs && left >= SPARE_FROM * jobs;
+        usize::from(self.placement.spare && known && self.took / self.ended.max(1) < SHORT)
+    }
+
+    /// Where another worker may begin now, with so many trials left; `None` when every place is taken or might have no
+    /// memory left.
+    pub(super) fn free(&mut self, left: usize) -> Option<Device> {
         let living: usize = self.places.iter().map(|place| place.workers.len()).sum();
-        if living >= self.placement.jobs {
+        let spare = self.spare(left);
+        if living >= self.placement.jobs + spare {
             return None;
         }
         let Placement { per_device, memory, .. } = self.placement;
+        let per_device = per_device + spare;
         let mut places: Vec<&mut Place> = self.places.iter_mut().collect();
         places.sort_by_key(|place| place.workers.len());
         places.into_iter().find_map(|place| place.has_room(per_device, memory).then_some(place.device))
@@ -139,20 +167,49 @@ mod tests {
     use super::*;
 
     fn places(per_device: usize, jobs: usize, memory: fn(Device) -> Option<u64>) -> Places {
-        Places::new(&Placement { devices: vec![Device::Cuda(0), Device::Cuda(1)], per_device, jobs, memory })
+        Places::new(&Placement {
+            devices: vec![Device::Cuda(0), Device::Cuda(1)],
+            per_device,
+            jobs,
+            spare: false,
+            memory,
+        })
     }
 
     #[test]
     fn workers_are_spread_evenly() {
         let mut places = places(2, 3, |_| None);
         let mut order = Vec::new();
-        while let Some(device) = places.free() {
+        while let Some(device) = places.free(100) {
             places.begin(order.len(), device);
             order.push(device);
         }
         assert_eq!(order, [Device::Cuda(0), Device::Cuda(1), Device::Cuda(0)]);
         places.end(1);
-        assert_eq!(places.free(), Some(Device::Cuda(1)), "the place of one that has ended");
+        assert_eq!(places.free(100), Some(Device::Cuda(1)), "the place of one that has ended");
+    }
+
+    #[test]
+    fn short_trials_get_a_spare_worker() {
+        let workers = |spare, took: Duration, left| {
+            let placement = Placement { spare, ..Placement::on(Device::Cpu, 2) };
+            let mut places = Places::new(&placement);
+            (0..4).for_each(|_| places.note(took));
+            let mut count = 0;
+            while let Some(device) = places.free(left) {
+                places.begin(count, device);
+                count += 1;
+            }
+            count
+        };
+        let short = Duration::from_millis(30);
+        assert_eq!(workers(true, short, 100), 3);
+        assert_eq!(workers(false, short, 100), 2, "whoever asks for two gets two");
+        assert_eq!(workers(true, Duration::from_secs(3), 100), 2, "long trials keep the cores busy by themselves");
+        assert_eq!(workers(true, short, 10), 2, "too few to be worth it");
+        let mut fresh = Places::new(&Placement { spare: true, ..Placement::on(Device::Cpu, 1) });
+        fresh.begin(0, Device::Cpu);
+        assert_eq!(fresh.free(100), None, "nothing is known yet");
     }
 
     #[test]
@@ -171,14 +228,14 @@ mod tests {
         }
         let mut places = places(2, 4, memory);
         for worker in 0..2 {
-            let device = places.free().unwrap();
+            let device = places.free(100).unwrap();
             places.begin(worker, device);
         }
-        assert_eq!(places.free(), None, "neither has shown what it takes");
+        assert_eq!(places.free(100), None, "neither has shown what it takes");
         places.settle(0);
         places.settle(1);
-        assert_eq!(places.free(), Some(Device::Cuda(0)), "4 GB are taken and 6 are free");
+        assert_eq!(places.free(100), Some(Device::Cuda(0)), "4 GB are taken and 6 are free");
         places.begin(2, Device::Cuda(0));
-        assert_eq!(places.free(), None, "6 GB are taken on the second, where 4 are free");
+        assert_eq!(places.free(100), None, "6 GB are taken on the second, where 4 are free");
     }
 }
