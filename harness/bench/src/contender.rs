@@ -44,19 +44,20 @@ pub struct Packing<'a> {
     activations: Activations,
     values: &'a [f32],
     quantize: Quantize,
+    pool: &'a Pool,
 }
 
 impl<'a> Packing<'a> {
     /// `values` are `[batch, height, width, channels]`.
     #[must_use]
-    pub fn new(product: &Product, values: &'a [f32], quantize: Quantize) -> Packing<'a> {
-        Packing { activations: product.activations(), values, quantize }
+    pub fn new(product: &Product, values: &'a [f32], quantize: Quantize, pool: &'a Pool) -> Packing<'a> {
+        Packing { activations: product.activations(), values, quantize, pool }
     }
 }
 
 impl Contender for Packing<'_> {
     fn call(&mut self) -> Result<(), TchError> {
-        self.activations.fill(self.values, &self.quantize).map_err(|error| kernel_failed(&error))
+        self.activations.fill(self.values, &self.quantize, self.pool).map_err(|error| kernel_failed(&error))
     }
 }
 

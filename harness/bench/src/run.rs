@@ -95,7 +95,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn new(shape: &Shape, pair: Pair, route: Route, values: &[f32]) -> Result<Setup, BenchError> {
+    fn new(shape: &Shape, pair: Pair, route: Route, values: &[f32], pool: &Pool) -> Result<Setup, BenchError> {
         let label = format!("{} {pair} {route}", shape.name);
         let kernel = |source| BenchError::Kernel { cell: label.clone(), source };
         let grid = Grid::symmetric_weights(pair.weights);
@@ -105,7 +105,7 @@ impl Setup {
         let inverse = f32::from(pair.activations.max_code());
         let quantize = Quantize::Uniform { bits: pair.activations, inverse };
         let mut activations = product.activations();
-        activations.fill(values, &quantize).map_err(kernel)?;
+        activations.fill(values, &quantize, pool).map_err(kernel)?;
         Ok(Setup { pair, route, product, activations, quantize, label })
     }
 
@@ -152,7 +152,7 @@ fn time_shape(request: &Request, shape: &Shape, pool: &Pool) -> Result<(Vec<Peer
     for &pair in &request.pairs {
         let chosen = [Route::choose(pair.weights, pair.activations)];
         for &route in request.routes.as_deref().unwrap_or(&chosen) {
-            let setup = Setup::new(shape, pair, route, &values)?;
+            let setup = Setup::new(shape, pair, route, &values, pool)?;
             setup.check(shape, &values, pool)?;
             setups.push(setup);
         }
@@ -180,7 +180,7 @@ fn time_shape(request: &Request, shape: &Shape, pool: &Pool) -> Result<(Vec<Peer
     let mut work = Vec::new();
     for setup in &setups {
         contenders.push(Box::new(Native::new(&setup.product, &setup.activations, pool)));
-        contenders.push(Box::new(Packing::new(&setup.product, &values, setup.quantize.clone())));
+        contenders.push(Box::new(Packing::new(&setup.product, &values, setup.quantize.clone(), pool)));
         let limit = Limit::of(setup.route, setup.pair.weights, setup.pair.activations)
             .ok_or_else(|| unavailable(setup.route))?;
         let compute = Floor::new(limit, STEPS);
@@ -362,7 +362,7 @@ mod tests {
             let values = values(conv.batch * conv.height * conv.width * conv.channels);
             for pair in ["w1a1", "w2a3", "w8a8"] {
                 for route in Route::available() {
-                    let setup = Setup::new(&shape, pair.parse().unwrap(), route, &values).unwrap();
+                    let setup = Setup::new(&shape, pair.parse().unwrap(), route, &values, &pool).unwrap();
                     setup.check(&shape, &values, &pool).unwrap();
                 }
             }

@@ -4,7 +4,7 @@
 mod common;
 
 use criterion::{BenchmarkId, Throughput};
-use harness_kernels::{Conv2d, Family, Grid, Isa, Product, Quantize, Route};
+use harness_kernels::{Conv2d, Family, Grid, Isa, Pool, Product, Quantize, Route};
 
 fn main() {
     let mut criterion = common::settings();
@@ -19,13 +19,14 @@ fn main() {
                 let mut packed = product.activations();
                 let codes = common::codes(packed.shape().iter().product(), a);
                 let values: Vec<f32> = codes.iter().map(|&code| f32::from(code)).collect();
+                let pool = Pool::new(1);
                 let quantize = Quantize::Uniform { bits: a, inverse: 1.0 };
                 group.throughput(Throughput::Elements(codes.len() as u64));
                 group.bench_function(BenchmarkId::new("codes", route), |bench| {
                     bench.iter(|| packed.fill_codes(&codes));
                 });
                 group.bench_function(BenchmarkId::new("values", route), |bench| {
-                    bench.iter(|| packed.fill(&values, &quantize));
+                    bench.iter(|| packed.fill(&values, &quantize, &pool));
                 });
             }
             group.finish();

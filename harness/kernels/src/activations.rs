@@ -5,6 +5,10 @@ use crate::error::KernelError;
 use crate::layout::Layout;
 use crate::levels::Bits;
 use crate::pack::{self, Quantize};
+use crate::pool::Pool;
+
+/// Codes that a thread packs at least before it asks for more: some microseconds of work.
+const TASK: usize = 1 << 14;
 
 /// Activation codes in the layout of one product, `[batch, height, width, channels]`. A matrix `[rows, depth]` is a
 /// batch of `rows` single pixels.
@@ -86,44 +90,46 @@ impl Activations {
         self.check_length(codes.len())?;
         self.check_codes(codes)?;
         let channels = self.channels * self.groups;
-        let mut writer = self.writer();
-        for (index, pixel) in codes.chunks_exact(channels).enumerate() {
+        self.by_pixels(None, |writer, index| {
             let at = writer.pixel(index);
-            writer.write(at, 0, pixel);
-        }
+            writer.write(at, 0, &codes[index * channels..(index + 1) * channels]);
+        });
         Ok(())
     }
 
-    /// Quantizes and packs values, `[batch, height, width, channels]` row-major, in one pass over them.
+    /// Quantizes and packs values, `[batch, height, width, channels]` row-major, in one pass over them by all threads.
     ///
     /// # Errors
     /// When the length disagrees with the shape or the quantizer has other bits.
-    pub fn fill(&mut self, values: &[f32], quantize: &Quantize) -> Result<(), KernelError> {
+    pub fn fill(&mut self, values: &[f32], quantize: &Quantize, pool: &Pool) -> Result<(), KernelError> {
         self.check_length(values.len())?;
         self.check_quantizer(quantize)?;
         let channels = self.channels * self.groups;
-        let mut writer = self.writer();
-        let mut codes = [0; pack::CODES];
-        for (index, pixel) in values.chunks_exact(channels).enumerate() {
+        self.by_pixels(Some(pool), |writer, index| {
             let at = writer.pixel(index);
-            for (part, values) in pixel.chunks(pack::CODES).enumerate() {
+            let mut codes = [0; pack::CODES];
+            for (part, values) in values[index * channels..(index + 1) * channels].chunks(pack::CODES).enumerate() {
                 let codes = &mut codes[..values.len()];
                 quantize.codes(values, codes);
                 writer.write(at, part * pack::CODES, codes);
             }
-        }
+        });
         Ok(())
     }
 
     /// Packs codes that `codes` writes, given the index of the first among `[batch, height, width, groups, channels]`:
     /// those of channels `first..` of each group, which has `channels` in the tensor that they come from.
-    pub(crate) fn fill_by(&mut self, channels: usize, first: usize, codes: impl Fn(usize, &mut [u8])) {
-        let pixels: usize = self.extent.iter().product();
+    pub(crate) fn fill_by(
+        &mut self,
+        channels: usize,
+        first: usize,
+        codes: impl Fn(usize, &mut [u8]) + Sync,
+        pool: Option<&Pool>,
+    ) {
         let (here, groups) = (self.channels, self.groups);
-        let mut writer = self.writer();
-        let mut block = [0; pack::CODES];
-        for index in 0..pixels {
+        self.by_pixels(pool, |writer, index| {
             let at = writer.pixel(index);
+            let mut block = [0; pack::CODES];
             for group in 0..groups {
                 for part in (0..here).step_by(pack::CODES) {
                     let block = &mut block[..pack::CODES.min(here - part)];
@@ -131,7 +137,26 @@ impl Activations {
                     writer.write_group(at, group, part, block);
                 }
             }
-        }
+        });
+    }
+
+    /// Calls `write` for every pixel without padding, on the calling thread or on all of a pool; no pixel is shared.
+    fn by_pixels(&mut self, pool: Option<&Pool>, write: impl Fn(&mut Writer<'_>, usize) + Sync) {
+        let pixels: usize = self.extent.iter().product();
+        let Some(pool) = pool else {
+            let mut writer = self.writer();
+            return (0..pixels).for_each(|index| write(&mut writer, index));
+        };
+        let least = TASK.div_ceil(self.channels * self.groups);
+        // A few tasks a thread even out what else the processors do.
+        let step = pixels.div_ceil(4 * pool.threads()).max(least);
+        let writer = self.writer();
+        pool.run(pixels.div_ceil(step), &|task| {
+            let mut writer = writer;
+            for index in task * step..((task + 1) * step).min(pixels) {
+                write(&mut writer, index);
+            }
+        });
     }
 
     pub(crate) fn check_codes(&self, codes: &[u8]) -> Result<(), KernelError> {

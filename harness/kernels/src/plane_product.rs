@@ -289,7 +289,7 @@ impl PlaneActivations {
         if let Some(index) = codes.iter().position(|&code| code > bits.max_code()) {
             return Err(KernelError::Code { operand: "activations", index, code: codes[index], bits });
         }
-        self.fill_by(|at, out| out.copy_from_slice(&codes[at..at + out.len()]));
+        self.fill_by(|at, out| out.copy_from_slice(&codes[at..at + out.len()]), None);
         Ok(())
     }
 
@@ -297,7 +297,7 @@ impl PlaneActivations {
     ///
     /// # Errors
     /// When the length disagrees with the shape or the quantizer has other bits; nothing is written then.
-    pub fn fill(&mut self, values: &[f32], quantize: &Quantize) -> Result<(), KernelError> {
+    pub fn fill(&mut self, values: &[f32], quantize: &Quantize, pool: &Pool) -> Result<(), KernelError> {
         self.check_length(values.len())?;
         if quantize.bits() != self.bits {
             return Err(KernelError::Layout {
@@ -305,19 +305,20 @@ impl PlaneActivations {
                 found: format!("a quantizer of {} bits", quantize.bits()),
             });
         }
-        self.fill_by(|at, out| quantize.codes(&values[at..at + out.len()], out));
+        self.fill_by(|at, out| quantize.codes(&values[at..at + out.len()], out), Some(pool));
         Ok(())
     }
 
-    fn fill_by(&mut self, codes: impl Fn(usize, &mut [u8])) {
+    fn fill_by(&mut self, codes: impl Fn(usize, &mut [u8]) + Sync, pool: Option<&Pool>) {
         for (j, plane) in self.planes.iter_mut().enumerate() {
             let channels = plane.channels;
-            plane.fill_by(channels, 0, |at, out| {
+            let bit = |at: usize, out: &mut [u8]| {
                 codes(at, out);
                 for code in out {
                     *code = *code >> j & 1;
                 }
-            });
+            };
+            plane.fill_by(channels, 0, bit, pool);
         }
     }
 

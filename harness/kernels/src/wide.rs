@@ -137,7 +137,7 @@ impl WideActivations {
         self.check_length(codes.len())?;
         for (first, slice) in &mut self.slices {
             slice.check_codes(codes)?;
-            slice.fill_by(self.channels, *first, |at, out| out.copy_from_slice(&codes[at..at + out.len()]));
+            slice.fill_by(self.channels, *first, |at, out| out.copy_from_slice(&codes[at..at + out.len()]), None);
         }
         Ok(())
     }
@@ -146,11 +146,11 @@ impl WideActivations {
     ///
     /// # Errors
     /// When the length disagrees with the shape or the quantizer has other bits; nothing is written then.
-    pub fn fill(&mut self, values: &[f32], quantize: &Quantize) -> Result<(), KernelError> {
+    pub fn fill(&mut self, values: &[f32], quantize: &Quantize, pool: &Pool) -> Result<(), KernelError> {
         self.check_length(values.len())?;
         for (first, slice) in &mut self.slices {
             slice.check_quantizer(quantize)?;
-            slice.fill_by(self.channels, *first, |at, out| quantize.codes(&values[at..at + out.len()], out));
+            slice.fill_by(self.channels, *first, |at, out| quantize.codes(&values[at..at + out.len()], out), Some(pool));
         }
         Ok(())
     }

@@ -108,8 +108,8 @@ fn products_of(shape: Conv2d, w: Bits, a: Bits, route: Route, pool: &Pool) {
     let (scale, bias) = (vec![0.5; channels], vec![0.25; channels]);
     let found = allocations(|| {
         packed.fill_codes(&inputs).unwrap();
-        packed.fill(&values, &uniform).unwrap();
-        packed.fill(&values, &measured).unwrap();
+        packed.fill(&values, &uniform, pool).unwrap();
+        packed.fill(&values, &measured, pool).unwrap();
         product.run(&packed, Output::Sums(&mut sums), pool).unwrap();
         let out = Output::Scaled { out: &mut scaled, scale: &scale, bias: &bias, relu: true };
         product.run(&packed, out, pool).unwrap();
@@ -137,7 +137,7 @@ fn compounds(pool: &Pool) {
         let (mut packed, mut out) = (product.activations(), vec![0.0; 2 * 9 * 9]);
         let found = allocations(|| {
             packed.fill_codes(&inputs).unwrap();
-            packed.fill(&values, &quantize).unwrap();
+            packed.fill(&values, &quantize, pool).unwrap();
             product.run(&packed, &levels, &mut out, pool).unwrap();
         });
         assert_eq!(found, 0, "planes, {route}, {pool:?}");

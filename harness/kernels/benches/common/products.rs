@@ -37,7 +37,7 @@ fn group(criterion: &mut Criterion, name: &str, shape: Conv2d, w: u8, a: u8) {
     });
     group.bench_function(BenchmarkId::new("pack-and-product", route), |bench| {
         bench.iter(|| {
-            packed.fill(&values, &quantize)?;
+            packed.fill(&values, &quantize, &pool)?;
             product.run(&packed, Output::Sums(&mut sums), &pool)
         });
     });

@@ -115,8 +115,10 @@ fn wide_layers() {
 #[test]
 fn values_are_quantized_as_they_are_packed() {
     use crate::Quantize;
-    let shape = Conv2d::matrix(3, 5, if cfg!(miri) { 70 } else { 1600 });
-    let values: Vec<f32> = (0..3 * shape.channels).map(|i| (i as f32 * 0.37).sin() * 1.3).collect();
+    // Several tasks for the threads.
+    let pool = Pool::new(3);
+    let shape = Conv2d::matrix(24, 5, if cfg!(miri) { 70 } else { 1600 });
+    let values: Vec<f32> = (0..24 * shape.channels).map(|i| (i as f32 * 0.37).sin() * 1.3).collect();
     for k in 1..=8 {
         let quantize = Quantize::Uniform { bits: bits(k), inverse: f32::from(bits(k).max_code()) };
         let expected: Vec<u8> = values.iter().map(|&x| quantize.code(x)).collect();
@@ -124,9 +126,9 @@ fn values_are_quantized_as_they_are_packed() {
         for route in Route::available() {
             let product = Product::new(shape, &weights, bits(2), bits(k), route, &Grid::codes()).unwrap();
             let mut packed = product.activations();
-            packed.fill(&values, &quantize).unwrap();
-            let mut sums = [0; 15];
-            product.run(&packed, Output::Sums(&mut sums), &Pool::new(1)).unwrap();
+            packed.fill(&values, &quantize, &pool).unwrap();
+            let mut sums = [0; 120];
+            product.run(&packed, Output::Sums(&mut sums), &pool).unwrap();
             let naive = naive::conv2d(&shape, &expected, &weights, &Grid::codes());
             assert!(sums.iter().map(|&x| i64::from(x)).eq(naive), "{route} a{k}");
         }

@@ -84,7 +84,7 @@ fn check(shape: Conv2d, w: u8, a: u8, by_output: bool, by_image: bool, seed: usi
         product.run(&packed, &activation_levels, &mut out, &pool).unwrap();
         assert!(out.iter().map(|y| y.to_bits()).eq(expected.iter().copied()), "{route} w{w}a{a} {shape:?}");
         let values: Vec<f32> = inputs.iter().map(|&code| f32::from(code)).collect();
-        packed.fill(&values, &Quantize::Uniform { bits: bits(a), inverse: 1.0 }).unwrap();
+        packed.fill(&values, &Quantize::Uniform { bits: bits(a), inverse: 1.0 }, &pool).unwrap();
         out.fill(f32::NAN);
         product.run(&packed, &activation_levels, &mut out, &pool).unwrap();
         assert!(out.iter().map(|y| y.to_bits()).eq(expected.iter().copied()), "{route} w{w}a{a} {shape:?}");

@@ -42,7 +42,7 @@ fn activations_and_outputs() {
     assert!(matches!(packed.fill_codes(&[0; 7]), Err(KernelError::Length { expected: 8, found: 7, .. })));
     assert!(matches!(packed.fill_codes(&[2; 8]), Err(KernelError::Code { index: 0, code: 2, .. })));
     let two = Quantize::Uniform { bits: Bits::new(2).unwrap(), inverse: 1.0 };
-    assert!(matches!(packed.fill(&[0.0; 8], &two), Err(KernelError::Layout { .. })));
+    assert!(matches!(packed.fill(&[0.0; 8], &two, &Pool::new(1)), Err(KernelError::Layout { .. })));
     let mut short = [0; 5];
     let pool = Pool::new(1);
     let error = product.run(&packed, Output::Sums(&mut short), &pool).unwrap_err();

@@ -19,7 +19,7 @@ fn check(route: Route, shape: Conv2d, kind: usize, all: Option<u8>, threads: usi
     assert_eq!(sums, expected, "{route} {shape:?}");
     // The same codes from values; what was there before is overwritten.
     let values: Vec<f32> = activations.iter().map(|&code| f32::from(code)).collect();
-    packed.fill(&values, &Quantize::Uniform { bits: eight, inverse: 1.0 }).unwrap();
+    packed.fill(&values, &Quantize::Uniform { bits: eight, inverse: 1.0 }, &pool).unwrap();
     product.run(&packed, &mut sums, &pool).unwrap();
     assert_eq!(sums, expected, "{route} {shape:?}");
 }
