@@ -103,6 +103,37 @@ fn has_begun(workplace: &Workplace, sweep: &str) -> bool {
     workplace.trials(sweep).first().is_some_and(|trial| trial.join("state.json").exists())
 }
 
+/// The process that holds the only trial.
+fn worker(workplace: &Workplace, sweep: &str) -> Option<String> {
+    let trial = workplace.trials(sweep).first()?.clone();
+    let mut files = fs::read_dir(trial).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let lease = files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("lease."))?;
+    let owner: Value = serde_json::from_slice(&fs::read(lease).ok()?).ok()?;
+    (owner["released"] == false).then(|| owner["pid"].to_string())
+}
+
+/// Waits until the only trial has a checkpoint, and from then on lets its worker run a twentieth of the time, so that
+/// it is not done before it is disturbed, however fast the machine. Ends with that worker.
+fn begin_slowly(what: &str, workplace: &Workplace, sweep: &str) {
+    let mut found = None;
+    wait_until(what, workplace, || {
+        found = worker(workplace, sweep).filter(|_| has_begun(workplace, sweep));
+        found.is_some()
+    });
+    let worker = found.unwrap();
+    thread::spawn(move || {
+        let signal = |name: &str| {
+            let output = Command::new("kill").args([name, &worker]).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        while signal("-STOP") {
+            thread::sleep(Duration::from_millis(475));
+            signal("-CONT");
+            thread::sleep(Duration::from_millis(25));
+        }
+    });
+}
+
 /// The only trial has its record.
 fn is_done(workplace: &Workplace, sweep: &str) -> bool {
     workplace.trials(sweep).first().is_some_and(|trial| trial.join("record.json").exists())
@@ -126,9 +157,10 @@ fn sweeps_on_a_real_slurm() {
     let sacct = Command::new("sacct").output().unwrap();
     assert!(!sacct.status.success() || sacct.stdout.is_empty(), "accounting is absent here: {sacct:?}");
 
-    let limited_yaml = slow("limited", 45);
+    let limited_yaml = slow("limited", 20);
     let limited = Workplace::new(&limited_yaml);
-    submit(&limited, &["--partition", "steady", "--time", "1", "--notice", "50"]);
+    submit(&limited, &["--partition", "steady", "--time", "1"]);
+    begin_slowly("the trial with a time limit has begun", &limited, "limited");
 
     an_array_with_a_throttle_and_a_failure();
     a_preempted_trial_goes_on();
@@ -174,10 +206,10 @@ fn an_array_with_a_throttle_and_a_failure() {
 }
 
 fn a_preempted_trial_goes_on() {
-    let yaml = slow("preempted", 20);
+    let yaml = slow("preempted", 16);
     let workplace = Workplace::new(&yaml);
     submit(&workplace, &["--partition", "batch", "--cpus", "4", "--time", "30"]);
-    wait_until("the trial to preempt has begun", &workplace, || has_begun(&workplace, "preempted"));
+    begin_slowly("the trial to preempt has begun", &workplace, "preempted");
     // More cores than are left, in a partition that comes first.
     let urgent = slurm(
         "sbatch",
@@ -192,10 +224,10 @@ fn a_preempted_trial_goes_on() {
 }
 
 fn a_requeued_trial_goes_on() {
-    let yaml = slow("requeued", 20);
+    let yaml = slow("requeued", 16);
     let workplace = Workplace::new(&yaml);
     let submitted = submit(&workplace, &["--partition", "steady"]);
-    wait_until("the trial to requeue has begun", &workplace, || has_begun(&workplace, "requeued"));
+    begin_slowly("the trial to requeue has begun", &workplace, "requeued");
     slurm("scontrol", &["requeue", &format!("{}_0", submitted["jobs"][0].as_str().unwrap())]);
     wait_until("the requeued trial is done", &workplace, || is_done(&workplace, "requeued"));
     went_on_undisturbed(&workplace, "requeued", &yaml);
