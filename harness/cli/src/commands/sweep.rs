@@ -77,8 +77,6 @@ pub(crate) struct Arguments {
     /// Who runs the trials
     #[arg(long, default_value = "local")]
     executor: ExecutorChoice,
-    #[command(flatten)]
-    cluster: cluster::Flags,
     /// On a cluster: stay until all is done, and report
     #[arg(long)]
     wait: bool,
@@ -112,6 +110,9 @@ pub(crate) struct Arguments {
     /// Print a summary as JSON
     #[arg(long)]
     json: bool,
+    // Last, because all that follows would stand under its heading in the help.
+    #[command(flatten)]
+    cluster: cluster::Flags,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
