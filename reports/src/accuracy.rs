@@ -7,6 +7,7 @@ use harness_records::record::Status;
 
 use crate::error::ReportError;
 use crate::labels::FLOAT_WIDTH;
+use crate::published::{self, Published};
 use crate::stats::{Difference, Summary};
 use crate::trials::Trials;
 
@@ -46,6 +47,14 @@ pub(crate) struct Row {
     pub(crate) effective_weight_bits: Metric,
     /// Mean entropy of the activations' codes, by seed.
     pub(crate) effective_activation_bits: Metric,
+    /// Wall-clock seconds of trials that ended well, by seed.
+    pub(crate) seconds: Metric,
+    /// One of the trials, as an index among all.
+    pub(crate) example: usize,
+    /// All of them.
+    pub(crate) members: Vec<usize>,
+    /// What a paper reports for this configuration, where one does.
+    pub(crate) published: Option<Published>,
 }
 
 /// One metric of one configuration.
@@ -111,7 +120,25 @@ pub(crate) fn rows(trials: &Trials) -> Result<Vec<Row>, ReportError> {
             perplexity: metric("perplexity")?,
             effective_weight_bits: metric("effective_weight_bits")?,
             effective_activation_bits: metric("effective_activation_bits")?,
+            seconds: Metric::new(
+                members
+                    .iter()
+                    .map(|&row| &trials.records[row])
+                    .filter(|record| record.status == Status::Ok && record.time.seconds.is_finite())
+                    .map(|record| (record.seed, record.time.seconds))
+                    .collect(),
+            ),
+            example: first,
+            members: members.clone(),
+            published: None,
         });
+    }
+    let numbers = published::all()?;
+    for row in &mut rows {
+        let config = &trials.records[row.example].config;
+        let metric =
+            if row.perplexity.summary.is_some() { published::Metric::Perplexity } else { published::Metric::Top1 };
+        row.published = numbers.iter().find(|number| number.metric == metric && number.matches(config)).cloned();
     }
     compare_with_float(&mut rows, &float_settings);
     rows.sort_by(order);

@@ -2,7 +2,10 @@
 
 pub(crate) mod csv;
 pub(crate) mod html;
+pub(crate) mod latex;
 pub(crate) mod markdown;
+pub(crate) mod parquet;
+mod thrift;
 
 /// Text as one printable line: line breaks and other control characters become spaces, and the marks that reverse
 /// the direction of the text around them go.

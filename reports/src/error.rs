@@ -44,6 +44,14 @@ pub enum ReportError {
         /// The endings that say a format.
         expected: &'static str,
     },
+    /// A file of kernel speeds cannot be used.
+    #[error("{}: {reason}; expected what `harness bench --json` prints", .path.display())]
+    Kernels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file or folder of the report could not be written.
     #[error("cannot write {}: {source}", .path.display())]
     Write {

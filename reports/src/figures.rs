@@ -1,6 +1,15 @@
 //! The figures of a report, by name. Adding one: a file with a [`Figure`] in it, and its line in [`FIGURES`].
 
 pub(crate) mod accuracy_vs_bits;
+mod configs;
+mod kernel_speed;
+mod layers;
+mod over_training;
+mod pareto;
+mod speed_vs_bits;
+#[cfg(test)]
+mod tests;
+mod training_curves;
 
 use crate::error::ReportError;
 use crate::plot::canvas::Canvas;
@@ -41,7 +50,23 @@ pub(crate) struct Picture {
 }
 
 /// All figures.
-pub(crate) static FIGURES: &[&dyn Figure] = &[&accuracy_vs_bits::AccuracyVsBits];
+pub(crate) static FIGURES: &[&dyn Figure] = &[
+    &accuracy_vs_bits::AccuracyVsBits,
+    &pareto::AccuracyVsBitOps,
+    &pareto::AccuracyVsKernelTime,
+    &training_curves::TrainingCurves,
+    &layers::WeightHistograms,
+    &layers::LayerError,
+    &over_training::CodePopulations,
+    &over_training::StochasticPortion,
+    &kernel_speed::KernelSpeed,
+    &speed_vs_bits::SpeedVsBits,
+    &kernel_speed::Roofline,
+];
+
+/// Those that need no trial.
+pub(crate) static OF_KERNELS: &[&dyn Figure] =
+    &[&kernel_speed::KernelSpeed, &speed_vs_bits::SpeedVsBits, &kernel_speed::Roofline];
 
 /// The figure of a name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Figure, ReportError> {

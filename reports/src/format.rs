@@ -12,6 +12,12 @@ pub enum Format {
     Markdown,
     /// Every table, and the data of every figure, as comma-separated values with full precision.
     Csv,
+    /// Every table for LaTeX, ruled by booktabs.
+    Latex,
+    /// `report.html`: everything in one file that any browser opens.
+    Html,
+    /// Every table, and every trial, for data frames.
+    Parquet,
     /// Every figure as vectors, at paper size.
     Svg,
     /// Every figure as pixels, 300 an inch.
@@ -20,7 +26,8 @@ pub enum Format {
 
 impl Format {
     /// All of them, in the order help shows them.
-    pub const ALL: &'static [Format] = &[Format::Markdown, Format::Csv, Format::Svg, Format::Png];
+    pub const ALL: &'static [Format] =
+        &[Format::Markdown, Format::Csv, Format::Latex, Format::Html, Format::Parquet, Format::Svg, Format::Png];
 
     /// Name on the command line, also the file extension.
     #[must_use]
@@ -28,12 +35,15 @@ impl Format {
         match self {
             Format::Markdown => "md",
             Format::Csv => "csv",
+            Format::Latex => "tex",
+            Format::Html => "html",
+            Format::Parquet => "parquet",
             Format::Svg => "svg",
             Format::Png => "png",
         }
     }
 
-    /// Reads `md,csv,svg,png`: names between commas, each kept once, in the order given.
+    /// Reads `md,csv,svg`: names between commas, each kept once, in the order given.
     ///
     /// # Errors
     /// The first name that is no format (an empty one included), with those that are.
@@ -69,7 +79,7 @@ mod tests {
         let check = |text: &str, expected: &[Format]| assert_eq!(Format::parse_list(text).unwrap(), expected);
         check("md", &[Format::Markdown]);
         check("svg, md,svg", &[Format::Svg, Format::Markdown]);
-        check("md,csv,svg,png", Format::ALL);
+        check("md,csv,tex,html,parquet,svg,png", Format::ALL);
     }
 
     #[test]
@@ -77,7 +87,7 @@ mod tests {
         for text in ["pdf", "", "md,", "MD", "md;csv"] {
             let message = Format::parse_list(text).unwrap_err().to_string();
             assert!(message.starts_with("unknown format `"), "{message}");
-            assert!(message.ends_with("expected `md`, `csv`, `svg` or `png`"), "{message}");
+            assert!(message.ends_with("expected `md`, `csv`, `tex`, `html`, `parquet`, `svg` or `png`"), "{message}");
         }
     }
 }

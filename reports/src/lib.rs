@@ -7,8 +7,11 @@
 //! The folder it writes:
 //! ```text
 //! report.md
+//! report.html          the same with sections of trials, in one file that any browser opens
 //! tables/NAME.md       the table for people
+//! tables/NAME.tex      the same for a paper
 //! tables/NAME.csv      full precision
+//! tables/NAME.parquet  the same with types
 //! figures/NAME.svg     at paper size
 //! figures/NAME.png     300 pixels an inch
 //! figures/NAME.csv     what is in the figure
@@ -26,9 +29,12 @@ mod figures;
 mod files;
 mod format;
 mod frames;
+mod kernels;
 mod labels;
 mod numbers;
 mod plot;
+mod published;
+mod report_html;
 mod report_md;
 #[cfg(test)]
 mod samples;
@@ -44,11 +50,14 @@ use std::path::{Path, PathBuf};
 use harness_records::record::RunRecord;
 
 use crate::encode::csv::csv;
+use crate::encode::latex::latex;
+use crate::encode::parquet::parquet;
 use crate::figures::{Drawn, Figure};
 use crate::plot::png::png;
 use crate::plot::svg::svg;
 use crate::plot::text::Lettering;
 use crate::report_md::{FigureSection, TableSection};
+use crate::sheet::Sheet;
 use crate::tables::Table;
 use crate::trials::Trials;
 
@@ -56,6 +65,7 @@ pub use crate::batch_norm::{BatchNormLayer, write_batch_norm};
 pub use crate::commits::{CommitPoint, CommitSeries, Mark, write_commits};
 pub use crate::error::ReportError;
 pub use crate::format::Format;
+pub use crate::kernels::Kernels;
 
 /// What a report is made from.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,10 +76,42 @@ pub struct ReportInput {
     pub records: Vec<RunRecord>,
     /// What else the reader must know, one sentence each: records that could not be read, trials not finished yet.
     pub problems: Vec<String>,
-    /// Names of the tables wanted, see [`names`].
-    pub tables: Vec<String>,
-    /// Names of the figures wanted, see [`names`].
-    pub figures: Vec<String>,
+    /// The tables wanted, see [`names`].
+    pub tables: Choice,
+    /// The figures wanted, see [`names`].
+    pub figures: Choice,
+    /// The command that runs these trials again, where it is known.
+    pub command: Option<String>,
+    /// Kernel speeds, for the tables and figures that set them beside accuracy.
+    pub kernels: Option<Kernels>,
+}
+
+/// Which tables or figures a report has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// All that have something to show.
+    All,
+    /// These; one that has nothing to show says why.
+    Named(Vec<String>),
+}
+
+impl Choice {
+    /// True where what has nothing to show is left out.
+    fn leaves_out_empty(&self) -> bool {
+        *self == Choice::All
+    }
+
+    /// The names, each once.
+    fn among(&self, all: Vec<&'static str>) -> Vec<String> {
+        let Choice::Named(names) = self else { return all.into_iter().map(str::to_owned).collect() };
+        let mut unique = Vec::new();
+        for name in names {
+            if !unique.contains(name) {
+                unique.push(name.clone());
+            }
+        }
+        unique
+    }
 }
 
 /// What a report can hold, by name.
@@ -93,7 +135,7 @@ pub fn names() -> Names {
 /// A report that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Its files, `report.md` last.
+    /// Its files, the pages last.
     pub files: Vec<PathBuf>,
     /// Its tables as Markdown, each with its heading, in the order asked for: name and text. They are here whatever
     /// formats were written.
@@ -102,36 +144,70 @@ pub struct Report {
     pub failures: String,
 }
 
-/// Writes a report into `out`, which is made when absent. Other files there stay as they are. [`Format::Markdown`] gives the page and the tables, [`Format::Csv`] the numbers of tables
-/// and figures; a figure drawn in any format has its numbers beside it.
+/// Writes a report into `out`, which is made when absent. Other files there stay as they are. [`Format::Markdown`]
+/// gives a page and the tables, [`Format::Csv`] the numbers of tables and figures; a figure drawn in any format has its
+/// numbers beside it.
 ///
 /// # Errors
 /// An unknown table or figure and an empty list of records are found before anything is written; after that, a file
 /// that cannot be written.
 pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Report, ReportError> {
-    let tables = unique(&input.tables).into_iter().map(tables::find).collect::<Result<Vec<_>, _>>()?;
-    let figures = unique(&input.figures).into_iter().map(figures::find).collect::<Result<Vec<_>, _>>()?;
-    let trials = Trials::new(&input.records, &input.problems)?;
+    let all = names();
+    let tables = input.tables.among(all.tables);
+    let tables = tables.iter().map(|name| tables::find(name)).collect::<Result<Vec<_>, _>>()?;
+    let figures = input.figures.among(all.figures);
+    let figures = figures.iter().map(|name| figures::find(name)).collect::<Result<Vec<_>, _>>()?;
+    let trials = Trials::new(&input.records, &input.problems)?.with_kernels(input.kernels.clone());
     let mut folder = Folder { out, formats, written: Vec::new() };
-    let tables = tables.into_iter().map(|t| folder.table(t, &trials)).collect::<Result<Vec<_>, _>>()?;
+    let mut sections = Vec::new();
+    for table in tables {
+        let sheet = table.build(&trials)?;
+        if !(input.tables.leaves_out_empty() && sheet.data.rows.is_empty()) {
+            sections.push(folder.table(table, sheet, &trials)?);
+        }
+    }
+    let tables = sections;
     let lettering = Lettering::new()?;
-    let figures = figures.into_iter().map(|f| folder.figure(f, &trials, &lettering)).collect::<Result<Vec<_>, _>>()?;
+    let mut sections = Vec::new();
+    for figure in figures {
+        let drawn = figure.draw(&trials, &lettering)?;
+        if !(input.figures.leaves_out_empty() && matches!(drawn, Drawn::Nothing(_))) {
+            sections.push(folder.figure(figure, drawn, &lettering)?);
+        }
+    }
+    let figures = sections;
     if folder.wants(Format::Markdown) {
-        let page = report_md::page(&input.title, &input.problems, &trials, &tables, &figures);
+        let command = input.command.as_deref();
+        let page = report_md::page(&input.title, command, &input.problems, &trials, &tables, &figures);
         folder.write("report.md", page.as_bytes())?;
+    }
+    if folder.wants(Format::Html) {
+        let command = input.command.as_deref();
+        let page = report_html::page(&input.title, command, &input.problems, &trials, &tables, &figures);
+        folder.write("report.html", page.as_bytes())?;
     }
     let text = |table: &TableSection| (table.name, tables::section(table.title, &table.sheet.grid));
     Ok(Report { files: folder.written, tables: tables.iter().map(text).collect(), failures: tables::failures(&trials) })
 }
 
-fn unique(names: &[String]) -> Vec<&str> {
-    let mut unique = Vec::new();
-    for name in names {
-        if !unique.contains(&name.as_str()) {
-            unique.push(name.as_str());
+/// Writes the table and the figures of a run of the kernel bench into `out`, laid out as those of a report; figures
+/// that the run has no numbers for are left out.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_kernels(kernels: &Kernels, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+    let trials = Trials::of_kernels(kernels.clone())?;
+    let mut folder = Folder { out, formats, written: Vec::new() };
+    let table: &dyn Table = &tables::kernels::KernelTable;
+    folder.table(table, table.build(&trials)?, &trials)?;
+    let lettering = Lettering::new()?;
+    for figure in figures::OF_KERNELS {
+        let drawn = figure.draw(&trials, &lettering)?;
+        if matches!(drawn, Drawn::Picture(_)) {
+            folder.figure(*figure, drawn, &lettering)?;
         }
     }
-    unique
+    Ok(folder.written)
 }
 
 /// The folder of a report while it is written.
@@ -153,14 +229,15 @@ impl Folder<'_> {
         Ok(())
     }
 
-    fn table(&mut self, table: &dyn Table, trials: &Trials) -> Result<TableSection, ReportError> {
-        let sheet = table.build(trials)?;
+    fn table(&mut self, table: &dyn Table, sheet: Sheet, trials: &Trials) -> Result<TableSection, ReportError> {
         let mut files = Vec::new();
         for &format in self.formats {
             let bytes = match format {
                 Format::Markdown => tables::markdown_file(table.title(), &sheet.grid, trials).into_bytes(),
+                Format::Latex => latex(table.name(), table.title(), &sheet.grid).into_bytes(),
                 Format::Csv => csv(&sheet.data)?,
-                Format::Svg | Format::Png => continue,
+                Format::Parquet => parquet(&sheet.data),
+                Format::Html | Format::Svg | Format::Png => continue,
             };
             files.push(format!("tables/{}.{}", table.name(), format.name()));
             self.write(&files[files.len() - 1], &bytes)?;
@@ -171,23 +248,25 @@ impl Folder<'_> {
     fn figure(
         &mut self,
         figure: &dyn Figure,
-        trials: &Trials,
+        drawn: Drawn,
         lettering: &Lettering,
     ) -> Result<FigureSection, ReportError> {
         let title = figure.title();
-        let picture = match figure.draw(trials, lettering)? {
+        let picture = match drawn {
             Drawn::Picture(picture) => picture,
             Drawn::Nothing(why) => {
                 let text = format!("Nothing to draw: {why}.");
-                return Ok(FigureSection { title, text, picture: None, files: Vec::new() });
+                return Ok(FigureSection { title, text, picture: None, svg: None, files: Vec::new() });
             }
         };
         let (mut files, mut shown) = (Vec::new(), None);
+        let vectors = self.wants(Format::Svg) || self.wants(Format::Html);
+        let drawing = vectors.then(|| svg(&picture.canvas, &picture.caption)).transpose()?;
         for &format in self.formats {
-            let bytes = match format {
-                Format::Svg => svg(&picture.canvas, &picture.caption)?.into_bytes(),
-                Format::Png => png(&picture.canvas, lettering)?,
-                Format::Markdown | Format::Csv => continue,
+            let bytes = match (format, &drawing) {
+                (Format::Svg, Some(drawing)) => drawing.clone().into_bytes(),
+                (Format::Png, _) => png(&picture.canvas, lettering)?,
+                _ => continue,
             };
             let name = format!("figures/{}.{}", figure.name(), format.name());
             self.write(&name, &bytes)?;
@@ -197,11 +276,12 @@ impl Folder<'_> {
             }
             files.push(name);
         }
+        let svg = drawing.filter(|_| self.wants(Format::Html));
         if shown.is_some() || self.wants(Format::Csv) {
             let name = format!("figures/{}.csv", figure.name());
             self.write(&name, &csv(&picture.data)?)?;
             files.push(name);
         }
-        Ok(FigureSection { title, text: picture.caption, picture: shown, files })
+        Ok(FigureSection { title, text: picture.caption, picture: shown, svg, files })
     }
 }

@@ -27,13 +27,24 @@ pub(crate) struct FigureSection {
     pub(crate) text: String,
     /// The picture that the page shows, relative to it.
     pub(crate) picture: Option<String>,
+    /// The drawing itself, for a page that holds everything.
+    pub(crate) svg: Option<String>,
     /// All its files, relative to the page.
     pub(crate) files: Vec<String>,
+}
+
+/// Where trials ran.
+pub(crate) struct Facts {
+    /// One line a fact.
+    pub(crate) facts: Vec<String>,
+    /// What makes trials hard to compare.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The page.
 pub(crate) fn page(
     title: &str,
+    command: Option<&str>,
     problems: &[String],
     trials: &Trials,
     tables: &[TableSection],
@@ -61,9 +72,12 @@ pub(crate) fn page(
     if !problems.is_empty() {
         section(&mut page, "Problems with the records", &list(&problems));
     }
-    section(&mut page, "Setting", &setting(trials));
-    section(&mut page, "Environment", &environment(&trials.records));
-    section(&mut page, "To reproduce", &reproduce(&trials.records));
+    section(&mut page, "Setting", &list(&setting(trials)));
+    let Facts { facts, warnings } = environment(&trials.records);
+    let warnings: String = warnings.iter().map(|warning| format!("\n> {}\n", escape(warning))).collect();
+    section(&mut page, "Environment", &format!("{}{warnings}", list(&facts)));
+    let (lines, text) = reproduce(&trials.records, command);
+    section(&mut page, "To reproduce", &format!("```sh\n{}\n```\n\n{}\n", lines.replace('`', ""), escape(&text)));
     page
 }
 
@@ -87,7 +101,7 @@ fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-fn summary(trials: &Trials, problems: &[String]) -> String {
+pub(crate) fn summary(trials: &Trials, problems: &[String]) -> String {
     let count = |status| trials.count(status);
     let mut text = format!(
         "{}: {} ok, {} failed, {} diverged.",
@@ -113,14 +127,14 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// What is the same in every trial.
-fn setting(trials: &Trials) -> String {
+/// What is the same in every trial, a line each.
+pub(crate) fn setting(trials: &Trials) -> Vec<String> {
     let common = trials.labels.common();
     if common.is_empty() {
-        return "Nothing is the same in every trial.\n".to_owned();
+        return vec!["Nothing is the same in every trial.".to_owned()];
     }
-    let pairs: Vec<String> = common.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    format!("The same in every trial that has it:\n\n{}", list(&pairs))
+    let pairs = common.iter().map(|(key, value)| format!("{key} = {value}"));
+    ["The same in every trial that has it:".to_owned()].into_iter().chain(pairs).collect()
 }
 
 /// A fact about where trials ran: its name and how to read it. Trials that differ in one need a second thought before
@@ -160,7 +174,8 @@ fn counted(records: &[RunRecord], of: impl Fn(&RunRecord) -> String) -> Vec<(Str
     counts
 }
 
-fn environment(records: &[RunRecord]) -> String {
+/// Where trials ran, and what of it differs.
+pub(crate) fn environment(records: &[RunRecord]) -> Facts {
     let mut facts = Vec::new();
     let mut warnings = Vec::new();
     for (name, of) in FACTS {
@@ -178,11 +193,7 @@ fn environment(records: &[RunRecord]) -> String {
         warnings
             .push("Warning: some trials ran with uncommitted changes; their commit does not reproduce them.".into());
     }
-    let mut text = list(&facts);
-    for warning in warnings {
-        let _ = writeln!(text, "\n> {}", escape(&warning));
-    }
-    text
+    Facts { facts, warnings }
 }
 
 fn named(counts: &[(String, usize)]) -> String {
@@ -197,25 +208,27 @@ fn named(counts: &[(String, usize)]) -> String {
     parts.join("; ")
 }
 
-fn reproduce(records: &[RunRecord]) -> String {
-    let mut text = String::new();
+/// Commands that run these trials again, and what there is to know about them.
+pub(crate) fn reproduce(records: &[RunRecord], command: Option<&str>) -> (String, String) {
+    let mut lines = Vec::new();
     let commits = counted(records, |record| record.environment.commit.clone().unwrap_or_default());
     if let [(commit, _)] = commits.as_slice()
         && !commit.is_empty()
     {
-        let _ = writeln!(text, "```sh\ngit checkout {}\nharness sweep FILE\n```\n", one_line(commit).replace('`', ""));
-    } else {
-        let _ = writeln!(text, "```sh\nharness sweep FILE\n```\n");
+        lines.push(format!("git checkout {}", one_line(commit)));
     }
+    lines.push(one_line(command.unwrap_or("harness sweep FILE")));
     let sweeps: Vec<String> =
         counted(records, |record| record.sweep.clone()).into_iter().map(|(name, _)| name).collect();
-    let _ = writeln!(
-        text,
-        "FILE is the sweep file named {}. Every trial keeps its resolved configuration in `config.yaml` beside its \
-         record; the same configuration, seed and thread count on the same CPU type give the same numbers.",
-        escape(&sweeps.join(", "))
+    let which = match command {
+        Some(_) => String::new(),
+        None => format!("FILE is the sweep file named {}. ", sweeps.join(", ")),
+    };
+    let text = format!(
+        "{which}Every trial keeps its resolved configuration in config.yaml beside its record; the same configuration, \
+         seed and thread count on the same CPU type give the same numbers."
     );
-    text
+    (lines.join("\n"), text)
 }
 
 #[cfg(test)]
@@ -227,10 +240,9 @@ mod tests {
     fn mixed_environments_are_warned_about() {
         let check = |change: fn(&mut RunRecord), expected: &[&str]| {
             let records = [record().build(), record().seed(1).edit(change).build()];
-            let text = environment(&records);
-            let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with('>')).collect();
-            assert_eq!(warnings.len(), expected.len(), "{text}");
-            assert!(warnings.iter().zip(expected).all(|(warning, part)| warning.contains(part)), "{text}");
+            let Facts { warnings, .. } = environment(&records);
+            assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+            assert!(warnings.iter().zip(expected).all(|(warning, part)| warning.contains(part)), "{warnings:?}");
         };
         check(|_| {}, &[]);
         check(|r| r.environment.host = "elsewhere".to_owned(), &[]);
@@ -246,7 +258,7 @@ mod tests {
         let records: Vec<RunRecord> = (0..8u64)
             .map(|seed| record().seed(seed).edit(|r| r.environment.commit = Some(format!("{seed:040}"))).build())
             .collect();
-        assert!(environment(&records).contains("; 3 more"));
+        assert!(environment(&records).facts.iter().any(|fact| fact.contains("; 3 more")));
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 pub(crate) mod accuracy;
 pub(crate) mod claims;
+pub(crate) mod cost;
+pub(crate) mod kernels;
+pub(crate) mod published;
+pub(crate) mod trials;
 
 use crate::encode::markdown::{escape, list, markdown};
 use crate::error::ReportError;
@@ -22,7 +26,8 @@ pub(crate) trait Table: Sync {
 }
 
 /// All tables.
-pub(crate) static TABLES: &[&dyn Table] = &[&accuracy::Accuracy, &claims::Claims];
+pub(crate) static TABLES: &[&dyn Table] =
+    &[&accuracy::Accuracy, &claims::Claims, &cost::Cost, &kernels::KernelTable, &published::Ledger, &trials::AllTrials];
 
 /// The table of a name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Table, ReportError> {

@@ -8,17 +8,19 @@ use harness_records::config::MethodChoice;
 use harness_records::record::{FailureClass, RunRecord, Status};
 
 use crate::samples::{method, options, record};
-use crate::{Format, ReportError, ReportInput, names, write};
+use crate::{Choice, Format, ReportError, ReportInput, names, write};
 
 fn input(records: Vec<RunRecord>) -> ReportInput {
     let names = names();
-    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    let owned = |names: Vec<&str>| Choice::Named(names.into_iter().map(str::to_owned).collect());
     ReportInput {
         title: "quickstart".to_owned(),
         records,
         problems: Vec::new(),
         tables: owned(names.tables),
         figures: owned(names.figures),
+        command: None,
+        kernels: None,
     }
 }
 
@@ -89,7 +91,7 @@ seed has no spread. W/A: bits of weights and activations, full precision as 32.
     assert_eq!(
         lines[4],
         "digits,lenet,,uniform / uniform / dorefa (noise=no),uniform,1,uniform,1,dorefa (noise=no),6,3,0,3,0,,,,,,0,,,0\
-         ,,,,,,,"
+         ,,,,,,,,,"
     );
     assert!(lines[5].contains(",uniform,2,uniform,2,dorefa (noise=no),6,3,1,0,2,0.9,0,"), "{}", lines[5]);
 }
@@ -101,6 +103,7 @@ fn every_trial_without_a_result_is_named() {
     write(&input(records.clone()), folder.path(), &[Format::Markdown]).unwrap();
     for file in ["report.md", "tables/accuracy.md"] {
         let text = read(folder.path(), file);
+        let (_, text) = text.split_once("## Trials without a result").unwrap();
         for record in records.iter().filter(|record| record.status != Status::Ok) {
             assert_eq!(text.matches(&record.id).count(), 1, "{file}: {}", record.id);
         }
@@ -126,14 +129,36 @@ fn files_are_those_of_the_formats() {
         assert_eq!(written.iter().cloned().collect::<BTreeSet<_>>(), expected);
         assert_eq!(written.len(), expected.len());
     };
-    let (svg, png, csv) =
-        ("figures/accuracy_vs_bits.svg", "figures/accuracy_vs_bits.png", "figures/accuracy_vs_bits.csv");
+    let tables = |format: &str| names().tables.iter().map(|name| format!("tables/{name}.{format}")).collect::<Vec<_>>();
+    // What these trials have something to show in.
+    let drawn = ["accuracy_vs_bits", "accuracy_vs_bit_ops", "layer_error"];
+    let figure = |format: &str| drawn.map(|name| format!("figures/{name}.{format}")).to_vec();
+    let page = |name: &str| vec![name.to_owned()];
+    let all = |parts: &[Vec<String>]| parts.concat();
+    let check = |formats: &[Format], parts: &[Vec<String>]| {
+        let expected = all(parts);
+        check(formats, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    };
     check(&[], &[]);
-    let (tables, numbers) = (["tables/accuracy.md", "tables/claims.md"], ["tables/accuracy.csv", "tables/claims.csv"]);
-    check(&[Format::Markdown], &["report.md", tables[0], tables[1]]);
-    check(&[Format::Csv], &[numbers[0], numbers[1], csv]);
-    check(&[Format::Svg], &[svg, csv]);
-    check(Format::ALL, &["report.md", tables[0], tables[1], numbers[0], numbers[1], svg, png, csv]);
+    check(&[Format::Markdown], &[page("report.md"), tables("md")]);
+    check(&[Format::Csv], &[tables("csv"), figure("csv")]);
+    check(&[Format::Svg], &[figure("svg"), figure("csv")]);
+    check(&[Format::Html], &[page("report.html")]);
+    check(&[Format::Latex, Format::Parquet], &[tables("tex"), tables("parquet")]);
+    let texts = ["md", "csv", "tex", "parquet"].map(tables).concat();
+    let pictures = ["svg", "png", "csv"].map(figure).concat();
+    check(Format::ALL, &[page("report.md"), page("report.html"), texts, pictures]);
+}
+
+#[test]
+fn what_was_not_asked_for_by_name_and_has_nothing_to_show_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut input = input(quickstart());
+    (input.tables, input.figures) = (Choice::All, Choice::All);
+    let report = write(&input, folder.path(), &[Format::Markdown]).unwrap();
+    let tables: Vec<&str> = report.tables.iter().map(|(name, _)| *name).collect();
+    assert_eq!(tables, ["accuracy", "claims", "cost", "trials"]);
+    assert!(!read(folder.path(), "report.md").contains("Nothing to draw"));
 }
 
 #[test]
@@ -142,7 +167,7 @@ fn links_lead_to_files() {
     write(&input(quickstart()), folder.path(), Format::ALL).unwrap();
     let page = read(folder.path(), "report.md");
     let links: Vec<&str> = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert_eq!(links.len(), 8, "{links:?}");
+    assert_eq!(links.len(), 4 * names().tables.len() + 3 * 4, "{links:?}");
     for link in links {
         assert!(folder.path().join(link).is_file(), "{link}");
     }
@@ -202,12 +227,15 @@ fn hostile_names_stay_in_their_place() {
     for file in ["report.md", "tables/accuracy.md", "tables/claims.md"] {
         let text = read(folder.path(), file);
         assert!(!text.contains("<script") && !text.contains('\u{202e}') && !text.contains('\u{7}'), "{text}");
-        let bars: BTreeSet<usize> = text
-            .lines()
-            .filter(|line| line.starts_with('|'))
-            .map(|line| line.replace("\\\\", "").replace("\\|", "").matches('|').count())
-            .collect();
-        assert_eq!(bars.len(), 1, "{text}");
+        // Every table of the page by itself.
+        for part in text.split("\n\n") {
+            let bars: BTreeSet<usize> = part
+                .lines()
+                .filter(|line| line.starts_with('|'))
+                .map(|line| line.replace("\\\\", "").replace("\\|", "").matches('|').count())
+                .collect();
+            assert!(bars.len() <= 1, "{part}");
+        }
     }
     for file in ["tables/accuracy.csv", "figures/accuracy_vs_bits.csv"] {
         let mut reader = csv::Reader::from_path(folder.path().join(file)).unwrap();
@@ -217,6 +245,35 @@ fn hostile_names_stay_in_their_place() {
     let svg = read(folder.path(), "figures/accuracy_vs_bits.svg");
     let parsed = roxmltree::Document::parse(&svg).unwrap();
     assert!(parsed.descendants().any(|node| node.text().is_some_and(|text| text.contains("<script>"))));
+}
+
+#[test]
+fn the_page_holds_everything_and_nothing_of_it_is_markup() {
+    let hostile = "</script><script>alert(1)</script><b>\"'&";
+    let mut records = quickstart();
+    let mut loud = record().seed(9).ended(Status::Failed, FailureClass::Error, hostile);
+    loud = loud.edit(|r| {
+        r.sweep = hostile.to_owned();
+        r.environment.host = hostile.to_owned();
+        r.environment.commit = Some(hostile.to_owned());
+    });
+    records.push(loud.build());
+    let mut input = input(records);
+    input.title = hostile.to_owned();
+    input.command = Some(format!("harness sweep '{hostile}'"));
+    let folder = tempfile::tempdir().unwrap();
+    write(&input, folder.path(), &[Format::Html]).unwrap();
+    let text = read(folder.path(), "report.html");
+    assert_eq!(text.matches("<script").count(), 1, "only our own");
+    assert!(!text.contains("alert(1)</script>") && !text.contains("<b>"));
+    for outside in ["src=", "@import", "<link", "<iframe"] {
+        assert!(!text.contains(outside), "{outside}");
+    }
+    for part in ["<svg ", "Trials without a result", "dorefa (noise=yes)", "harness sweep", "Configuration"] {
+        assert!(text.contains(part), "{part}");
+    }
+    let sections = text.matches("<details").count();
+    assert_eq!(sections, 16);
 }
 
 #[test]
@@ -236,11 +293,16 @@ fn bad_input_writes_nothing() {
     check(&none, "there are no records to report on: runs/a/record.json: cut short (and 1 more problems)");
 
     let mut wrong = input(quickstart());
-    wrong.tables = vec!["accurcy".to_owned()];
-    check(&wrong, "unknown table `accurcy`, expected `accuracy` or `claims`");
-    wrong.tables.clear();
-    wrong.figures = vec!["pareto".to_owned()];
-    check(&wrong, "unknown figure `pareto`, expected `accuracy_vs_bits`");
+    wrong.tables = Choice::Named(vec!["accurcy".to_owned()]);
+    check(&wrong, "unknown table `accurcy`, expected `accuracy`, `claims`, `cost`, `kernels`, `published` or `trials`");
+    wrong.tables = Choice::All;
+    wrong.figures = Choice::Named(vec!["pareto".to_owned()]);
+    check(
+        &wrong,
+        "unknown figure `pareto`, expected `accuracy_vs_bits`, `accuracy_vs_bit_ops`, `accuracy_vs_kernel_time`, \
+                    `training_curves`, `weight_histograms`, `layer_error`, `code_populations`, `stochastic_portion`, \
+                    `kernel_speed`, `speed_vs_bits` or `roofline`",
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use harness_records::record::{RunRecord, Status};
 
 use crate::error::ReportError;
 use crate::frames::Frame;
+use crate::kernels::Kernels;
 use crate::labels::{Labels, is_float, width};
 
 /// What tables and figures are made from.
@@ -19,6 +20,8 @@ pub(crate) struct Trials {
     pub(crate) frame: Frame,
     /// One sentence for each trial that was recorded more than once.
     pub(crate) repeated: Vec<String>,
+    /// Kernel speeds, where they are known.
+    pub(crate) kernels: Option<Kernels>,
 }
 
 impl Trials {
@@ -53,7 +56,22 @@ impl Trials {
         kept.sort_by(|a, b| (a.seed, &a.id).cmp(&(b.seed, &b.id)));
         let labels = Labels::new(&kept);
         let frame = Frame::new(&kept, &labels)?;
-        Ok(Trials { records: kept, labels, frame, repeated })
+        Ok(Trials { records: kept, labels, frame, repeated, kernels: None })
+    }
+
+    /// No trials, kernel speeds alone.
+    ///
+    /// # Errors
+    /// A frame that cannot be built.
+    pub(crate) fn of_kernels(kernels: Kernels) -> Result<Trials, ReportError> {
+        let labels = Labels::new(&[]);
+        let frame = Frame::new(&[], &labels)?;
+        Ok(Trials { records: Vec::new(), labels, frame, repeated: Vec::new(), kernels: Some(kernels) })
+    }
+
+    /// The same with kernel speeds.
+    pub(crate) fn with_kernels(self, kernels: Option<Kernels>) -> Trials {
+        Trials { kernels, ..self }
     }
 
     /// How many ended in a way.

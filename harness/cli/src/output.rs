@@ -37,3 +37,27 @@ pub(crate) fn columns(header: &[&str], rows: &[Vec<String>]) -> String {
     lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
     lines.join("\n")
 }
+
+/// A command line as a shell reads it.
+pub(crate) fn quoted(arguments: impl Iterator<Item = String>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quote = |argument: String| {
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    };
+    arguments.map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        let line = ["harness", "sweep", "a b.yaml", "--set", "x=it's", ""].map(str::to_owned);
+        assert_eq!(quoted(line.into_iter()), r"harness sweep 'a b.yaml' --set 'x=it'\''s' ''");
+    }
+}

@@ -44,6 +44,13 @@ fn json_says_what_ran_and_the_folder_keeps_it() {
     assert!(json["peers"].as_array().unwrap().iter().any(|peer| peer["kind"] == "f32" && peer["fastest"] == true));
     let written: Value = serde_json::from_slice(&std::fs::read(out.join("bench.json")).unwrap()).unwrap();
     assert_eq!(written, json);
+    for figure in ["kernel_speed", "speed_vs_bits", "roofline"] {
+        for format in ["svg", "png", "csv"] {
+            assert!(out.join(format!("figures/{figure}.{format}")).is_file(), "{figure}.{format}");
+        }
+    }
+    let table = std::fs::read_to_string(out.join("tables/kernels.csv")).unwrap();
+    assert_eq!(table.lines().count(), 3, "{table}");
 }
 
 #[test]

@@ -16,7 +16,15 @@ fn a_sweep_ends_with_a_table_and_a_figure() {
     assert!(ran.stdout.contains("| dorefa"), "{ran:?}");
     assert!(ran.stderr.contains("[2/2]"), "plain lines when there is no terminal: {ran:?}");
     let report = workplace.path("runs/tiny/report");
-    for file in ["report.md", "tables/accuracy.csv", "figures/accuracy_vs_bits.svg", "figures/accuracy_vs_bits.png"] {
+    for file in [
+        "report.md",
+        "report.html",
+        "tables/accuracy.csv",
+        "tables/accuracy.tex",
+        "tables/trials.parquet",
+        "figures/accuracy_vs_bits.svg",
+        "figures/accuracy_vs_bits.png",
+    ] {
         assert!(fs::metadata(report.join(file)).unwrap().len() > 100, "{file}");
     }
     for trial in workplace.trials("tiny") {

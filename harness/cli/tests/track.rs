@@ -237,10 +237,12 @@ fn kernel_speeds_are_tracked_as_ratios() {
     let bench = |speed: f64| {
         let cell = |shape: &str, ratio: f64| {
             json!({"shape": shape, "op": "gemm", "bits": "w1a1", "route": "popcount", "threads": 1, "gops": 900.0,
-                   "time_s": 1e-5, "ratio_f32": ratio, "ratio_int8": ratio / 2.0, "fraction_of_limit": 0.6,
+                   "time_s": 1e-5, "ratio_f32": {"median": ratio, "low": ratio, "high": ratio}, "ratio_int8": ratio / 2.0, "fraction_of_limit": 0.6,
                    "something": [1]})
         };
-        json!({"cells": [cell("256x256x2304", 20.0 * speed), cell("128x128x1152", 15.0)], "more": 1}).to_string()
+        let mut other = cell("256x256x2304", 3.0);
+        (other["route"], other["chosen"]) = ("bytes".into(), false.into());
+        json!({"cells": [cell("256x256x2304", 20.0 * speed), cell("128x128x1152", 15.0), other], "more": 1}).to_string()
     };
     let record = |speed: f64| {
         let files: Vec<String> = (0..3).map(|i| format!("runs-{i}.json")).collect();

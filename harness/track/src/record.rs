@@ -9,6 +9,7 @@ use harness_records::config::{MethodChoice, TrialConfig};
 use harness_records::record::{Environment, RunRecord, Status};
 use harness_records::trial::trial_id;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::TrackError;
 use crate::git::Commit;
@@ -107,12 +108,22 @@ struct Cell {
     route: Option<String>,
     #[serde(default)]
     threads: Option<u32>,
+    /// False for a route that would not run unasked.
     #[serde(default)]
-    ratio_f32: Option<f64>,
+    chosen: Option<bool>,
     #[serde(default)]
-    ratio_int8: Option<f64>,
+    ratio_f32: Option<Value>,
     #[serde(default)]
-    fraction_of_limit: Option<f64>,
+    ratio_int8: Option<Value>,
+    #[serde(default)]
+    fraction_of_limit: Option<Value>,
+}
+
+/// A number, or the middle of several.
+fn middle(value: Option<Value>) -> Option<f64> {
+    let value = value?;
+    let number = value.as_f64().or_else(|| value.get("median")?.as_f64())?;
+    (number > 0.0 && number.is_finite()).then_some(number)
 }
 
 /// Speeds of kernels, one entry a cell: the ratio to f32 in the same run (where there is none, to int8, or the portion
@@ -131,8 +142,8 @@ pub fn kernels(file: &Path, run: u64, commit: &Commit, environment: &Environment
     let mut entries = Vec::new();
     for cell in bench.cells {
         let ratios = [("f32", cell.ratio_f32), ("int8", cell.ratio_int8), ("the limit", cell.fraction_of_limit)];
-        let ratio = ratios.into_iter().find_map(|(to, ratio)| Some((to, ratio.filter(|r| *r > 0.0 && r.is_finite())?)));
-        let Some((to, ratio)) = ratio else { continue };
+        let ratio = ratios.into_iter().find_map(|(to, ratio)| Some((to, middle(ratio)?)));
+        let Some((to, ratio)) = ratio.filter(|_| cell.chosen != Some(false)) else { continue };
         let threads = cell.threads.map(|threads| format!("{threads}t"));
         let parts = [cell.op, Some(cell.shape), cell.bits, cell.route, threads];
         let name = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");

@@ -32,6 +32,8 @@ pub(crate) struct Chart {
     pub(crate) columns: usize,
     /// Height of a panel in points.
     pub(crate) panel_height: f64,
+    /// As wide as a page even with one column.
+    pub(crate) wide: bool,
 }
 
 /// One panel with its data.
@@ -49,6 +51,8 @@ pub(crate) enum Item {
     Reference { y: f64, spread: Option<f64> },
     /// A dotted line from bottom to top.
     Upright { x: f64, look: Look },
+    /// A pale area between two lines: x, lower, upper.
+    Band { points: Vec<(f64, f64, f64)>, look: Look },
     /// A line.
     Line { points: Vec<(f64, f64)>, look: Look },
     /// A marker with an error bar `y -+ spread`.
@@ -63,12 +67,12 @@ impl Chart {
     /// Panels in two columns when there is more than one.
     pub(crate) fn new(panels: Vec<Plot>, key: Vec<(Key, String)>) -> Chart {
         let columns = if panels.len() > 1 { 2 } else { 1 };
-        Chart { panels, key, columns, panel_height: PANEL_HEIGHT }
+        Chart { panels, key, columns, panel_height: PANEL_HEIGHT, wide: false }
     }
 
     /// Lays it out and draws it.
     pub(crate) fn draw(self, lettering: &Lettering) -> Canvas {
-        let width = if self.columns > 1 { PAGE } else { COLUMN };
+        let width = if self.columns > 1 || self.wide { PAGE } else { COLUMN };
         let rows = self.panels.len().div_ceil(self.columns);
         let legend = Legend::new(self.key, lettering, width - 2.0 * EDGE);
         let panels_height = rows as f64 * (self.panel_height + GUTTER);
@@ -110,6 +114,11 @@ impl Item {
             Item::Upright { x, look } => {
                 let x = axes.x_at(*x);
                 canvas.dashed(&[(x, inner.top), (x, bottom)], &[1.0, 2.0], BAR_WIDTH, look.colour);
+            }
+            Item::Band { points, look } => {
+                let upper = points.iter().map(|&(x, _, high)| axes.at(x, high));
+                let lower = points.iter().rev().map(|&(x, low, _)| axes.at(x, low));
+                canvas.fill(upper.chain(lower).collect(), look.colour.pale());
             }
             Item::Line { points, look } => {
                 let points: Vec<_> = points.iter().map(|&(x, y)| axes.at(x, y)).collect();

@@ -1,7 +1,7 @@
 //! The key to a figure's lines, in even columns outside the data.
 
 use crate::plot::canvas::{Anchor, Canvas, Point};
-use crate::plot::style::{BAND, BLACK, INK, Look, REFERENCE_DASHES, SMALL_SIZE, cross};
+use crate::plot::style::{BAND, BLACK, INK, Look, REFERENCE_DASHES, SMALL_SIZE, Shade, cross};
 use crate::plot::text::Lettering;
 
 /// What stands before a label.
@@ -9,6 +9,12 @@ use crate::plot::text::Lettering;
 pub(crate) enum Key {
     /// A line with its marker.
     Series(Look),
+    /// A line alone.
+    Line(Look),
+    /// A marker alone.
+    Marker(Look),
+    /// An area.
+    Area(Shade),
     /// A dotted upright.
     Upright(Look),
     /// The dashed reference line, with its band where there is one.
@@ -78,6 +84,15 @@ fn draw_key(canvas: &mut Canvas, key: Key, (x, y): Point) {
             canvas.dashed(&line, look.dashes, LINE_WIDTH, look.colour);
             look.marker.draw_rim(canvas, middle, MARKER_RADIUS);
             look.marker.draw(canvas, middle, MARKER_RADIUS, look.colour);
+        }
+        Key::Line(look) => canvas.dashed(&line, look.dashes, LINE_WIDTH, look.colour),
+        Key::Marker(look) => {
+            look.marker.draw_rim(canvas, middle, MARKER_RADIUS);
+            look.marker.draw(canvas, middle, MARKER_RADIUS, look.colour);
+        }
+        Key::Area(shade) => {
+            let half = SMALL_SIZE * 0.4;
+            shade.draw(canvas, (x + KEY_WIDTH * 0.2, y - half), (x + KEY_WIDTH * 0.8, y + half));
         }
         Key::Upright(look) => {
             let half = SMALL_SIZE * 0.5;

@@ -98,6 +98,18 @@ pub(crate) fn shade(index: usize) -> Shade {
     Shade { colour: COLOURS[index % COLOURS.len()], hatch: HATCHES[index % HATCHES.len()] }
 }
 
+const GREY: Colour = Colour(110, 110, 110);
+
+/// A Pareto front.
+pub(crate) const FRONT: Look = Look { colour: GREY, marker: Marker::Disc, dashes: &[4.0, 2.0] };
+/// What a machine allows at most.
+pub(crate) const LIMIT: Look = Look { colour: Colour(170, 170, 170), marker: Marker::HollowDisc, dashes: &[] };
+/// Values before quantization, and after.
+pub(crate) const BEFORE: Shade = Shade { colour: Colour(86, 180, 233), hatch: Hatch::None };
+pub(crate) const AFTER: Shade = Shade { colour: Colour(213, 94, 0), hatch: Hatch::None };
+/// The levels of a quantizer.
+pub(crate) const LEVEL: Look = Look { colour: GREY, marker: Marker::Disc, dashes: &[] };
+
 /// Between the strokes of a hatch, and their width.
 const HATCH_STEP: f64 = 3.0;
 const HATCH_WIDTH: f64 = 0.7;

@@ -4,9 +4,11 @@ use crate::accuracy::{Metric, Row, rows};
 use crate::error::ReportError;
 use crate::labels::FLOAT_WIDTH;
 use crate::numbers::{difference, mean_and_spread, two_decimals};
+use crate::published::Published;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
 use crate::stats::Difference;
 use crate::tables::Table;
+use crate::tables::published::FROM_MEMORY;
 use crate::trials::Trials;
 
 /// `accuracy`.
@@ -91,6 +93,12 @@ const COLUMNS: &[Column] = &[
         wanted: |r| r.perplexity.difference.is_some(),
     },
     Column {
+        title: "Published",
+        align: Align::Right,
+        cell: |r| r.published.as_ref().map_or_else(|| NONE.to_owned(), |number| published(number)),
+        wanted: |r| r.published.is_some(),
+    },
+    Column {
         title: "Eff. bits W",
         align: Align::Right,
         cell: |r| shown_mean(&r.effective_weight_bits),
@@ -130,10 +138,33 @@ fn notes(rows: &[Row]) -> Vec<String> {
     if differences().any(|difference| matches!(difference, Difference::Unpaired(_))) {
         notes.push(format!("{UNPAIRED} The seeds differ from those of full precision: difference of the means."));
     }
+    let mut sources: Vec<String> = rows
+        .iter()
+        .filter_map(|row| row.published.as_ref())
+        .map(|number| format!("{} ({})", number.paper, number.source))
+        .collect();
+    sources.sort();
+    sources.dedup();
+    if !sources.is_empty() {
+        notes.push(format!(
+            "Published: for the same data set, network, methods and bit widths, with the training of the source; the \
+             table `published` says what differs. From {}.",
+            sources.join("; ")
+        ));
+    }
+    if rows.iter().any(|row| row.published.as_ref().is_some_and(|number| number.from_memory)) {
+        notes.push(format!("{FROM_MEMORY} Quoted from memory, not verified against the paper."));
+    }
     if rows.iter().any(|row| row.effective_weight_bits.summary.is_some()) {
         notes.push("Eff. bits: entropy of the codes, mean over quantized layers and seeds.".to_owned());
     }
     notes
+}
+
+/// The number of a paper.
+fn published(number: &Published) -> String {
+    let mark = if number.from_memory { FROM_MEMORY.to_string() } else { String::new() };
+    format!("{}{mark}", two_decimals(number.value))
 }
 
 /// Seeds behind the row's numbers.
@@ -189,9 +220,16 @@ const FACTS: &[Fact] = &[
     ("perplexity_difference_to_float", |r| off(&r.perplexity)),
     ("perplexity_difference_sd", |r| off_sd(&r.perplexity)),
     ("perplexity_difference_paired", |r| paired(&r.perplexity)),
+    ("published", |r| Value::from(r.published.as_ref().map(|number| number.value))),
+    ("published_source", |r| r.published.as_ref().map_or(Value::Absent, |number| Value::Text(source(number)))),
     ("effective_weight_bits", |r| mean(&r.effective_weight_bits)),
     ("effective_activation_bits", |r| mean(&r.effective_activation_bits)),
 ];
+
+fn source(number: &Published) -> String {
+    let memory = if number.from_memory { ", from memory" } else { "" };
+    format!("{}, {}{memory}", number.paper, number.source)
+}
 
 fn data(rows: &[Row]) -> Data {
     Data {

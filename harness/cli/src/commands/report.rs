@@ -6,25 +6,28 @@ use clap::Args;
 use harness_records::record::RunRecord;
 use harness_records::spec::{ReportSpec, SweepSpec};
 use harness_records::store::{ScanEntry, Store, TrialState};
-use harness_reports::{Format, ReportInput};
+use harness_reports::{Choice, Format, Kernels, ReportInput};
 use serde::Serialize;
 
 use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
-use crate::output::{print, print_json, talk};
+use crate::output::{print, print_json, quoted, talk};
 
 /// Folder of the report inside the folder of a sweep. No trial can have its name.
 const FOLDER: &str = "report";
 
 /// What is written when nothing else is asked for.
-const FORMATS: &str = "md,csv,svg,png";
+const FORMATS: &str = "md,html,csv,tex,parquet,svg,png";
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   harness report sweeps/quickstart.yaml
   harness report sweeps/claims.yaml --tables accuracy,claims
-  harness report runs --format md,csv --out summary")]
+  harness report runs --format md,csv --out summary
+  harness bench --out speed && harness report sweeps/quickstart.yaml --bench speed/bench.json
+
+report.html holds everything in one file that any browser opens: tables that sort and filter, figures, every trial.")]
 pub(crate) struct Arguments {
     /// A sweep file, or a folder of runs
     input: PathBuf,
@@ -40,9 +43,12 @@ pub(crate) struct Arguments {
     /// Figures to draw, between commas; by default those of the sweep file's `report` section
     #[arg(long, value_name = "NAME,...")]
     figures: Option<String>,
-    /// What to write: md, csv, svg, png
+    /// What to write, between commas
     #[arg(long, default_value = FORMATS)]
     format: String,
+    /// Kernel speeds as `harness bench` writes them, to be set beside accuracy
+    #[arg(long, value_name = "FILE")]
+    bench: Option<PathBuf>,
     /// Override a key of the sweep file, as in `sweep`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
@@ -74,16 +80,25 @@ pub(crate) struct Written {
     pub(crate) text: String,
 }
 
+impl Written {
+    /// What to open: the page, or the folder where the formats have none.
+    pub(crate) fn page(&self) -> PathBuf {
+        let pages = ["report.html", "report.md"].map(|name| self.folder.join(name));
+        pages.into_iter().find(|page| self.files.contains(page)).unwrap_or_else(|| self.folder.clone())
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let formats = Format::parse_list(&arguments.format).map_err(refuse)?;
     let (mut wanted, folder) = if arguments.input.is_dir() { of_folder(arguments)? } else { of_sweep(arguments)? };
     if let Some(tables) = &arguments.tables {
-        wanted.input.tables = list(tables);
-        wanted.printed.clone_from(&wanted.input.tables);
+        wanted.printed = list(tables);
+        wanted.input.tables = Choice::Named(wanted.printed.clone());
     }
     if let Some(figures) = &arguments.figures {
-        wanted.input.figures = list(figures);
+        wanted.input.figures = Choice::Named(list(figures));
     }
+    wanted.input.kernels = arguments.bench.as_deref().map(Kernels::read).transpose().map_err(refuse)?;
     let folder = arguments.out.clone().unwrap_or(folder);
     let written = write(&wanted, &folder, &formats)?;
     if arguments.json {
@@ -92,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         print(&written.text)?;
     }
     if !volume.quiet {
-        talk(format_args!("report: {}", written.folder.join("report.md").display()));
+        talk(format_args!("report: {}", written.page().display()));
     }
     Ok(())
 }
@@ -114,8 +129,8 @@ pub(crate) fn write(wanted: &Wanted, folder: &Path, formats: &[Format]) -> Resul
     Ok(Written { folder: folder.to_owned(), files: report.files, text })
 }
 
-/// Everything that a sweep's own section and its trials in the store say.
-pub(crate) fn input(spec: &SweepSpec, store: &Store) -> Result<Wanted, Stop> {
+/// Everything that a sweep's own section and its trials in the store say. `command` runs the sweep.
+pub(crate) fn input(spec: &SweepSpec, store: &Store, command: String) -> Result<Wanted, Stop> {
     let entries = store.scan(Some(&spec.name))?;
     let wanted = |entry: &ScanEntry| spec.trials().iter().any(|trial| trial.id == entry.id);
     let (records, mut problems) = split(entries.into_iter().filter(wanted));
@@ -123,7 +138,7 @@ pub(crate) fn input(spec: &SweepSpec, store: &Store) -> Result<Wanted, Stop> {
     if missing > 0 {
         problems.push(format!("{missing} of {} trials of the sweep have not run", spec.trials().len()));
     }
-    Ok(with_names(&spec.name, records, problems, &spec.report))
+    Ok(with_names(&spec.name, records, problems, &spec.report, Some(command)))
 }
 
 /// Where the report of a sweep goes.
@@ -139,7 +154,8 @@ pub(crate) fn all_formats() -> Result<Vec<Format>, Stop> {
 fn of_sweep(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
     let spec = SweepSpec::read(&arguments.input, &arguments.sets, &catalog()).map_err(refuse)?;
     let store = Store::open(&arguments.runs);
-    Ok((input(&spec, &store)?, folder(&store, &spec.name)))
+    let command = command(&arguments.input, &arguments.sets, &[]);
+    Ok((input(&spec, &store, command)?, folder(&store, &spec.name)))
 }
 
 /// A folder of runs, `runs`, or of one sweep in it, `runs/quickstart`.
@@ -162,7 +178,7 @@ fn of_folder(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
         return Err(refuse(format_args!("{} holds no trials, expected a folder of runs", path.display())));
     }
     let (records, problems) = split(entries.into_iter());
-    Ok((with_names(&title, records, problems, &ReportSpec::default()), path.join(FOLDER)))
+    Ok((with_names(&title, records, problems, &ReportSpec::default(), None), path.join(FOLDER)))
 }
 
 fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<String>) {
@@ -179,17 +195,37 @@ fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<Strin
     (records, problems)
 }
 
-fn with_names(title: &str, records: Vec<RunRecord>, problems: Vec<String>, spec: &ReportSpec) -> Wanted {
-    let all = harness_reports::names();
-    let or_all = |given: &Option<Vec<String>>, all: Vec<&str>| {
-        given.clone().unwrap_or_else(|| all.into_iter().map(str::to_owned).collect())
-    };
-    let input = ReportInput {
-        title: title.to_owned(),
-        tables: or_all(&spec.tables, all.tables),
-        figures: or_all(&spec.figures, all.figures),
-        records,
-        problems,
-    };
+/// The command that runs a sweep, to be copied into a shell.
+pub(crate) fn command(file: &Path, sets: &[String], flags: &[&str]) -> String {
+    let mut words = vec!["harness".to_owned(), "sweep".to_owned(), file.display().to_string()];
+    words.extend(sets.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
+    words.extend(flags.iter().map(|&flag| flag.to_owned()));
+    quoted(words.into_iter())
+}
+
+fn with_names(
+    title: &str,
+    records: Vec<RunRecord>,
+    problems: Vec<String>,
+    spec: &ReportSpec,
+    command: Option<String>,
+) -> Wanted {
+    let choice = |names: &Option<Vec<String>>| names.clone().map_or(Choice::All, Choice::Named);
+    let (tables, figures) = (choice(&spec.tables), choice(&spec.figures));
+    let input = ReportInput { title: title.to_owned(), tables, figures, records, problems, command, kernels: None };
     Wanted { input, printed: spec.tables.clone().unwrap_or_else(|| vec![PRINTED.to_owned()]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_copied_into_a_shell() {
+        let sets = ["train.epochs=1".to_owned(), "name=it's $HOME".to_owned()];
+        assert_eq!(
+            command(Path::new("my sweep.yaml"), &sets, &["--smoke"]),
+            r"harness sweep 'my sweep.yaml' --set train.epochs=1 --set 'name=it'\''s $HOME' --smoke"
+        );
+    }
 }

@@ -35,7 +35,7 @@ use super::report;
 use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
-use crate::output::{columns, print, print_json, talk};
+use crate::output::{columns, print, print_json, quoted, talk};
 use crate::progress::Progress;
 use crate::rules::{RuleArguments, parse_time};
 
@@ -313,7 +313,7 @@ fn conclude(
     outcomes: &[TrialOutcome],
 ) -> Outcome {
     // Whoever stops a sweep wants it to end; the report comes when all is done, or from `harness report`.
-    let written = if stop::requested() { None } else { write_report(spec, store)? };
+    let written = if stop::requested() { None } else { write_report(arguments, spec, store)? };
     let summary = Summary::new(spec, store, prepared, outcomes, written.as_ref());
     if arguments.json {
         print_json(&summary)?;
@@ -328,8 +328,9 @@ fn conclude(
 
 /// Writes the report of all that has run; `None` when nothing has. A disk that is full costs the report, not the
 /// summary of what happened.
-fn write_report(spec: &SweepSpec, store: &Store) -> Result<Option<report::Written>, Stop> {
-    let wanted = report::input(spec, store)?;
+fn write_report(arguments: &Arguments, spec: &SweepSpec, store: &Store) -> Result<Option<report::Written>, Stop> {
+    let flags: &[&str] = if arguments.smoke { &["--smoke"] } else { &[] };
+    let wanted = report::input(spec, store, report::command(&arguments.file, &arguments.sets, flags))?;
     if wanted.input.records.is_empty() {
         return Ok(None);
     }
@@ -426,7 +427,7 @@ impl Summary {
         let trials: Vec<TrialSummary> = trials.collect();
         let failed = trials.iter().filter_map(|t| Some((t.error.as_ref()?.class, t.id.as_str(), t.label.as_str())));
         let failures = failures::groups(failed);
-        let report = written.map(|written| written.folder.join("report.md"));
+        let report = written.map(report::Written::page);
         Summary { sweep: spec.name.clone(), counts, stopped: stop::requested(), failures, trials, report }
     }
 
@@ -451,11 +452,12 @@ impl Summary {
         if self.stopped && self.counts.open > 0 {
             talk(format_args!(
                 "stopped; what was running has a checkpoint. To go on: {}",
-                failures::quoted(std::env::args())
+                quoted(std::env::args())
             ));
         }
         for file in written.iter().flat_map(|written| &written.files) {
-            if file.extension().is_some_and(|extension| extension == "png") || file.ends_with("report.md") {
+            let is_page = file.ends_with("report.md") || file.ends_with("report.html");
+            if is_page || file.extension().is_some_and(|extension| extension == "png") {
                 talk(format_args!("  {}", file.display()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use harness_bench::pairs::Pair;
@@ -13,6 +13,7 @@ use harness_bench::{BenchError, shapes};
 use harness_engine::environment::{Revision, environment};
 use harness_kernels::Route;
 use harness_records::record::Environment;
+use harness_reports::{Format, Kernels, write_kernels};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tch::Device;
@@ -38,9 +39,12 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let environment = environment(&Revision::here(), Device::Cpu, u32::from(arguments.threads.unwrap_or(1)));
     let result = Result { environment: &environment, report: &report };
     if let Some(folder) = &arguments.out {
-        write(folder, &result)?;
+        let file = write(folder, &result)?;
+        let drawn = Kernels::read(&file).and_then(|kernels| write_kernels(&kernels, folder, Format::ALL));
+        let drawn = drawn.with_context(|| format!("the numbers are in {}", file.display()))?;
         if !volume.quiet {
-            talk(format_args!("bench: {}", folder.join("bench.json").display()));
+            let pictures = drawn.iter().filter(|file| file.extension().is_some_and(|extension| extension == "png"));
+            [&file].into_iter().chain(pictures).for_each(|file| talk(format_args!("bench: {}", file.display())));
         }
     }
     if arguments.json {
@@ -78,12 +82,13 @@ fn stop(error: BenchError) -> Stop {
 }
 
 /// Writes the result for `harness report` and for the user's own scripts, whole or not at all.
-fn write(folder: &Path, result: &Result<'_>) -> anyhow::Result<()> {
+fn write(folder: &Path, result: &Result<'_>) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let (file, partial) = (folder.join("bench.json"), folder.join(".bench.json.partial"));
     let text = serde_json::to_string_pretty(result)?;
     fs::write(&partial, text + "\n").with_context(|| format!("cannot write {}", partial.display()))?;
-    fs::rename(&partial, &file).with_context(|| format!("cannot write {}", file.display()))
+    fs::rename(&partial, &file).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
 }
 
 /// A bar on a terminal, a line a shape elsewhere.

@@ -74,19 +74,6 @@ fn next(class: FailureClass) -> &'static str {
     }
 }
 
-/// A command line as a shell reads it.
-pub(crate) fn quoted(arguments: impl Iterator<Item = String>) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    let quote = |argument: String| {
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument
-        } else {
-            format!("'{}'", argument.replace('\'', r"'\''"))
-        }
-    };
-    arguments.map(quote).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,11 +88,5 @@ mod tests {
         assert!(groups[0].lines()[1].contains("--split-on-oom"));
         let next: std::collections::HashSet<&str> = FailureClass::ALL.into_iter().map(next).collect();
         assert_eq!(next.len(), FailureClass::ALL.len(), "each class has an advice of its own");
-    }
-
-    #[test]
-    fn a_command_can_be_pasted() {
-        let line = ["harness", "sweep", "a b.yaml", "--set", "x=it's", ""].map(str::to_owned);
-        assert_eq!(quoted(line.into_iter()), r"harness sweep 'a b.yaml' --set 'x=it'\''s' ''");
     }
 }

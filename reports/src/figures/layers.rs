@@ -1,0 +1,314 @@
+//! Quantized layers of the finished networks: values before and after, and error and angle by layer.
+
+use harness_records::record::{LayerRecord, ValuesRecord};
+
+use crate::accuracy::rows;
+use crate::encode::one_line;
+use crate::error::ReportError;
+use crate::figures::configs::{Config, Looks, by_place, configs, title};
+use crate::figures::{Drawn, Figure, Picture};
+use crate::plot::axes::{Panel, Scale};
+use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::legend::Key;
+use crate::plot::style::{AFTER, BEFORE, LEVEL};
+use crate::plot::text::Lettering;
+use crate::sheet::{Data, Value};
+use crate::stats::Summary;
+use crate::trials::Trials;
+
+/// `weight_histograms`.
+pub(crate) struct WeightHistograms;
+
+/// `layer_error`.
+pub(crate) struct LayerError;
+
+/// Layers of one configuration in the histograms.
+const MOST_LAYERS: usize = 4;
+/// Levels that can be told apart as lines.
+const MOST_LEVELS: usize = 16;
+
+impl Figure for WeightHistograms {
+    fn name(&self) -> &'static str {
+        "weight_histograms"
+    }
+
+    fn title(&self) -> &'static str {
+        "Weights before and after quantization"
+    }
+
+    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+        let rows = rows(trials)?;
+        let configs = configs(&rows, trials);
+        let mut panels = Vec::new();
+        let mut data = Vec::new();
+        let mut hidden = 0;
+        for config in configs.iter().filter(|config| !config.row.is_float) {
+            // The first seed stands for all: a mean of histograms is the histogram of no network.
+            let Some(record) = config.records.first() else { continue };
+            let weights = record.layers.iter().filter(|layer| layer.role == "weight");
+            let measured = weights.filter_map(|layer| Some((layer, layer.values.as_ref()?)));
+            for (number, (layer, values)) in measured.enumerate() {
+                data.extend(facts(config, layer, values));
+                if number < MOST_LAYERS && panels.len() < MOST_PANELS {
+                    panels.push(histogram(config, layer, values));
+                } else {
+                    hidden += 1;
+                }
+            }
+        }
+        if panels.is_empty() {
+            return Ok(Drawn::Nothing("no record holds values of quantized weights (older records do not)".to_owned()));
+        }
+        let key = vec![
+            (Key::Area(BEFORE), "before".to_owned()),
+            (Key::Area(AFTER), "after".to_owned()),
+            (Key::Upright(LEVEL), "levels".to_owned()),
+        ];
+        let mut caption =
+            "Weights of quantized layers of the first seed, before and after quantization: portion of the \
+                           values in each of 64 bins, and the levels where all channels share them."
+                .to_owned();
+        if hidden > 0 {
+            caption.push_str(&format!(" {hidden} more layers are in the data only."));
+        }
+        let columns = vec![
+            "dataset",
+            "model",
+            "setting",
+            "method",
+            "weight_width",
+            "seed",
+            "layer",
+            "what",
+            "from",
+            "to",
+            "portion",
+        ];
+        Ok(Drawn::Picture(Picture {
+            canvas: Chart::new(panels, key).draw(lettering),
+            data: Data { columns, rows: data },
+            caption,
+        }))
+    }
+}
+
+/// Bins as their ends and the percentage of values in them.
+fn bins(values: &ValuesRecord, counts: &[u64]) -> Vec<(f64, f64, f64)> {
+    let total = counts.iter().sum::<u64>().max(1) as f64;
+    let width = (values.high - values.low) / counts.len().max(1) as f64;
+    let bin = |(i, count): (usize, &u64)| {
+        let from = values.low + i as f64 * width;
+        (from, from + width, 100.0 * *count as f64 / total)
+    };
+    counts.iter().enumerate().map(bin).collect()
+}
+
+fn histogram(config: &Config<'_>, layer: &LayerRecord, values: &ValuesRecord) -> Plot {
+    let (before, after) = (bins(values, &values.before), bins(values, &values.after));
+    let mut items = Vec::new();
+    let levels = values.levels.iter().filter(|_| values.levels.len() <= MOST_LEVELS);
+    items.extend(levels.map(|level| Item::Upright { x: f64::from(*level), look: LEVEL }));
+    for (bins, shade, thin) in [(&before, BEFORE, 0.0), (&after, AFTER, 0.25)] {
+        for &(from, to, portion) in bins.iter().filter(|bin| bin.2 > 0.0) {
+            let inset = thin * (to - from);
+            items.push(Item::Bar { from: (from + inset, 0.0), to: (to - inset, portion), shade });
+        }
+    }
+    let highest = before.iter().chain(&after).map(|bin| bin.2).fold(0.0, f64::max);
+    let ends = values.levels.iter().map(|level| f64::from(*level)).chain([values.low, values.high]);
+    Plot {
+        panel: Panel {
+            title: one_line(&format!("{}, {}", config.label, layer.layer)),
+            x_label: "Weight".to_owned(),
+            y_label: "Weights (%)".to_owned(),
+            x: Scale::linear(ends, 1e-6, (f64::MIN, f64::MAX)),
+            y: Scale::from_zero(highest),
+        },
+        items,
+    }
+}
+
+fn facts(config: &Config<'_>, layer: &LayerRecord, values: &ValuesRecord) -> Vec<Vec<Value>> {
+    let row = config.row;
+    let seed = config.records.first().map_or(Value::Absent, |record| Value::Whole(record.seed));
+    let head = || {
+        vec![
+            Value::from(&*row.dataset),
+            Value::from(&*row.model),
+            Value::from(&*row.setting),
+            Value::from(&*row.method),
+            row.widths[0].into(),
+            seed.clone(),
+            Value::from(&*layer.layer),
+        ]
+    };
+    let mut rows = Vec::new();
+    for (what, counts) in [("before", &values.before), ("after", &values.after)] {
+        rows.extend(bins(values, counts).into_iter().filter(|bin| bin.2 > 0.0).map(|(from, to, portion)| {
+            let mut row = head();
+            row.extend([what.into(), Some(from).into(), Some(to).into(), Some(portion / 100.0).into()]);
+            row
+        }));
+    }
+    rows.extend(values.levels.iter().map(|level| {
+        let mut row = head();
+        row.extend(["level".into(), Some(f64::from(*level)).into(), Value::Absent, Value::Absent]);
+        row
+    }));
+    rows
+}
+
+impl Figure for LayerError {
+    fn name(&self) -> &'static str {
+        "layer_error"
+    }
+
+    fn title(&self) -> &'static str {
+        "Quantization error and angle by layer"
+    }
+
+    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+        let rows = rows(trials)?;
+        let configs = configs(&rows, trials);
+        let lines: Vec<Line> = by_place(&configs)
+            .into_iter()
+            .flat_map(|(place, here)| here.into_iter().flat_map(move |config| Line::all(place, config)))
+            .collect();
+        if lines.is_empty() {
+            return Ok(Drawn::Nothing("no finished trial has a quantized layer".to_owned()));
+        }
+        let looks = Looks::of(lines.iter().map(|line| line.label.as_str()));
+        let mut groups: Vec<(&str, &str, Vec<&Line>)> = Vec::new();
+        for line in &lines {
+            match groups.iter_mut().find(|(title, role, _)| *title == line.title && *role == line.role) {
+                Some((_, _, there)) => there.push(line),
+                None => groups.push((&line.title, &line.role, vec![line])),
+            }
+        }
+        let mut panels = Vec::new();
+        for (title, role, there) in &groups {
+            panels.extend(panels_of(title, role, there, &looks));
+        }
+        panels.truncate(MOST_PANELS);
+        let caption = format!(
+            "Angle between each quantized tensor and its full-precision values, and squared error over squared norm, in \
+             the finished networks: mean and sample standard deviation over seeds.{}",
+            looks.hidden()
+        );
+        let columns = vec![
+            "place",
+            "role",
+            "configuration",
+            "layer",
+            "relative_mse",
+            "relative_mse_sd",
+            "angle_degrees",
+            "angle_sd",
+        ];
+        let data = Data { columns, rows: lines.iter().flat_map(Line::facts).collect() };
+        let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);
+        Ok(Drawn::Picture(Picture { canvas, data, caption }))
+    }
+}
+
+/// One configuration over the layers of a role.
+struct Line {
+    title: String,
+    role: String,
+    label: String,
+    /// Name, error, angle in degrees.
+    layers: Vec<(String, Option<Summary>, Option<Summary>)>,
+}
+
+impl Line {
+    fn all(place: [&str; 3], config: &Config<'_>) -> Vec<Line> {
+        let role_line = |role: &str| {
+            let of_role = |layer: &&LayerRecord| layer.role == role;
+            let names: Vec<String> =
+                config.records.first()?.layers.iter().filter(of_role).map(|layer| layer.layer.clone()).collect();
+            let layers: Vec<_> = names
+                .into_iter()
+                .map(|name| {
+                    let of = |value: fn(&LayerRecord) -> Option<f64>| {
+                        let same = config.records.iter().flat_map(|record| &record.layers);
+                        let same = same.filter(|layer| layer.role == role && layer.layer == name);
+                        Summary::of(&same.filter_map(value).filter(|v| v.is_finite()).collect::<Vec<_>>())
+                    };
+                    let error = of(|layer| Some(layer.relative_mse));
+                    let angle = of(|layer| Some(layer.values.as_ref()?.cosine.clamp(-1.0, 1.0).acos().to_degrees()));
+                    (name, error, angle)
+                })
+                .collect();
+            (!layers.is_empty()).then(|| Line {
+                title: title(place),
+                role: role.to_owned(),
+                label: config.label.clone(),
+                layers,
+            })
+        };
+        ["weight", "activation"].into_iter().filter_map(role_line).collect()
+    }
+
+    fn facts(&self) -> Vec<Vec<Value>> {
+        let mean = |summary: &Option<Summary>| summary.map(|summary| summary.mean).into();
+        let sd = |summary: &Option<Summary>| summary.and_then(|summary| summary.sd).into();
+        let fact = |(name, error, angle): &(String, Option<Summary>, Option<Summary>)| {
+            vec![
+                Value::from(&*self.title),
+                Value::from(&*self.role),
+                Value::from(&*self.label),
+                Value::from(&**name),
+                mean(error),
+                sd(error),
+                mean(angle),
+                sd(angle),
+            ]
+        };
+        self.layers.iter().map(fact).collect()
+    }
+}
+
+fn panels_of(title: &str, role: &str, lines: &[&Line], looks: &Looks<'_>) -> Vec<Plot> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, ..) in lines.iter().flat_map(|line| &line.layers) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let plot = |label: &str, of: fn(&(String, Option<Summary>, Option<Summary>)) -> Option<Summary>, log: bool| {
+        let mut items = Vec::new();
+        let mut ends = Vec::new();
+        for (i, line) in lines.iter().enumerate() {
+            let Some(look) = looks.get(&line.label) else { continue };
+            // Side by side, so that error bars do not cover each other.
+            let shift = (i as f64 - (lines.len() as f64 - 1.0) / 2.0) * (0.5 / lines.len() as f64).min(0.1);
+            let place = |name: &str| names.iter().position(|known| *known == name).unwrap_or(0) as f64 + shift;
+            let points: Vec<(f64, Summary)> =
+                line.layers.iter().filter_map(|layer| Some((place(&layer.0), of(layer)?))).collect();
+            items.push(Item::Line { points: points.iter().map(|(x, s)| (*x, s.mean)).collect(), look });
+            for (x, summary) in points {
+                // Below a mean of zero there is nothing that a logarithm could show.
+                let spread = summary.sd.filter(|sd| *sd > 0.0 && (!log || *sd < summary.mean));
+                let reach = spread.unwrap_or(0.0);
+                ends.extend([summary.mean - reach, summary.mean + reach]);
+                items.push(Item::Marker { x, y: summary.mean, spread, look });
+            }
+        }
+        let y =
+            if log { Scale::log(ends.iter().copied()) } else { Scale::linear(ends.iter().copied(), 0.1, (0.0, 180.0)) };
+        (!ends.is_empty()).then(|| Plot {
+            panel: Panel {
+                title: one_line(&format!("{title}, {role}s")),
+                x_label: "Layer".to_owned(),
+                y_label: label.to_owned(),
+                x: Scale::Categories(names.iter().map(|name| one_line(name)).collect()),
+                y,
+            },
+            items,
+        })
+    };
+    [plot("Angle (degrees)", |layer| layer.2, false), plot("Relative squared error", |layer| layer.1, true)]
+        .into_iter()
+        .flatten()
+        .collect()
+}

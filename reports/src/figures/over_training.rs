@@ -1,0 +1,253 @@
+//! What quantizers did while the network trained: populations of codes with effective bits, and the portion that
+//! stochastic quantization quantizes with its error.
+
+use harness_records::record::{RunRecord, SiteRecord};
+
+use crate::accuracy::rows;
+use crate::encode::one_line;
+use crate::error::ReportError;
+use crate::figures::configs::{Config, Looks, Spot, bands_below, configs, line, over_epochs, title};
+use crate::figures::{Drawn, Figure, Picture};
+use crate::plot::axes::{Panel, Scale};
+use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::legend::Key;
+use crate::plot::style::look;
+use crate::plot::text::Lettering;
+use crate::sheet::{Data, Value};
+use crate::trials::Trials;
+
+/// `code_populations`.
+pub(crate) struct CodePopulations;
+
+/// `stochastic_portion`.
+pub(crate) struct StochasticPortion;
+
+/// Codes that can be told apart as lines.
+const MOST_CODES: usize = 16;
+/// The method that the figure of populations is about; it comes first.
+const BALANCED: &str = "balanced";
+
+/// Sites of a role after every epoch.
+fn sites<'a>(record: &'a RunRecord, role: &'a str) -> impl Iterator<Item = (u32, &'a SiteRecord)> {
+    let of_epoch = |epoch: &'a harness_records::record::EpochRecord| epoch.sites.iter().map(|site| (epoch.epoch, site));
+    record.epochs.iter().flat_map(of_epoch).filter(move |(_, site)| site.role == role)
+}
+
+fn head(config: &Config<'_>) -> Vec<Value> {
+    let row = config.row;
+    vec![
+        Value::from(&*row.dataset),
+        Value::from(&*row.model),
+        Value::from(&*row.setting),
+        Value::from(&*row.method),
+        row.widths[0].into(),
+        row.widths[1].into(),
+    ]
+}
+
+const HEAD: [&str; 6] = ["dataset", "model", "setting", "method", "weight_width", "activation_width"];
+
+fn panel(title: String, y_label: &str, spots: &[Spot], y: Scale, items: Vec<Item>) -> Plot {
+    let epochs = spots.iter().map(|spot| f64::from(spot.epoch));
+    Plot {
+        panel: Panel {
+            title,
+            x_label: "Epoch".to_owned(),
+            y_label: y_label.to_owned(),
+            x: Scale::linear(epochs, 1.0, (1.0, f64::MAX)),
+            y,
+        },
+        items: bands_below(items),
+    }
+}
+
+impl Figure for CodePopulations {
+    fn name(&self) -> &'static str {
+        "code_populations"
+    }
+
+    fn title(&self) -> &'static str {
+        "Populations of codes and effective bits over training"
+    }
+
+    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+        let rows = rows(trials)?;
+        let mut configs = configs(&rows, trials);
+        configs
+            .retain(|config| config.records.iter().any(|r| sites(r, "weight").any(|(_, s)| !s.code_counts.is_empty())));
+        if configs.is_empty() {
+            return Ok(Drawn::Nothing("no record holds populations over training (older records do not)".to_owned()));
+        }
+        configs.sort_by_key(|config| !config.row.method.contains(BALANCED));
+        let (mut panels, mut data) = (Vec::new(), Vec::new());
+        let (mut codes_shown, mut layers): (usize, Vec<String>) = (0, Vec::new());
+        for config in &configs {
+            let Some(first) = config.records.first() else { continue };
+            let mut names: Vec<&str> = Vec::new();
+            for (_, site) in sites(first, "weight") {
+                if !names.contains(&site.layer.as_str()) {
+                    names.push(&site.layer);
+                }
+            }
+            // The largest layer has the smoothest populations.
+            let size = |name: &&&str| {
+                let site = sites(first, "weight").find(|(_, site)| site.layer == **name);
+                site.map_or(0, |(_, site)| site.code_counts.iter().sum::<u64>())
+            };
+            let Some(largest) = names.iter().max_by_key(size).copied() else { continue };
+            let populations = populations(config, largest);
+            let mut items = Vec::new();
+            let all: Vec<Spot> = populations.iter().flatten().copied().collect();
+            for (code, spots) in populations.iter().enumerate() {
+                data.extend(spots.iter().map(|s| fact(config, largest, "portion_of_code", Some(code), s)));
+                if code < MOST_CODES {
+                    items.extend(line(spots, look(code)));
+                    codes_shown = codes_shown.max(code + 1);
+                }
+            }
+            let highest = all.iter().map(|spot| spot.high).fold(0.0, f64::max);
+            let name = one_line(&format!("{}, {largest}", config.label));
+            panels.push(panel(name, "Weights at a code (%)", &all, Scale::from_zero(highest), items));
+
+            let (mut items, mut all) = (Vec::new(), Vec::new());
+            for name in names {
+                let of_layer = |r: &&RunRecord| {
+                    sites(r, "weight")
+                        .filter(|(_, s)| s.layer == name)
+                        .map(|(e, s)| (e, s.effective_bits))
+                        .collect::<Vec<_>>()
+                };
+                let spots = over_epochs(config.records.iter().flat_map(of_layer));
+                data.extend(spots.iter().map(|s| fact(config, name, "effective_bits", None, s)));
+                if !layers.iter().any(|known| known == name) {
+                    layers.push(name.to_owned());
+                }
+                let place = layers.iter().position(|known| known == name).unwrap_or(0);
+                items.extend(line(&spots, look(place)));
+                all.extend(spots);
+            }
+            let width = f64::from(config.row.widths[0]);
+            items.insert(0, Item::Reference { y: width, spread: None });
+            let y = Scale::linear(all.iter().flat_map(|s| [s.low, s.high]).chain([width]), 0.1, (0.0, 8.0));
+            panels.push(panel(one_line(&config.label), "Effective bits of a layer", &all, y, items));
+        }
+        let hidden = panels.len().saturating_sub(MOST_PANELS) / 2;
+        panels.truncate(MOST_PANELS);
+        let mut key: Vec<(Key, String)> = (0..codes_shown.max(layers.len()).min(MOST_CODES))
+            .map(|i| {
+                let code = (i < codes_shown).then(|| format!("code {i}"));
+                let layer = layers.get(i).map(|name| one_line(name));
+                (Key::Series(look(i)), code.into_iter().chain(layer).collect::<Vec<_>>().join(" / "))
+            })
+            .collect();
+        key.push((Key::Reference { band: false }, "bit width".to_owned()));
+        let mut caption =
+            "Left: portion of the weights of the largest quantized layer at each code, after every epoch. \
+                           Right: entropy of the codes of each layer, at most the bit width (dashed). Mean over seeds, \
+                           band from least to greatest."
+                .to_owned();
+        if hidden > 0 {
+            caption.push_str(&format!(" {hidden} more configurations are in the data only."));
+        }
+        let columns = HEAD.into_iter().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
+        let canvas = Chart::new(panels, key).draw(lettering);
+        Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
+    }
+}
+
+/// Percentage of the weights of a layer at each code, over epochs.
+fn populations(config: &Config<'_>, layer: &str) -> Vec<Vec<Spot>> {
+    let counts = |record: &&RunRecord| {
+        sites(record, "weight")
+            .filter(|(_, site)| site.layer == layer)
+            .map(|(epoch, site)| (epoch, site.code_counts.clone()))
+            .collect::<Vec<_>>()
+    };
+    let all: Vec<(u32, Vec<u64>)> = config.records.iter().flat_map(counts).collect();
+    let codes = all.iter().map(|(_, counts)| counts.len()).max().unwrap_or(0);
+    let of_code = |code: usize| {
+        over_epochs(all.iter().filter_map(|(epoch, counts)| {
+            let total = counts.iter().sum::<u64>().max(1) as f64;
+            Some((*epoch, 100.0 * *counts.get(code)? as f64 / total))
+        }))
+    };
+    (0..codes).map(of_code).collect()
+}
+
+fn fact(config: &Config<'_>, layer: &str, quantity: &str, code: Option<usize>, spot: &Spot) -> Vec<Value> {
+    let mut row = head(config);
+    row.extend([
+        layer.into(),
+        quantity.into(),
+        code.map_or(Value::Absent, Value::from),
+        spot.epoch.into(),
+        Some(spot.mean).into(),
+        Some(spot.low).into(),
+        Some(spot.high).into(),
+    ]);
+    row
+}
+
+impl Figure for StochasticPortion {
+    fn name(&self) -> &'static str {
+        "stochastic_portion"
+    }
+
+    fn title(&self) -> &'static str {
+        "Portion quantized and error over training"
+    }
+
+    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+        let rows = rows(trials)?;
+        let mut configs = configs(&rows, trials);
+        configs.retain(|config| {
+            config.records.iter().any(|record| sites(record, "weight").any(|(_, site)| site.portion < 1.0))
+        });
+        if configs.is_empty() {
+            return Ok(Drawn::Nothing("no trial left a portion of its weights in full precision".to_owned()));
+        }
+        let places: Vec<[&str; 3]> = {
+            let mut places: Vec<[&str; 3]> = configs.iter().map(Config::place).collect();
+            places.dedup();
+            places
+        };
+        let looks = Looks::of(configs.iter().map(|config| config.label.as_str()));
+        let (mut panels, mut data) = (Vec::new(), Vec::new());
+        type Quantity = (&'static str, &'static str, fn(&SiteRecord) -> f64);
+        let quantities: [Quantity; 2] = [
+            ("portion", "Weights quantized (%)", |site| 100.0 * site.portion),
+            ("relative_mse", "Relative squared error", |site| site.relative_mse),
+        ];
+        for place in places {
+            for (quantity, label, of) in quantities {
+                let (mut items, mut all) = (Vec::new(), Vec::new());
+                for config in configs.iter().filter(|config| config.place() == place) {
+                    // Mean over the layers of a trial, then over trials.
+                    let of_record = |record: &&RunRecord| {
+                        over_epochs(sites(record, "weight").map(|(epoch, site)| (epoch, of(site))))
+                            .into_iter()
+                            .map(|spot| (spot.epoch, spot.mean))
+                            .collect::<Vec<_>>()
+                    };
+                    let spots = over_epochs(config.records.iter().flat_map(of_record));
+                    data.extend(spots.iter().map(|spot| fact(config, "", quantity, None, spot)));
+                    if let Some(look) = looks.get(&config.label) {
+                        items.extend(line(&spots, look));
+                        all.extend(spots);
+                    }
+                }
+                let y = Scale::from_zero(all.iter().map(|spot| spot.high).fold(0.0, f64::max));
+                panels.push(panel(title(place), label, &all, y, items));
+            }
+        }
+        panels.truncate(MOST_PANELS);
+        let caption = format!(
+            "Portion of the weights that is quantized, and squared error over squared norm of the weights as the network \
+             sees them, after every epoch: mean over layers and seeds, band over seeds.{}",
+            looks.hidden()
+        );
+        let columns = HEAD.into_iter().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
+        let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);
+        Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
+    }
+}

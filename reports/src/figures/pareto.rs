@@ -1,0 +1,230 @@
+//! Accuracy against cost, with the Pareto front: operations, and measured kernel time.
+
+use std::collections::BTreeSet;
+
+use crate::accuracy::rows;
+use crate::error::ReportError;
+use crate::figures::configs::{Config, Looks, by_place, configs, title};
+use crate::figures::{Drawn, Figure, Picture};
+use crate::kernels::Speeds;
+use crate::plot::axes::{Panel, Scale};
+use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::legend::Key;
+use crate::plot::style::FRONT;
+use crate::plot::text::Lettering;
+use crate::sheet::{Data, Value};
+use crate::trials::Trials;
+
+/// `accuracy_vs_bit_ops`.
+pub(crate) struct AccuracyVsBitOps;
+
+/// `accuracy_vs_kernel_time`.
+pub(crate) struct AccuracyVsKernelTime;
+
+const PERCENT: f64 = 100.0;
+
+impl Figure for AccuracyVsBitOps {
+    fn name(&self) -> &'static str {
+        "accuracy_vs_bit_ops"
+    }
+
+    fn title(&self) -> &'static str {
+        "Accuracy against bit operations"
+    }
+
+    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+        let cost = |config: &Config<'_>| {
+            let ops = config.records.first()?.model.bit_ops;
+            (ops > 0).then_some(ops as f64)
+        };
+        let what = What {
+            axis: "Bit operations of a forward pass",
+            column: "bit_ops",
+            caption: "Top-1 accuracy against bit operations (multiply-accumulates times bits times bits) of one forward pass",
+            none: "no trial finished with a top-1 accuracy and a count of operations",
+        };
+        draw(trials, lettering, &what, cost)
+    }
+}
+
+impl Figure for AccuracyVsKernelTime {
+    fn name(&self) -> &'static str {
+        "accuracy_vs_kernel_time"
+    }
+
+    fn title(&self) -> &'static str {
+        "Accuracy against measured kernel time"
+    }
+
+    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+        let Some(kernels) = &trials.kernels else {
+            return Ok(Drawn::Nothing("no kernel speeds were given (`--bench FILE`)".to_owned()));
+        };
+        let speeds = Speeds::of(kernels);
+        let caption = format!(
+            "Top-1 accuracy against the time of the kernels at these bit widths relative to f32, geometric mean over {} \
+             shapes{}",
+            kernels.shapes().len(),
+            kernels.place()
+        );
+        let what = What {
+            axis: "Kernel time (f32 = 1)",
+            column: "relative_kernel_time",
+            caption: &caption,
+            none: "no trial with both weights and activations quantized has bit widths that were timed",
+        };
+        let cost = |config: &Config<'_>| match config.row.is_float {
+            true => Some(1.0),
+            false => speeds.ratio(config.row.widths[0], config.row.widths[1]).map(|ratio| 1.0 / ratio),
+        };
+        draw(trials, lettering, &what, cost)
+    }
+}
+
+/// Words of one of the two.
+struct What<'a> {
+    axis: &'a str,
+    column: &'static str,
+    caption: &'a str,
+    none: &'a str,
+}
+
+/// A configuration at its cost, accuracy in percent.
+struct Spot<'a> {
+    config: &'a Config<'a>,
+    cost: f64,
+    top1: f64,
+    sd: Option<f64>,
+    on_front: bool,
+}
+
+fn draw(
+    trials: &Trials,
+    lettering: &Lettering,
+    what: &What<'_>,
+    cost: impl Fn(&Config<'_>) -> Option<f64>,
+) -> Result<Drawn, ReportError> {
+    let rows = rows(trials)?;
+    let configs = configs(&rows, trials);
+    let mut places = Vec::new();
+    for (place, here) in by_place(&configs) {
+        let spot = |config: &&'_ Config<'_>| {
+            let top1 = config.row.top1.summary?.times(PERCENT);
+            Some((cost(config)?, top1))
+        };
+        let mut spots: Vec<Spot<'_>> = here
+            .iter()
+            .filter_map(|config| {
+                let (cost, top1) = spot(config)?;
+                Some(Spot { config, cost, top1: top1.mean, sd: top1.sd, on_front: false })
+            })
+            .collect();
+        mark_front(&mut spots);
+        if spots.iter().any(|spot| !spot.config.row.is_float) {
+            places.push((place, spots));
+        }
+    }
+    if places.is_empty() {
+        return Ok(Drawn::Nothing(what.none.to_owned()));
+    }
+    let methods: Vec<String> = configs.iter().map(method).collect();
+    let looks = Looks::of(methods.iter().map(String::as_str));
+    let mut key = looks.key(Key::Marker);
+    key.push((Key::Line(FRONT), "Pareto front".to_owned()));
+    let panels = places.iter().take(MOST_PANELS).map(|(place, spots)| plot(*place, spots, &looks, what.axis));
+    let chart = Chart::new(panels.collect(), key);
+    let labels: BTreeSet<&str> = places
+        .iter()
+        .flat_map(|(_, spots)| spots)
+        .filter(|spot| spot.on_front)
+        .map(|spot| &*spot.config.label)
+        .collect();
+    let caption = format!(
+        "{}: mean and sample standard deviation over seeds; labels are weight and activation bits. On the Pareto front: \
+         {}.{}",
+        what.caption,
+        labels.into_iter().collect::<Vec<_>>().join(", "),
+        looks.hidden()
+    );
+    Ok(Drawn::Picture(Picture { canvas: chart.draw(lettering), data: data(&places, what.column), caption }))
+}
+
+/// The method alone: bit widths stand beside the markers.
+fn method(config: &Config<'_>) -> String {
+    crate::encode::one_line(&config.row.method)
+}
+
+/// Marks what nothing else beats in both.
+fn mark_front(spots: &mut [Spot<'_>]) {
+    let points: Vec<(f64, f64)> = spots.iter().map(|spot| (spot.cost, spot.top1)).collect();
+    for (spot, &(cost, top1)) in spots.iter_mut().zip(&points) {
+        spot.on_front = !points.iter().any(|&(c, t)| c <= cost && t >= top1 && (c < cost || t > top1));
+    }
+}
+
+fn plot(place: [&str; 3], spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> Plot {
+    let mut front: Vec<(f64, f64)> =
+        spots.iter().filter(|spot| spot.on_front).map(|spot| (spot.cost, spot.top1)).collect();
+    front.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Steps: what a cost buys at least.
+    let mut steps: Vec<(f64, f64)> = Vec::new();
+    for &(cost, top1) in &front {
+        if let Some(&(_, last)) = steps.last() {
+            steps.push((cost, last));
+        }
+        steps.push((cost, top1));
+    }
+    let mut items = vec![Item::Line { points: steps, look: FRONT }];
+    for spot in spots {
+        if let Some(look) = looks.get(&method(spot.config)) {
+            items.push(Item::Marker { x: spot.cost, y: spot.top1, spread: spot.sd, look });
+        }
+    }
+    let ends = spots.iter().flat_map(|spot| {
+        let sd = spot.sd.unwrap_or(0.0);
+        [spot.top1 - sd, spot.top1 + sd]
+    });
+    Plot {
+        panel: Panel {
+            title: title(place),
+            x_label: axis.to_owned(),
+            y_label: "Top-1 accuracy (%)".to_owned(),
+            x: Scale::log(spots.iter().map(|spot| spot.cost)),
+            y: Scale::linear(ends, 1.0, (0.0, PERCENT)),
+        },
+        items,
+    }
+}
+
+fn data(places: &[([&str; 3], Vec<Spot<'_>>)], column: &'static str) -> Data {
+    let columns = vec![
+        "dataset",
+        "model",
+        "setting",
+        "method",
+        "weight_width",
+        "activation_width",
+        "gradient_width",
+        column,
+        "top1_mean",
+        "top1_sd",
+        "pareto",
+    ];
+    let row = |spot: &Spot<'_>| {
+        let row = spot.config.row;
+        vec![
+            Value::from(&*row.dataset),
+            Value::from(&*row.model),
+            Value::from(&*row.setting),
+            Value::from(&*row.method),
+            row.widths[0].into(),
+            row.widths[1].into(),
+            row.widths[2].into(),
+            Some(spot.cost).into(),
+            Some(spot.top1 / PERCENT).into(),
+            spot.sd.map(|sd| sd / PERCENT).into(),
+            if spot.on_front { "true" } else { "false" }.into(),
+        ]
+    };
+    Data { columns, rows: places.iter().flat_map(|(_, spots)| spots.iter().map(row)).collect() }
+}

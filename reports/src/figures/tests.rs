@@ -1,0 +1,147 @@
+//! Every figure, from records to paper.
+
+use harness_records::config::MethodChoice;
+use harness_records::record::{EpochRecord, Metrics, RunRecord, SiteRecord, ValuesRecord};
+use serde_json::json;
+
+use crate::figures::{Drawn, FIGURES, Figure, Picture, find};
+use crate::kernels::Kernels;
+use crate::plot::text::Lettering;
+use crate::plot::tidy::{assert_tidy, words};
+use crate::samples::{method, record};
+use crate::sheet::Value;
+use crate::trials::Trials;
+
+/// A trial with everything a record can hold.
+fn full(name: &str, bits: u8, seed: u64, layers: usize, epochs: u32) -> RunRecord {
+    let choice = || method(name, bits, &[]);
+    let top1 = 0.7 + 0.02 * f64::from(bits) + 0.001 * seed as f64;
+    let roles: Vec<(&str, f64)> =
+        (0..2 * layers).map(|i| (if i % 2 == 0 { "weight" } else { "activation" }, 0.9 * f64::from(bits))).collect();
+    let built = record().quant(choice(), choice(), MethodChoice::float()).seed(seed).top1(top1).effective_bits(&roles);
+    built
+        .edit(|r| {
+            for (i, layer) in r.layers.iter_mut().enumerate() {
+                layer.layer = format!("conv{}", i / 2 + 1);
+                layer.bits = bits;
+                layer.relative_mse = 0.5f64.powi(i32::from(bits)) * (1.0 + 0.1 * seed as f64);
+                layer.values = Some(ValuesRecord {
+                    cosine: 1.0 - 0.1 / f64::from(bits),
+                    low: -0.5,
+                    high: 0.5,
+                    before: (0..64).map(|bin: i64| (1000 - (bin - 32) * (bin - 32) / 2).unsigned_abs()).collect(),
+                    after: (0..64).map(|bin| if bin % 21 == 0 { 5000 } else { 0 }).collect(),
+                    levels: if i == 0 { vec![-0.5, -0.17, 0.17, 0.5] } else { Vec::new() },
+                });
+            }
+            let site = |layer: usize, epoch: u32| SiteRecord {
+                layer: format!("conv{}", layer + 1),
+                role: "weight".to_owned(),
+                relative_mse: 0.2 / f64::from(epoch),
+                effective_bits: f64::from(bits) * (0.8 + 0.01 * f64::from(epoch)),
+                portion: if name == "stochastic" { 0.5 + 0.5 * f64::from(epoch) / f64::from(epochs) } else { 1.0 },
+                code_counts: (0..1u64 << bits).map(|code| 100 + code * u64::from(epoch)).collect(),
+            };
+            let metrics = |epoch: u32| Metrics {
+                loss: 1.0 / f64::from(epoch),
+                top1: Some(0.5 + 0.4 * f64::from(epoch) / f64::from(epochs)),
+                top5: None,
+                perplexity: None,
+            };
+            r.epochs = (1..=epochs)
+                .map(|epoch| EpochRecord {
+                    epoch,
+                    lr: 0.1,
+                    train_loss: 2.0 / f64::from(epoch) + 0.01 * seed as f64,
+                    train_top1: None,
+                    validation: None,
+                    test: metrics(epoch),
+                    train_seconds: 1.0,
+                    test_seconds: 0.1,
+                    samples_per_second: 1e3,
+                    sites: (0..layers).map(|layer| site(layer, epoch)).collect(),
+                })
+                .collect();
+            r.model.bit_ops = 5_000_000 * u64::from(bits) * u64::from(bits);
+        })
+        .build()
+}
+
+fn records(layers: usize, epochs: u32) -> Vec<RunRecord> {
+    let mut records = Vec::new();
+    for seed in 0..3 {
+        records.push(record().seed(seed).top1(0.98).edit(|r| r.model.bit_ops = 5_120_000_000).build());
+        for name in ["balanced", "dorefa", "stochastic"] {
+            records.extend([1, 2, 4].map(|bits| full(name, bits, seed, layers, epochs)));
+        }
+    }
+    records
+}
+
+fn kernels(shapes: usize) -> Kernels {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.json");
+    let cells: Vec<_> = (0..shapes)
+        .flat_map(|shape| {
+            ["w1a1", "w2a2", "w4a4"].map(|bits| {
+                json!({"shape": format!("resnet18.layer{shape}"), "bits": bits, "route": "popcount", "gops": 900.0 - shape as f64,
+                       "limit_gops": 1500.0, "intensity": 20.0 * (shape + 1) as f64, "ratio_f32": {"median": 12.5},
+                       "fraction_of_limit": 0.6})
+            })
+        })
+        .collect();
+    std::fs::write(&path, json!({"cells": cells, "threads": 1}).to_string()).unwrap();
+    Kernels::read(&path).unwrap()
+}
+
+fn draw(figure: &dyn Figure, trials: &Trials) -> Result<Picture, String> {
+    match figure.draw(trials, &Lettering::new().unwrap()).unwrap() {
+        Drawn::Picture(picture) => Ok(picture),
+        Drawn::Nothing(why) => Err(why),
+    }
+}
+
+#[test]
+fn every_figure_is_tidy_and_leaves_its_data() {
+    for (layers, epochs, shapes) in [(1, 2, 1), (3, 10, 5), (20, 200, 40)] {
+        let trials = Trials::new(&records(layers, epochs), &[]).unwrap().with_kernels(Some(kernels(shapes)));
+        for figure in FIGURES {
+            let picture = draw(*figure, &trials).unwrap_or_else(|why| panic!("{}: {why}", figure.name()));
+            assert_tidy(&picture.canvas);
+            assert!(!picture.data.rows.is_empty() && picture.caption.ends_with('.'), "{}", figure.name());
+            assert!(picture.data.rows.iter().all(|row| row.len() == picture.data.columns.len()), "{}", figure.name());
+            // Axes say what they show.
+            assert!(words(&picture.canvas).iter().any(|words| words.upwards), "{}", figure.name());
+        }
+    }
+}
+
+#[test]
+fn figures_without_data_say_what_is_missing() {
+    let trials = Trials::new(&[record().build()], &[]).unwrap();
+    for figure in FIGURES.iter().filter(|figure| figure.name() != "accuracy_vs_bits") {
+        let why = draw(*figure, &trials).unwrap_err();
+        assert!(!why.is_empty() && !why.ends_with('.'), "{}: {why}", figure.name());
+    }
+}
+
+#[test]
+fn the_front_is_what_nothing_beats() {
+    let of = |bits: u8, top1: f64, ops: u64| {
+        let built = record().weights(method("dorefa", bits, &[])).top1(top1);
+        built.edit(|r| r.model.bit_ops = ops).build()
+    };
+    let trials = Trials::new(&[of(1, 0.8, 10), of(2, 0.9, 20), of(3, 0.85, 30), of(4, 0.9, 40), of(8, 0.95, 50)], &[]);
+    let picture = draw(find("accuracy_vs_bit_ops").unwrap(), &trials.unwrap()).unwrap();
+    let column = |name: &str| picture.data.columns.iter().position(|column| *column == name).unwrap();
+    let mut front: Vec<(&Value, &Value)> =
+        picture.data.rows.iter().map(|row| (&row[column("weight_width")], &row[column("pareto")])).collect();
+    front.sort_by_key(|(width, _)| format!("{width:?}"));
+    let on: Vec<bool> = front.iter().map(|(_, on)| **on == Value::from("true")).collect();
+    assert_eq!(on, [true, true, false, false, true]);
+    assert!(
+        picture.caption.contains("On the Pareto front: dorefa 1/32, dorefa 2/32, dorefa 8/32."),
+        "{}",
+        picture.caption
+    );
+}
