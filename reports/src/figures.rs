@@ -6,6 +6,7 @@ mod kernel_speed;
 mod layers;
 mod over_training;
 mod pareto;
+mod roofline;
 mod speed_vs_bits;
 #[cfg(test)]
 mod tests;
@@ -61,12 +62,12 @@ pub(crate) static FIGURES: &[&dyn Figure] = &[
     &over_training::StochasticPortion,
     &kernel_speed::KernelSpeed,
     &speed_vs_bits::SpeedVsBits,
-    &kernel_speed::Roofline,
+    &roofline::Roofline,
 ];
 
 /// Those that need no trial.
 pub(crate) static OF_KERNELS: &[&dyn Figure] =
-    &[&kernel_speed::KernelSpeed, &speed_vs_bits::SpeedVsBits, &kernel_speed::Roofline];
+    &[&kernel_speed::KernelSpeed, &speed_vs_bits::SpeedVsBits, &roofline::Roofline];
 
 /// The figure of a name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Figure, ReportError> {

@@ -15,6 +15,8 @@ pub struct Kernels {
     /// On every route that was timed.
     pub(crate) all: Vec<Cell>,
     pub(crate) peers: Vec<Peer>,
+    /// What one thread reads, from the smallest buffer to the largest.
+    pub(crate) memory: Vec<Memory>,
     /// Processor and commit, where the file says.
     device: Option<String>,
     commit: Option<String>,
@@ -54,6 +56,13 @@ pub(crate) struct Peer {
     pub(crate) shape: String,
     pub(crate) kind: String,
     pub(crate) gops: f64,
+}
+
+/// Reading a buffer of a size again and again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Memory {
+    pub(crate) bytes: u64,
+    pub(crate) gb_per_s: f64,
 }
 
 /// A number, or the middle of several.
@@ -116,11 +125,16 @@ impl Kernels {
             Some(Peer { shape: text(peer, "shape")?, kind: text(peer, "kind")?, gops: number(peer.get("gops"))? })
                 .filter(|_| fastest)
         };
+        let memory = |memory: &Value| {
+            let gb_per_s = number(memory.get("gb_per_s")).filter(|rate| *rate > 0.0)?;
+            Some(Memory { bytes: memory.get("bytes")?.as_u64()?, gb_per_s })
+        };
         let environment = root.get("environment");
         let cells: Vec<(Cell, bool)> = list("cells").iter().filter_map(cell).collect();
         Kernels {
             cells: cells.iter().filter(|(_, chosen)| *chosen).map(|(cell, _)| cell.clone()).collect(),
             all: cells.into_iter().map(|(cell, _)| cell).collect(),
+            memory: list("memory").iter().filter_map(memory).collect(),
             peers: list("peers").iter().filter_map(peer).collect(),
             device: environment.and_then(|environment| text(environment, "device_name")),
             commit: environment.and_then(|environment| text(environment, "commit")),

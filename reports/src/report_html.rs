@@ -26,7 +26,7 @@ pub(crate) fn page(
 ) -> String {
     let title = if title.trim().is_empty() { "Report" } else { title };
     let mut body = Body::default();
-    let _ = write!(body.text, "<p>{}</p>\n", escape(&summary(trials, problems)));
+    let _ = writeln!(body.text, "<p>{}</p>", escape(&summary(trials, problems)));
     for section in tables {
         body.section(section.title, &table(&section.sheet.grid));
     }
@@ -78,7 +78,7 @@ fn preformatted(text: &str) -> String {
 fn facts(Facts { facts, warnings }: &Facts) -> String {
     let mut html = list(facts, "facts");
     for warning in warnings {
-        let _ = write!(html, "<p class=\"warning\">{}</p>\n", escape(warning));
+        let _ = writeln!(html, "<p class=\"warning\">{}</p>", escape(warning));
     }
     html
 }
@@ -90,10 +90,10 @@ fn sections(trials: &Trials) -> String {
     }
     let hidden = trials.records.len().saturating_sub(MOST_TRIALS);
     if hidden > 0 {
-        let _ = write!(
+        let _ = writeln!(
             html,
             "<p>{hidden} more trials have no section here, which would make the page slow; each has its record in the \
-             folder of the runs.</p>\n"
+             folder of the runs.</p>"
         );
     }
     html
@@ -108,16 +108,16 @@ fn trial(html: &mut String, trials: &Trials, record: &RunRecord) {
         Some(value) => format!(", perplexity {}", two_decimals(value)),
         None => String::new(),
     };
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<details id=\"t{}\"><summary>{}: {}{}</summary>\n",
+        "<details id=\"t{}\"><summary>{}: {}{}</summary>",
         escape(&record.id),
         escape(&trials.name(record)),
         status_name(record.status),
         escape(&result)
     );
     if let Some(error) = &record.error {
-        let _ = write!(html, "<p class=\"warning\">{}: {}</p>\n", error.class.name(), escape(&error.message));
+        let _ = writeln!(html, "<p class=\"warning\">{}: {}</p>", error.class.name(), escape(&error.message));
     }
     if record.epochs.len() > 1 {
         html.push_str("<h3>Curves</h3>\n");
@@ -133,7 +133,7 @@ fn trial(html: &mut String, trials: &Trials, record: &RunRecord) {
     html.push_str("<h3>Configuration</h3>\n");
     // A configuration of plain numbers and words always has a JSON form.
     let config = serde_json::to_string_pretty(&record.config).unwrap_or_default();
-    let _ = write!(html, "<pre>{}</pre>\n", preformatted(&config));
+    let _ = writeln!(html, "<pre>{}</pre>", preformatted(&config));
     html.push_str("<h3>Environment</h3>\n<dl>");
     let environment = &record.environment;
     let dirty = match environment.dirty {

@@ -1,16 +1,13 @@
-//! Kernels: speed over f32 by shape and bit widths, and the roofline.
-
-use std::collections::BTreeSet;
+//! Kernels: speed over f32 by shape and bit widths.
 
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::Looks;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::kernels::{Cell, Kernels};
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, Plot};
 use crate::plot::legend::Key;
-use crate::plot::style::{LIMIT, shade};
+use crate::plot::style::shade;
 use crate::plot::text::Lettering;
 use crate::sheet::{Data, Value};
 use crate::trials::Trials;
@@ -18,12 +15,9 @@ use crate::trials::Trials;
 /// `kernel_speed`.
 pub(crate) struct KernelSpeed;
 
-/// `roofline`.
-pub(crate) struct Roofline;
-
 /// Shapes in one panel, and panels.
-const SHAPES: usize = 6;
-const MOST_PANELS: usize = 6;
+const SHAPES: usize = 5;
+const MOST_PANELS: usize = 4;
 /// Bit widths that bars can be told apart by.
 const MOST_PAIRS: usize = 8;
 /// Room of the bars of one shape.
@@ -46,9 +40,10 @@ impl Figure for KernelSpeed {
             return Ok(Drawn::Nothing("no cell of the kernel bench has a ratio to f32".to_owned()));
         }
         let (shapes, pairs) = (kernels.shapes(), kernels.pairs());
-        let mut panels: Vec<Plot> = shapes.chunks(SHAPES).map(|shapes| bars(kernels, shapes, &pairs)).collect();
-        let hidden = panels.len().saturating_sub(MOST_PANELS) * SHAPES;
-        panels.truncate(MOST_PANELS);
+        let groups = groups(&shapes);
+        let hidden = groups.iter().skip(MOST_PANELS).map(|(_, shapes)| shapes.len()).sum::<usize>();
+        let shown = groups.iter().take(MOST_PANELS);
+        let panels: Vec<Plot> = shown.map(|(title, shapes)| bars(kernels, title, shapes, &pairs)).collect();
         let pairs_shown = pairs.iter().take(MOST_PAIRS).enumerate();
         let mut key: Vec<(Key, String)> = pairs_shown.map(|(i, pair)| (Key::Area(shade(i)), one_line(pair))).collect();
         key.push((Key::Reference { band: false }, "f32".to_owned()));
@@ -66,7 +61,24 @@ impl Figure for KernelSpeed {
     }
 }
 
-fn bars(kernels: &Kernels, shapes: &[&str], pairs: &[&str]) -> Plot {
+/// Shapes for each panel: those of one network together under its name, in even portions; the others after them.
+fn groups<'a>(shapes: &[&'a str]) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut networks: Vec<(&str, Vec<&str>)> = Vec::new();
+    for shape in shapes {
+        let network = shape.split_once(' ').map_or("", |(network, _)| network);
+        match networks.iter_mut().find(|(known, _)| *known == network) {
+            Some((_, of_network)) => of_network.push(shape),
+            None => networks.push((network, vec![shape])),
+        }
+    }
+    let portions = networks.into_iter().flat_map(|(network, shapes)| {
+        let size = shapes.len().div_ceil(shapes.len().div_ceil(SHAPES));
+        shapes.chunks(size).map(|portion| (network, portion.to_vec())).collect::<Vec<_>>()
+    });
+    portions.collect()
+}
+
+fn bars(kernels: &Kernels, title: &str, shapes: &[&str], pairs: &[&str]) -> Plot {
     let shown = pairs.len().clamp(1, MOST_PAIRS);
     let width = GROUP / shown as f64;
     let mut items = Vec::new();
@@ -83,78 +95,20 @@ fn bars(kernels: &Kernels, shapes: &[&str], pairs: &[&str]) -> Plot {
     items.push(Item::Reference { y: 1.0, spread: None });
     Plot {
         panel: Panel {
-            title: String::new(),
+            title: one_line(title),
             x_label: "Shape".to_owned(),
             y_label: "Times as fast as f32".to_owned(),
-            x: Scale::Categories(shapes.iter().map(|shape| one_line(shape)).collect()),
+            x: Scale::Categories(
+                shapes.iter().map(|shape| one_line(shape.strip_prefix(title).unwrap_or(shape))).collect(),
+            ),
             y: Scale::from_zero(ratios.into_iter().fold(0.0, f64::max)),
         },
         items,
     }
 }
 
-impl Figure for Roofline {
-    fn name(&self) -> &'static str {
-        "roofline"
-    }
-
-    fn title(&self) -> &'static str {
-        "Kernels against the limits of the machine"
-    }
-
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
-        let Some(kernels) = &trials.kernels else { return Ok(Drawn::Nothing(WITHOUT.to_owned())) };
-        let placed = |cell: &Cell| Some((cell.intensity?, cell.gops?, cell.limit_gops));
-        let cells: Vec<(&Cell, (f64, f64, Option<f64>))> =
-            kernels.cells.iter().filter_map(|cell| Some((cell, placed(cell)?))).collect();
-        if cells.is_empty() {
-            return Ok(Drawn::Nothing("no cell of the kernel bench has an intensity and a speed".to_owned()));
-        }
-        let looks = Looks::of(cells.iter().map(|(cell, _)| cell.bits.as_str()));
-        let mut items = Vec::new();
-        for (cell, (intensity, gops, limit)) in &cells {
-            let Some(look) = looks.get(&cell.bits) else { continue };
-            if let Some(limit) = limit {
-                let points = vec![(*intensity, *gops), (*intensity, *limit)];
-                items.push(Item::Line { points, look: LIMIT });
-                items.push(Item::Marker { x: *intensity, y: *limit, spread: None, look: LIMIT });
-            }
-            items.push(Item::Marker { x: *intensity, y: *gops, spread: None, look });
-        }
-        // Limits and the distances to them lie below what was measured.
-        items.sort_by_key(|item| match item {
-            Item::Line { .. } => 0,
-            Item::Marker { look, .. } if *look == LIMIT => 1,
-            _ => 2,
-        });
-        let plot = Plot {
-            panel: Panel {
-                title: String::new(),
-                x_label: "Multiply-accumulates for each byte moved".to_owned(),
-                y_label: "10^9 operations a second".to_owned(),
-                x: Scale::log(cells.iter().map(|(_, (intensity, ..))| *intensity)),
-                y: Scale::log(cells.iter().flat_map(|(_, (_, gops, limit))| [*gops, limit.unwrap_or(*gops)])),
-            },
-            items,
-        };
-        let mut key = looks.key(Key::Marker);
-        key.push((Key::Marker(LIMIT), "limit".to_owned()));
-        let routes: BTreeSet<&str> =
-            cells.iter().map(|(cell, _)| cell.route.as_str()).filter(|r| !r.is_empty()).collect();
-        let routes = routes.into_iter().collect::<Vec<_>>().join(", ");
-        let caption = format!(
-            "Speed of each kernel over its arithmetic intensity, with a line up to the limit measured in the same run: the \
-             rate of its innermost instructions, or of reading its weights{}. Routes: {}.{}",
-            kernels.place(),
-            if routes.is_empty() { "not named" } else { &routes },
-            looks.hidden()
-        );
-        let chart = Chart { columns: 1, wide: true, ..Chart::new(vec![plot], key) };
-        Ok(Drawn::Picture(Picture { canvas: chart.draw(lettering), data: data(kernels), caption }))
-    }
-}
-
-fn data(kernels: &Kernels) -> Data {
+/// What a cell holds, for both figures of single cells.
+pub(crate) fn data(kernels: &Kernels) -> Data {
     let columns = vec![
         "shape",
         "bits",
@@ -187,4 +141,19 @@ fn data(kernels: &Kernels) -> Data {
         ]
     };
     Data { columns, rows: kernels.cells.iter().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_of_a_network_stand_together() {
+        let shapes: Vec<String> = (0..7).map(|i| format!("resnet18 layer{i}")).collect();
+        let mut shapes: Vec<&str> = shapes.iter().map(String::as_str).collect();
+        shapes.insert(3, "1x4096x4096");
+        let sizes: Vec<(&str, usize)> =
+            groups(&shapes).into_iter().map(|(name, shapes)| (name, shapes.len())).collect();
+        assert_eq!(sizes, [("resnet18", 4), ("resnet18", 3), ("", 1)]);
+    }
 }

@@ -22,6 +22,9 @@ pub(crate) struct WeightHistograms;
 /// `layer_error`.
 pub(crate) struct LayerError;
 
+/// A layer: its name, relative squared error, and angle in degrees.
+type LayerSpot = (String, Option<Summary>, Option<Summary>);
+
 /// Layers of one configuration in the histograms.
 const MOST_LAYERS: usize = 4;
 /// Levels that can be told apart as lines.
@@ -38,7 +41,9 @@ impl Figure for WeightHistograms {
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
         let rows = rows(trials)?;
-        let configs = configs(&rows, trials);
+        let mut configs = configs(&rows, trials);
+        // Fewest bits first: there the methods differ most.
+        configs.sort_by_key(|config| config.row.widths[0]);
         let mut panels = Vec::new();
         let mut data = Vec::new();
         let mut hidden = 0;
@@ -106,12 +111,15 @@ fn bins(values: &ValuesRecord, counts: &[u64]) -> Vec<(f64, f64, f64)> {
 fn histogram(config: &Config<'_>, layer: &LayerRecord, values: &ValuesRecord) -> Plot {
     let (before, after) = (bins(values, &values.before), bins(values, &values.after));
     let mut items = Vec::new();
-    let levels = values.levels.iter().filter(|_| values.levels.len() <= MOST_LEVELS);
-    items.extend(levels.map(|level| Item::Upright { x: f64::from(*level), look: LEVEL }));
+    let shown = || values.levels.iter().copied().filter(|_| values.levels.len() <= MOST_LEVELS);
+    items.extend(shown().map(|level| Item::Upright { x: f64::from(level), look: LEVEL }));
     for (bins, shade, thin) in [(&before, BEFORE, 0.0), (&after, AFTER, 0.25)] {
         for &(from, to, portion) in bins.iter().filter(|bin| bin.2 > 0.0) {
             let inset = thin * (to - from);
-            items.push(Item::Bar { from: (from + inset, 0.0), to: (to - inset, portion), shade });
+            // What has been quantized lies exactly at a level, and so does its bar where the level is known.
+            let level = shown().map(f64::from).find(|level| thin > 0.0 && (from..=to).contains(level));
+            let shift = level.map_or(0.0, |level| level - f64::midpoint(from, to));
+            items.push(Item::Bar { from: (from + inset + shift, 0.0), to: (to - inset + shift, portion), shade });
         }
     }
     let highest = before.iter().chain(&after).map(|bin| bin.2).fold(0.0, f64::max);
@@ -217,7 +225,7 @@ struct Line {
     role: String,
     label: String,
     /// Name, error, angle in degrees.
-    layers: Vec<(String, Option<Summary>, Option<Summary>)>,
+    layers: Vec<LayerSpot>,
 }
 
 impl Line {
@@ -252,7 +260,7 @@ impl Line {
     fn facts(&self) -> Vec<Vec<Value>> {
         let mean = |summary: &Option<Summary>| summary.map(|summary| summary.mean).into();
         let sd = |summary: &Option<Summary>| summary.and_then(|summary| summary.sd).into();
-        let fact = |(name, error, angle): &(String, Option<Summary>, Option<Summary>)| {
+        let fact = |(name, error, angle): &LayerSpot| {
             vec![
                 Value::from(&*self.title),
                 Value::from(&*self.role),
@@ -275,7 +283,7 @@ fn panels_of(title: &str, role: &str, lines: &[&Line], looks: &Looks<'_>) -> Vec
             names.push(name);
         }
     }
-    let plot = |label: &str, of: fn(&(String, Option<Summary>, Option<Summary>)) -> Option<Summary>, log: bool| {
+    let plot = |label: &str, of: fn(&LayerSpot) -> Option<Summary>, log: bool| {
         let mut items = Vec::new();
         let mut ends = Vec::new();
         for (i, line) in lines.iter().enumerate() {

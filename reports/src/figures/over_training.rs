@@ -24,6 +24,8 @@ pub(crate) struct StochasticPortion;
 
 /// Codes that can be told apart as lines.
 const MOST_CODES: usize = 16;
+/// Layers of which the same is true.
+const MOST_LAYERS: usize = 8;
 /// The method that the figure of populations is about; it comes first.
 const BALANCED: &str = "balanced";
 
@@ -123,23 +125,24 @@ impl Figure for CodePopulations {
                     layers.push(name.to_owned());
                 }
                 let place = layers.iter().position(|known| known == name).unwrap_or(0);
-                items.extend(line(&spots, look(place)));
-                all.extend(spots);
+                if place < MOST_LAYERS {
+                    items.extend(line(&spots, look(MOST_CODES + place)));
+                    all.extend(spots);
+                }
             }
             let width = f64::from(config.row.widths[0]);
             items.insert(0, Item::Reference { y: width, spread: None });
-            let y = Scale::linear(all.iter().flat_map(|s| [s.low, s.high]).chain([width]), 0.1, (0.0, 8.0));
+            let most = all.iter().map(|spot| spot.high).fold(width, f64::max);
+            let y = Scale::linear(all.iter().flat_map(|s| [s.low, s.high]).chain([width]), 0.1, (0.0, most));
             panels.push(panel(one_line(&config.label), "Effective bits of a layer", &all, y, items));
         }
         let hidden = panels.len().saturating_sub(MOST_PANELS) / 2;
         panels.truncate(MOST_PANELS);
-        let mut key: Vec<(Key, String)> = (0..codes_shown.max(layers.len()).min(MOST_CODES))
-            .map(|i| {
-                let code = (i < codes_shown).then(|| format!("code {i}"));
-                let layer = layers.get(i).map(|name| one_line(name));
-                (Key::Series(look(i)), code.into_iter().chain(layer).collect::<Vec<_>>().join(" / "))
-            })
-            .collect();
+        // Codes and layers are never in one panel, and look different all the same: there is one key for all.
+        let mut key: Vec<(Key, String)> =
+            (0..codes_shown).map(|code| (Key::Series(look(code)), format!("code {code}"))).collect();
+        let named = layers.iter().take(MOST_LAYERS).enumerate();
+        key.extend(named.map(|(i, name)| (Key::Series(look(MOST_CODES + i)), one_line(name))));
         key.push((Key::Reference { band: false }, "bit width".to_owned()));
         let mut caption =
             "Left: portion of the weights of the largest quantized layer at each code, after every epoch. \
@@ -148,6 +151,9 @@ impl Figure for CodePopulations {
                 .to_owned();
         if hidden > 0 {
             caption.push_str(&format!(" {hidden} more configurations are in the data only."));
+        }
+        if layers.len() > MOST_LAYERS {
+            caption.push_str(&format!(" So are {} layers.", layers.len() - MOST_LAYERS));
         }
         let columns = HEAD.into_iter().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
         let canvas = Chart::new(panels, key).draw(lettering);

@@ -12,8 +12,8 @@ pub(crate) const COLUMN: f64 = 252.0;
 pub(crate) const PAGE: f64 = 504.0;
 /// Height that suits a panel of either width.
 pub(crate) const PANEL_HEIGHT: f64 = 165.0;
-/// Panels one figure can hold and still be read.
-pub(crate) const MOST_PANELS: usize = 12;
+/// Panels one figure can hold and still fit a page.
+pub(crate) const MOST_PANELS: usize = 8;
 
 const EDGE: f64 = 3.0;
 /// Between panels, and between panels and key.

@@ -95,7 +95,7 @@ const COLUMNS: &[Column] = &[
     Column {
         title: "Published",
         align: Align::Right,
-        cell: |r| r.published.as_ref().map_or_else(|| NONE.to_owned(), |number| published(number)),
+        cell: |r| r.published.as_ref().map_or_else(|| NONE.to_owned(), published),
         wanted: |r| r.published.is_some(),
     },
     Column {

@@ -450,10 +450,7 @@ impl Summary {
             talk(line);
         }
         if self.stopped && self.counts.open > 0 {
-            talk(format_args!(
-                "stopped; what was running has a checkpoint. To go on: {}",
-                quoted(std::env::args())
-            ));
+            talk(format_args!("stopped; what was running has a checkpoint. To go on: {}", quoted(std::env::args())));
         }
         for file in written.iter().flat_map(|written| &written.files) {
             let is_page = file.ends_with("report.md") || file.ends_with("report.html");

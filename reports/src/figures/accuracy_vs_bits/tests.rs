@@ -93,7 +93,7 @@ fn what_does_not_fit_is_in_the_data_and_the_caption_says_so() {
     }
     let picture = picture(&records);
     assert_tidy(&picture.canvas);
-    assert!(picture.caption.contains("2 more panels are in the data only."), "{}", picture.caption);
+    assert!(picture.caption.contains("6 more panels are in the data only."), "{}", picture.caption);
     assert!(picture.caption.contains("6 more lines are in the data only."), "{}", picture.caption);
     assert_eq!(picture.data.rows.len(), 14 * 30);
 }
