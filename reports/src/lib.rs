@@ -32,6 +32,8 @@ mod frames;
 mod kernels;
 mod labels;
 mod numbers;
+#[cfg(test)]
+mod opened;
 mod plot;
 mod published;
 mod report_html;

@@ -54,6 +54,12 @@ impl Pick {
 }
 
 impl Published {
+    /// Paper and source in words, with what kind of knowledge it is.
+    pub(crate) fn cited(&self) -> String {
+        let memory = if self.from_memory { ", from memory" } else { "" };
+        format!("{} ({}{memory})", self.paper, self.source)
+    }
+
     /// True for a trial whose result this number can stand beside: the same data, network, methods and bit widths.
     /// Training and everything else may differ; the ledger names it.
     pub(crate) fn matches(&self, config: &TrialConfig) -> bool {

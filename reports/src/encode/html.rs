@@ -37,6 +37,9 @@ pub(crate) fn page(title: &str, body: &str) -> String {
     )
 }
 
+/// Cells of more characters than this are sentences, which may take several lines.
+const SENTENCE: usize = 45;
+
 /// A table that the page's script lets readers sort and filter, and its notes.
 pub(crate) fn table(grid: &Grid) -> String {
     let mut html = String::from("<div class=\"scroll\"><table class=\"data\">\n<thead><tr>");
@@ -46,10 +49,13 @@ pub(crate) fn table(grid: &Grid) -> String {
         let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(*align), escape(title));
     }
     html.push_str("</tr></thead>\n<tbody>\n");
+    let longest = |column: usize| grid.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let wide: Vec<bool> = (0..grid.columns.len()).map(|column| longest(column) > SENTENCE).collect();
     for row in &grid.rows {
         html.push_str("<tr>");
-        for (cell, (_, align)) in row.iter().zip(&grid.columns) {
-            let _ = write!(html, "<td{}>{}</td>", class(*align), escape(cell));
+        for ((cell, (_, align)), wide) in row.iter().zip(&grid.columns).zip(&wide) {
+            let class = if *wide { " class=\"wide\"" } else { class(*align) };
+            let _ = write!(html, "<td{class}>{}</td>", escape(cell));
         }
         html.push_str("</tr>\n");
     }

@@ -5,10 +5,19 @@ use std::fmt::Write;
 use crate::encode::one_line;
 use crate::sheet::{Align, Grid};
 
+/// Cells of more characters than this are sentences, which take several lines of this length.
+const SENTENCE: usize = 45;
+const PARAGRAPH: &str = "20em";
+
 /// The table with its caption, label `tab:NAME`, and notes as small text below. Needs the packages named at its head.
 pub(crate) fn latex(name: &str, title: &str, grid: &Grid) -> String {
-    let alignment: String =
-        grid.columns.iter().map(|(_, align)| if *align == Align::Left { 'l' } else { 'r' }).collect();
+    let longest = |column: usize| grid.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let column = |(i, (_, align)): (usize, &(String, Align))| match align {
+        _ if longest(i) > SENTENCE => format!("p{{{PARAGRAPH}}}"),
+        Align::Left => "l".to_owned(),
+        Align::Right => "r".to_owned(),
+    };
+    let alignment: String = grid.columns.iter().enumerate().map(column).collect();
     let line = |cells: &mut dyn Iterator<Item = &String>| {
         cells.map(|cell| escape(cell)).collect::<Vec<_>>().join(" & ") + " \\\\\n"
     };
@@ -26,8 +35,12 @@ pub(crate) fn latex(name: &str, title: &str, grid: &Grid) -> String {
     text.push_str("\\midrule\n");
     grid.rows.iter().for_each(|row| text.push_str(&line(&mut row.iter())));
     text.push_str("\\bottomrule\n\\end{tabular}}\n");
-    for note in &grid.notes {
-        let _ = writeln!(text, "\\par\\smallskip{{\\footnotesize {}\\par}}", escape(note));
+    if !grid.notes.is_empty() {
+        text.push_str("\\begin{flushleft}\\footnotesize\n");
+        for note in &grid.notes {
+            let _ = writeln!(text, "{}\\par", escape(note));
+        }
+        text.push_str("\\end{flushleft}\n");
     }
     text.push_str("\\end{table}\n");
     text
@@ -91,7 +104,10 @@ mod tests {
         assert!(text.contains(
             "\\begin{tabular}{lr}\n\\toprule\nMethod & W/A \\\\\n\\midrule\nsq\\_bwn & 1/32 \\\\\n\\bottomrule"
         ));
-        assert!(text.contains("\\caption{Accuracy}\\label{tab:accuracy}") && text.contains("\\footnotesize A \\& B"));
+        assert!(
+            text.contains("\\caption{Accuracy}\\label{tab:accuracy}")
+                && text.contains("\\footnotesize\nA \\& B\\par\n")
+        );
     }
 
     proptest! {

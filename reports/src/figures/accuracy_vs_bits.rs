@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::accuracy::{Row, rows};
 use crate::encode::one_line;
 use crate::error::ReportError;
+use crate::figures::configs::Titles;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::labels::FLOAT_WIDTH;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
 use crate::plot::legend::Key;
-use crate::plot::style::{Look, look};
+use crate::plot::style::{Look, PUBLISHED, look};
 use crate::plot::text::Lettering;
+use crate::published::Metric;
 use crate::sheet::{Data, Value};
 use crate::stats::Summary;
 use crate::trials::Trials;
@@ -30,6 +32,8 @@ const PERCENT: f64 = 100.0;
 struct Spot {
     /// Percent right; `None` when no trial finished.
     top1: Option<Summary>,
+    /// What was published for it, in percent.
+    published: Option<f64>,
 }
 
 /// A line by weight width.
@@ -76,6 +80,8 @@ struct All {
     /// Widths of activations and gradients are part of the labels where they differ.
     show_activations: bool,
     show_gradients: bool,
+    /// What titles do not say.
+    in_all: String,
     hidden_panels: usize,
     hidden_lines: usize,
 }
@@ -98,7 +104,11 @@ impl Content {
             if row.is_float {
                 panel.float = top1;
             } else if looks.contains_key(&key(row)) {
-                panel.lines.entry(key(row)).or_default().insert(row.widths[0], Spot { top1 });
+                panel
+                    .lines
+                    .entry(key(row))
+                    .or_default()
+                    .insert(row.widths[0], Spot { top1, published: published(row) });
             }
         }
         let common = [("activations", &activations), ("gradients", &gradients)];
@@ -109,9 +119,11 @@ impl Content {
             .map(|(role, width)| format!("{role} {}", bits(width)))
             .collect();
         let hidden_panels = panels.len().saturating_sub(MOST_PANELS);
+        let titles = Titles::of(panels.keys().copied());
+        let in_all = titles.common();
         let titled = panels.into_iter().take(MOST_PANELS).map(|(place, mut panel)| {
-            let parts = place.into_iter().filter(|part| !part.is_empty()).map(str::to_owned);
-            panel.title = one_line(&parts.chain(common.iter().cloned()).collect::<Vec<_>>().join(", "));
+            let parts = [titles.get(place)].into_iter().chain(common.iter().map(|part| one_line(part)));
+            panel.title = parts.collect::<Vec<_>>().join(", ");
             panel
         });
         All {
@@ -119,6 +131,7 @@ impl Content {
             looks,
             show_activations: activations.len() > 1,
             show_gradients: gradients.len() > 1,
+            in_all,
             hidden_panels,
             hidden_lines,
         }
@@ -127,6 +140,11 @@ impl Content {
 
 fn key(row: &Row) -> LineKey {
     (row.method.clone(), row.widths[1], row.widths[2])
+}
+
+/// A published accuracy in percent.
+fn published(row: &Row) -> Option<f64> {
+    row.published.as_ref().filter(|number| number.metric == Metric::Top1).map(|number| number.value)
 }
 
 fn bits(width: u32) -> String {
@@ -153,6 +171,9 @@ impl All {
             entries.push((Key::Reference { band }, "float".to_owned()));
         }
         let mut spots = self.panels.iter().flat_map(|panel| panel.lines.values()).flat_map(|line| line.values());
+        if spots.clone().any(|spot| spot.published.is_some()) {
+            entries.push((Key::Marker(PUBLISHED), "published".to_owned()));
+        }
         if spots.any(|spot| spot.top1.is_none()) {
             entries.push((Key::Missing, "no finished trial".to_owned()));
         }
@@ -172,11 +193,12 @@ fn widths(content: &Content) -> Vec<u32> {
 }
 
 fn panel(content: &Content) -> Panel {
-    let spots = content.lines.values().flat_map(|line| line.values()).filter_map(|spot| spot.top1);
-    let ends = spots.chain(content.float).flat_map(|top1| {
+    let spots = || content.lines.values().flat_map(|line| line.values());
+    let ours = spots().filter_map(|spot| spot.top1).chain(content.float).flat_map(|top1| {
         let sd = top1.sd.unwrap_or(0.0);
         [top1.mean - sd, top1.mean + sd]
     });
+    let ends = ours.chain(spots().filter_map(|spot| spot.published));
     Panel {
         title: content.title.clone(),
         x_label: "Weight bit width (bits)".to_owned(),
@@ -212,6 +234,9 @@ fn line_items(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
         let points = stretch.iter().filter_map(|(width, spot)| Some((x(**width), spot.top1?.mean)));
         items.push(Item::Line { points: points.collect(), look });
     }
+    let theirs = Look { marker: PUBLISHED.marker, ..look };
+    let of_others = line.iter().filter_map(|(&width, spot)| Some((x(width), spot.published?)));
+    items.extend(of_others.map(|(x, y)| Item::Marker { x, y, spread: None, look: theirs }));
     items.extend(line.iter().map(|(&width, spot)| match spot.top1 {
         Some(top1) => Item::Marker { x: x(width), y: top1.mean, spread: top1.sd, look },
         None => Item::Missing { x: x(width), look },
@@ -233,6 +258,18 @@ fn caption(figure: &All, rows: &[Row]) -> String {
     if figure.panels.iter().any(|panel| panel.float.is_some()) {
         caption.push_str(" Dashed: full precision.");
     }
+    let sources: BTreeSet<String> = rows
+        .iter()
+        .filter(|row| published(row).is_some())
+        .filter_map(|row| Some(row.published.as_ref()?.cited()))
+        .collect();
+    if !sources.is_empty() {
+        let sources = sources.into_iter().collect::<Vec<_>>().join("; ");
+        caption.push_str(&format!(
+            " Hollow triangles: published for these bit widths, with the training of the source: {sources}."
+        ));
+    }
+    caption.push_str(&figure.in_all);
     for (hidden, what) in [(figure.hidden_panels, "panels"), (figure.hidden_lines, "lines")] {
         if hidden > 0 {
             caption.push_str(&format!(" {hidden} more {what} are in the data only."));
@@ -253,6 +290,7 @@ fn data(rows: &[Row]) -> Data {
         "top1_n",
         "top1_mean",
         "top1_sd",
+        "published",
         "failed",
         "diverged",
     ];
@@ -268,6 +306,7 @@ fn data(rows: &[Row]) -> Data {
             Value::from(row.top1.summary.map_or(0, |summary| summary.n)),
             Value::from(row.top1.summary.map(|summary| summary.mean)),
             Value::from(row.top1.summary.and_then(|summary| summary.sd)),
+            Value::from(published(row).map(|value| value / PERCENT)),
             Value::from(row.failed),
             Value::from(row.diverged),
         ]

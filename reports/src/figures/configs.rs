@@ -13,7 +13,7 @@ use crate::plot::style::{Look, look};
 use crate::trials::Trials;
 
 /// Lines that one figure can hold and still be read.
-pub(crate) const MOST_LINES: usize = 12;
+pub(crate) const MOST_LINES: usize = 20;
 
 /// A configuration with the trials that ended well.
 pub(crate) struct Config<'a> {
@@ -50,9 +50,63 @@ impl Config<'_> {
     }
 }
 
-/// A place as the title of a panel.
-pub(crate) fn title(place: [&str; 3]) -> String {
-    one_line(&place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "))
+/// Titles of panels. Where there are several, each says what tells it from the others: a title has one line.
+pub(crate) struct Titles {
+    /// What all places have, where there are several.
+    common: Vec<String>,
+}
+
+impl Titles {
+    pub(crate) fn of<'a>(places: impl Iterator<Item = [&'a str; 3]>) -> Titles {
+        let places: BTreeSet<[&str; 3]> = places.collect();
+        let mut all = places.iter().map(|place| parts(*place));
+        let first = all.next().filter(|_| places.len() > 1).unwrap_or_default();
+        let others: Vec<Vec<String>> = all.collect();
+        let common = first.into_iter().filter(|part| others.iter().all(|parts| parts.contains(part)));
+        Titles { common: common.collect() }
+    }
+
+    /// Title of the panel of a place.
+    pub(crate) fn get(&self, place: [&str; 3]) -> String {
+        let parts = parts(place).into_iter().filter(|part| !self.common.contains(part));
+        one_line(&parts.collect::<Vec<_>>().join(", "))
+    }
+
+    /// A sentence for the caption, on what the titles do not say.
+    pub(crate) fn common(&self) -> String {
+        if self.common.is_empty() {
+            String::new()
+        } else {
+            format!(" In all panels: {}.", one_line(&self.common.join(", ")))
+        }
+    }
+}
+
+/// Data set, model, and the setting key by key, without the section that a key belongs to.
+fn parts([dataset, model, setting]: [&str; 3]) -> Vec<String> {
+    let mut parts = vec![dataset.to_owned(), model.to_owned()];
+    let (mut depth, mut start) = (0i32, 0);
+    let mut ends: Vec<usize> = Vec::new();
+    for (i, c) in setting.char_indices() {
+        match c {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            ',' if depth == 0 => ends.push(i),
+            _ => {}
+        }
+    }
+    for end in ends.into_iter().chain([setting.len()]) {
+        let part = setting[start..end].trim();
+        let short = part.strip_prefix("train.").or_else(|| part.strip_prefix("quant.")).unwrap_or(part);
+        parts.extend((!short.is_empty()).then(|| short.to_owned()));
+        start = (end + 1).min(setting.len());
+    }
+    parts
+}
+
+/// A sentence on panels that a figure has no room for.
+pub(crate) fn hidden_panels(hidden: usize) -> String {
+    if hidden == 0 { String::new() } else { format!(" {hidden} more panels are in the data only.") }
 }
 
 /// Configurations by place, in order.
@@ -133,4 +187,23 @@ pub(crate) fn line(spots: &[Spot], look: Look) -> Vec<Item> {
 pub(crate) fn bands_below(items: Vec<Item>) -> Vec<Item> {
     let (bands, others): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| matches!(item, Item::Band { .. }));
     bands.into_iter().chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_say_what_tells_panels_apart() {
+        let six = ["digits", "lenet", "train.epochs=6, quant.keep_float=[first, last]"];
+        let eight = ["digits", "lenet", "train.epochs=8, quant.keep_float=[first, last]"];
+        let none = ["digits", "lenet", "train.epochs=8, quant.keep_float=[]"];
+        let titles = Titles::of([six, eight, none].into_iter());
+        assert_eq!(titles.get(six), "epochs=6, keep_float=[first, last]");
+        assert_eq!(titles.get(none), "epochs=8, keep_float=[]");
+        assert_eq!(titles.common(), " In all panels: digits, lenet.");
+        let alone = Titles::of([six, six].into_iter());
+        assert_eq!(alone.get(six), "digits, lenet, epochs=6, keep_float=[first, last]");
+        assert_eq!(alone.common(), "");
+    }
 }

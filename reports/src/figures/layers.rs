@@ -5,7 +5,7 @@ use harness_records::record::{LayerRecord, ValuesRecord};
 use crate::accuracy::rows;
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::{Config, Looks, by_place, configs, title};
+use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
 use crate::figures::{Drawn, Figure, Picture};
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
@@ -178,9 +178,13 @@ impl Figure for LayerError {
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
         let rows = rows(trials)?;
         let configs = configs(&rows, trials);
+        let titles = Titles::of(configs.iter().map(Config::place));
         let lines: Vec<Line> = by_place(&configs)
             .into_iter()
-            .flat_map(|(place, here)| here.into_iter().flat_map(move |config| Line::all(place, config)))
+            .flat_map(|(place, here)| {
+                let title = titles.get(place);
+                here.into_iter().flat_map(move |config| Line::all(&title, place, config))
+            })
             .collect();
         if lines.is_empty() {
             return Ok(Drawn::Nothing("no finished trial has a quantized layer".to_owned()));
@@ -197,11 +201,14 @@ impl Figure for LayerError {
         for (title, role, there) in &groups {
             panels.extend(panels_of(title, role, there, &looks));
         }
+        let hidden = panels.len().saturating_sub(MOST_PANELS);
         panels.truncate(MOST_PANELS);
         let caption = format!(
             "Angle between each quantized tensor and its full-precision values, and squared error over squared norm, in \
-             the finished networks: mean and sample standard deviation over seeds.{}",
-            looks.hidden()
+             the finished networks: mean and sample standard deviation over seeds.{}{}{}",
+            titles.common(),
+            looks.hidden(),
+            hidden_panels(hidden)
         );
         let columns = vec![
             "place",
@@ -221,6 +228,9 @@ impl Figure for LayerError {
 
 /// One configuration over the layers of a role.
 struct Line {
+    /// Data set, model and setting.
+    place: String,
+    /// What tells it from other places.
     title: String,
     role: String,
     label: String,
@@ -229,7 +239,7 @@ struct Line {
 }
 
 impl Line {
-    fn all(place: [&str; 3], config: &Config<'_>) -> Vec<Line> {
+    fn all(title: &str, place: [&str; 3], config: &Config<'_>) -> Vec<Line> {
         let role_line = |role: &str| {
             let of_role = |layer: &&LayerRecord| layer.role == role;
             let names: Vec<String> =
@@ -248,7 +258,8 @@ impl Line {
                 })
                 .collect();
             (!layers.is_empty()).then(|| Line {
-                title: title(place),
+                place: one_line(&place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")),
+                title: title.to_owned(),
                 role: role.to_owned(),
                 label: config.label.clone(),
                 layers,
@@ -262,7 +273,7 @@ impl Line {
         let sd = |summary: &Option<Summary>| summary.and_then(|summary| summary.sd).into();
         let fact = |(name, error, angle): &LayerSpot| {
             vec![
-                Value::from(&*self.title),
+                Value::from(&*self.place),
                 Value::from(&*self.role),
                 Value::from(&*self.label),
                 Value::from(&**name),

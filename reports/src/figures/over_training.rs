@@ -6,7 +6,7 @@ use harness_records::record::{RunRecord, SiteRecord};
 use crate::accuracy::rows;
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::{Config, Looks, Spot, bands_below, configs, line, over_epochs, title};
+use crate::figures::configs::{Config, Looks, Spot, Titles, bands_below, configs, hidden_panels, line, over_epochs};
 use crate::figures::{Drawn, Figure, Picture};
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
@@ -52,13 +52,7 @@ const HEAD: [&str; 6] = ["dataset", "model", "setting", "method", "weight_width"
 fn panel(title: String, y_label: &str, spots: &[Spot], y: Scale, items: Vec<Item>) -> Plot {
     let epochs = spots.iter().map(|spot| f64::from(spot.epoch));
     Plot {
-        panel: Panel {
-            title,
-            x_label: "Epoch".to_owned(),
-            y_label: y_label.to_owned(),
-            x: Scale::linear(epochs, 1.0, (1.0, f64::MAX)),
-            y,
-        },
+        panel: Panel { title, x_label: "Epoch".to_owned(), y_label: y_label.to_owned(), x: Scale::epochs(epochs), y },
         items: bands_below(items),
     }
 }
@@ -217,6 +211,7 @@ impl Figure for StochasticPortion {
             places.dedup();
             places
         };
+        let titles = Titles::of(places.iter().copied());
         let looks = Looks::of(configs.iter().map(|config| config.label.as_str()));
         let (mut panels, mut data) = (Vec::new(), Vec::new());
         type Quantity = (&'static str, &'static str, fn(&SiteRecord) -> f64);
@@ -242,15 +237,20 @@ impl Figure for StochasticPortion {
                         all.extend(spots);
                     }
                 }
-                let y = Scale::from_zero(all.iter().map(|spot| spot.high).fold(0.0, f64::max));
-                panels.push(panel(title(place), label, &all, y, items));
+                if !items.is_empty() {
+                    let y = Scale::from_zero(all.iter().map(|spot| spot.high).fold(0.0, f64::max));
+                    panels.push(panel(titles.get(place), label, &all, y, items));
+                }
             }
         }
+        let hidden = panels.len().saturating_sub(MOST_PANELS);
         panels.truncate(MOST_PANELS);
         let caption = format!(
             "Portion of the weights that is quantized, and squared error over squared norm of the weights as the network \
-             sees them, after every epoch: mean over layers and seeds, band over seeds.{}",
-            looks.hidden()
+             sees them, after every epoch: mean over layers and seeds, band over seeds.{}{}{}",
+            titles.common(),
+            looks.hidden(),
+            hidden_panels(hidden)
         );
         let columns = HEAD.into_iter().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
         let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::accuracy::rows;
 use crate::error::ReportError;
-use crate::figures::configs::{Config, Looks, by_place, configs, title};
+use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
 use crate::figures::{Drawn, Figure, Picture};
 use crate::kernels::Speeds;
 use crate::plot::axes::{Panel, Scale};
@@ -22,6 +22,8 @@ pub(crate) struct AccuracyVsBitOps;
 pub(crate) struct AccuracyVsKernelTime;
 
 const PERCENT: f64 = 100.0;
+/// From one method to the next of equal cost, as a portion of the axis.
+const ASIDE: f64 = 0.025;
 
 impl Figure for AccuracyVsBitOps {
     fn name(&self) -> &'static str {
@@ -131,8 +133,14 @@ fn draw(
     let looks = Looks::of(methods.iter().map(String::as_str));
     let mut key = looks.key(Key::Marker);
     key.push((Key::Line(FRONT), "Pareto front".to_owned()));
-    let panels = places.iter().take(MOST_PANELS).map(|(place, spots)| plot(*place, spots, &looks, what.axis));
-    let chart = Chart::new(panels.collect(), key);
+    let titles = Titles::of(places.iter().map(|(place, _)| *place));
+    let seen =
+        |(_, spots): &&([&str; 3], Vec<Spot<'_>>)| spots.iter().any(|spot| looks.get(&method(spot.config)).is_some());
+    let panels = places.iter().filter(seen).map(|(place, spots)| plot(titles.get(*place), spots, &looks, what.axis));
+    let mut panels: Vec<Plot> = panels.collect();
+    panels.truncate(MOST_PANELS);
+    let hidden = places.len() - panels.len();
+    let chart = Chart::new(panels, key);
     let labels: BTreeSet<&str> = places
         .iter()
         .flat_map(|(_, spots)| spots)
@@ -140,11 +148,13 @@ fn draw(
         .map(|spot| &*spot.config.label)
         .collect();
     let caption = format!(
-        "{}: mean and sample standard deviation over seeds; labels are weight and activation bits. On the Pareto front: \
-         {}.{}",
+        "{}: mean and sample standard deviation over seeds. Methods of equal cost stand side by side. On the Pareto front, \
+         labelled by bits of weights and activations: {}.{}{}{}",
         what.caption,
         labels.into_iter().collect::<Vec<_>>().join(", "),
-        looks.hidden()
+        titles.common(),
+        looks.hidden(),
+        hidden_panels(hidden)
     );
     Ok(Drawn::Picture(Picture { canvas: chart.draw(lettering), data: data(&places, what.column), caption }))
 }
@@ -162,7 +172,7 @@ fn mark_front(spots: &mut [Spot<'_>]) {
     }
 }
 
-fn plot(place: [&str; 3], spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> Plot {
+fn plot(title: String, spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> Plot {
     let mut front: Vec<(f64, f64)> =
         spots.iter().filter(|spot| spot.on_front).map(|spot| (spot.cost, spot.top1)).collect();
     front.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -175,9 +185,17 @@ fn plot(place: [&str; 3], spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> 
         steps.push((cost, top1));
     }
     let mut items = vec![Item::Line { points: steps, look: FRONT }];
-    for spot in spots {
-        if let Some(look) = looks.get(&method(spot.config)) {
-            items.push(Item::Marker { x: spot.cost, y: spot.top1, spread: spot.sd, look });
+    let scale = Scale::log(spots.iter().map(|spot| spot.cost));
+    for (i, spot) in spots.iter().enumerate() {
+        let Some(look) = looks.get(&method(spot.config)) else { continue };
+        // Side by side where the cost is the same, so that error bars do not cover each other.
+        let alike = || spots.iter().enumerate().filter(|(_, other)| other.cost == spot.cost);
+        let place = alike().position(|(other, _)| other == i).unwrap_or(0) as f64;
+        let x = scale.beside(spot.cost, ASIDE * (place - (alike().count() as f64 - 1.0) / 2.0));
+        items.push(Item::Marker { x, y: spot.top1, spread: spot.sd, look });
+        if spot.on_front {
+            let [weights, activations, _] = spot.config.row.widths;
+            items.push(Item::Label { x, y: spot.top1, text: format!("{weights}/{activations}") });
         }
     }
     let ends = spots.iter().flat_map(|spot| {
@@ -186,10 +204,10 @@ fn plot(place: [&str; 3], spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> 
     });
     Plot {
         panel: Panel {
-            title: title(place),
+            title,
             x_label: axis.to_owned(),
             y_label: "Top-1 accuracy (%)".to_owned(),
-            x: Scale::log(spots.iter().map(|spot| spot.cost)),
+            x: scale,
             y: Scale::linear(ends, 1.0, (0.0, PERCENT)),
         },
         items,

@@ -139,9 +139,10 @@ fn the_front_is_what_nothing_beats() {
     front.sort_by_key(|(width, _)| format!("{width:?}"));
     let on: Vec<bool> = front.iter().map(|(_, on)| **on == Value::from("true")).collect();
     assert_eq!(on, [true, true, false, false, true]);
-    assert!(
-        picture.caption.contains("On the Pareto front: dorefa 1/32, dorefa 2/32, dorefa 8/32."),
-        "{}",
-        picture.caption
-    );
+    let caption = &picture.caption;
+    assert!(caption.contains("bits of weights and activations: dorefa 1/32, dorefa 2/32, dorefa 8/32."), "{caption}");
+    let labels: Vec<&str> = words(&picture.canvas).iter().map(|words| words.text.as_str()).collect();
+    for (label, expected) in [("1/32", true), ("2/32", true), ("3/32", false), ("4/32", false), ("8/32", true)] {
+        assert_eq!(labels.contains(&label), expected, "{label}: {labels:?}");
+    }
 }

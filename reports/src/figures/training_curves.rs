@@ -4,7 +4,9 @@ use harness_records::record::EpochRecord;
 
 use crate::accuracy::rows;
 use crate::error::ReportError;
-use crate::figures::configs::{Config, Looks, Spot, bands_below, by_place, configs, line, over_epochs, title};
+use crate::figures::configs::{
+    Config, Looks, Spot, Titles, bands_below, by_place, configs, hidden_panels, line, over_epochs,
+};
 use crate::figures::{Drawn, Figure, Picture};
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, MOST_PANELS, Plot};
@@ -46,6 +48,7 @@ impl Figure for TrainingCurves {
         if configs.is_empty() {
             return Ok(Drawn::Nothing("no trial finished more than one epoch".to_owned()));
         }
+        let titles = Titles::of(configs.iter().map(Config::place));
         let looks = Looks::of(configs.iter().map(|config| config.label.as_str()));
         let mut panels = Vec::new();
         let mut data = Vec::new();
@@ -63,13 +66,16 @@ impl Figure for TrainingCurves {
                         all.extend(spots);
                     }
                 }
+                if items.is_empty() {
+                    continue;
+                }
                 let ends = || all.iter().flat_map(|spot| [spot.low, spot.high]);
                 panels.push(Plot {
                     panel: Panel {
-                        title: title(place),
+                        title: titles.get(place),
                         x_label: "Epoch".to_owned(),
                         y_label: curve.label.to_owned(),
-                        x: Scale::linear(all.iter().map(|spot| f64::from(spot.epoch)), 1.0, (1.0, f64::MAX)),
+                        x: Scale::epochs(all.iter().map(|spot| f64::from(spot.epoch))),
                         y: match curve.log {
                             true => Scale::log(ends()),
                             false => Scale::linear(ends(), 1.0, (0.0, 100.0)),
@@ -79,10 +85,13 @@ impl Figure for TrainingCurves {
                 });
             }
         }
+        let hidden = panels.len().saturating_sub(MOST_PANELS);
         panels.truncate(MOST_PANELS);
         let caption = format!(
-            "Training loss and test results over epochs: mean over seeds, band from least to greatest.{}",
-            looks.hidden()
+            "Training loss and test results over epochs: mean over seeds, band from least to greatest.{}{}{}",
+            titles.common(),
+            looks.hidden(),
+            hidden_panels(hidden)
         );
         let columns = vec![
             "dataset",

@@ -38,6 +38,16 @@ impl Scale {
         Scale::Linear { low, high, step, decimals, least: bounds.0, most: bounds.1 }
     }
 
+    /// An axis of epochs, which are whole.
+    pub(crate) fn epochs(values: impl IntoIterator<Item = f64>) -> Scale {
+        match Scale::linear(values, 1.0, (1.0, f64::MAX)) {
+            Scale::Linear { low, high, least, most, step, .. } if step < 1.0 => {
+                Scale::Linear { low, high, step: 1.0, decimals: 0, least, most }
+            }
+            scale => scale,
+        }
+    }
+
     /// An axis of counts and the like from exactly 0 to beyond `most`: bars stand on its lower end.
     pub(crate) fn from_zero(most: f64) -> Scale {
         let high = if most > 0.0 { most * 1.12 } else { 1.0 };
@@ -61,6 +71,15 @@ impl Scale {
         let missing = (1.0 - (high - low)).max(0.0);
         let margin = 0.06 * (high - low + missing);
         Scale::Log { low: low - missing / 2.0 - margin, high: high + missing / 2.0 + margin, zero }
+    }
+
+    /// The value that stands a portion of the axis to the right of another.
+    pub(crate) fn beside(&self, value: f64, portion: f64) -> f64 {
+        match self {
+            Scale::Log { low, high, .. } => value * 10f64.powf(portion * (high - low)),
+            Scale::Linear { low, high, .. } => value + portion * (high - low),
+            Scale::Categories(names) => value + portion * names.len() as f64,
+        }
     }
 
     /// Portion of the axis at which a value lies.
@@ -145,6 +164,24 @@ pub(crate) struct Area {
     pub(crate) top: f64,
     pub(crate) width: f64,
     pub(crate) height: f64,
+}
+
+impl Area {
+    /// True where the two have a point in common.
+    pub(crate) fn meets(&self, other: &Area) -> bool {
+        self.left < other.left + other.width
+            && other.left < self.left + self.width
+            && self.top < other.top + other.height
+            && other.top < self.top + self.height
+    }
+
+    /// True where no point of it is outside of the other.
+    pub(crate) fn lies_in(&self, other: &Area) -> bool {
+        self.left >= other.left
+            && self.top >= other.top
+            && self.left + self.width <= other.left + other.width
+            && self.top + self.height <= other.top + other.height
+    }
 }
 
 /// A panel, before it has a place.

@@ -1,9 +1,9 @@
 //! A figure of one or more panels with a common key: what is in each panel, and how they lie on paper.
 
 use crate::plot::axes::{AXIS_WIDTH, Area, Axes, Panel};
-use crate::plot::canvas::Canvas;
+use crate::plot::canvas::{Anchor, Canvas, Point};
 use crate::plot::legend::{Key, LINE_WIDTH, Legend, MARKER_RADIUS};
-use crate::plot::style::{BAND, BLACK, Look, REFERENCE_DASHES, Shade, cross};
+use crate::plot::style::{BAND, BLACK, INK, Look, REFERENCE_DASHES, SMALL_SIZE, Shade, cross};
 use crate::plot::text::Lettering;
 
 /// Width of a page's column, in points.
@@ -59,6 +59,8 @@ pub(crate) enum Item {
     Marker { x: f64, y: f64, spread: Option<f64>, look: Look },
     /// A cross at the lower end of the panel: here something is missing.
     Missing { x: f64, look: Look },
+    /// Words beside a marker, left out where there is no room for them.
+    Label { x: f64, y: f64, text: String },
     /// A rectangle from one corner to the other.
     Bar { from: (f64, f64), to: (f64, f64), shade: Shade },
 }
@@ -90,9 +92,47 @@ impl Chart {
             for item in &plot.items {
                 item.draw(&mut canvas, &axes);
             }
+            label(&mut canvas, lettering, &axes, &plot.items);
         }
         legend.draw(&mut canvas, width / 2.0, EDGE + panels_height);
         canvas
+    }
+}
+
+/// From a marker to its words.
+const LABEL_GAP: f64 = 1.5;
+
+/// Places the labels of a panel, each beside its marker where it covers no marker, no error bar and no other label.
+fn label(canvas: &mut Canvas, lettering: &Lettering, axes: &Axes, items: &[Item]) {
+    let around = |(x, y): Point, half_width: f64, half_height: f64| Area {
+        left: x - half_width,
+        top: y - half_height,
+        width: 2.0 * half_width,
+        height: 2.0 * half_height,
+    };
+    let markers = items.iter().filter_map(|item| match item {
+        Item::Marker { x, y, spread, .. } => {
+            let reach = axes.y_at(*y) - axes.y_at(y + spread.unwrap_or(0.0));
+            Some(around(axes.at(*x, *y), MARKER_RADIUS, MARKER_RADIUS.max(reach)))
+        }
+        _ => None,
+    });
+    let mut taken: Vec<Area> = markers.collect();
+    for item in items {
+        let Item::Label { x, y, text } = item else { continue };
+        let (x, y) = axes.at(*x, *y);
+        let (half_width, half_height) = (lettering.width(text, SMALL_SIZE) / 2.0, SMALL_SIZE * 0.4);
+        let (aside, apart) = (MARKER_RADIUS + LABEL_GAP + half_width, MARKER_RADIUS + LABEL_GAP + half_height);
+        // Error bars run up and down, so that the sides are the better places.
+        let corner = |right: f64, down: f64| (x + right * aside, y + down * apart * 0.8);
+        let places = [(x - aside, y), (x + aside, y), corner(-1.0, -1.0), corner(1.0, -1.0), corner(-1.0, 1.0)];
+        let more = [corner(1.0, 1.0), (x, y - apart), (x, y + apart)];
+        let mut free = places.into_iter().chain(more).map(|place| (place, around(place, half_width, half_height)));
+        let found = free.find(|(_, area)| area.lies_in(&axes.inner) && !taken.iter().any(|other| area.meets(other)));
+        if let Some((place, area)) = found {
+            canvas.words(text, place, SMALL_SIZE, Anchor::Middle, INK);
+            taken.push(area);
+        }
     }
 }
 
@@ -139,6 +179,8 @@ impl Item {
                 }
                 look.marker.draw(canvas, place, MARKER_RADIUS, look.colour);
             }
+            // Placed when everything else is.
+            Item::Label { .. } => {}
             Item::Missing { x, look } => {
                 cross(canvas, (axes.x_at(*x), bottom - 2.0 * MARKER_RADIUS), MARKER_RADIUS, look.colour);
             }

@@ -38,6 +38,8 @@ pub(crate) enum Marker {
     HollowSquare,
     TriangleDown,
     HollowDiamond,
+    /// Of no series: what others published.
+    HollowTriangle,
 }
 
 const MARKERS: [Marker; 8] = [
@@ -100,6 +102,8 @@ pub(crate) fn shade(index: usize) -> Shade {
 
 const GREY: Colour = Colour(110, 110, 110);
 
+/// What others published, in the key: in a figure it has the colour of its line.
+pub(crate) const PUBLISHED: Look = Look { colour: INK, marker: Marker::HollowTriangle, dashes: &[] };
 /// A Pareto front.
 pub(crate) const FRONT: Look = Look { colour: GREY, marker: Marker::Disc, dashes: &[4.0, 2.0] };
 /// What a machine allows at most.
@@ -161,6 +165,10 @@ impl Marker {
             Marker::Triangle => canvas.fill(triangle(centre, radius * 1.2), colour),
             Marker::TriangleDown => canvas.fill(triangle(centre, radius * -1.2), colour),
             Marker::Diamond => canvas.fill(diamond(centre, radius * 1.25), colour),
+            Marker::HollowTriangle => {
+                canvas.fill(triangle(centre, radius * 1.4), colour);
+                canvas.fill(triangle(centre, inner), WHITE);
+            }
             Marker::HollowDisc => {
                 canvas.disc(centre, radius, colour);
                 canvas.disc(centre, inner, WHITE);
