@@ -84,8 +84,19 @@ pub struct ReportInput {
     pub figures: Choice,
     /// The command that runs these trials again, where it is known.
     pub command: Option<String>,
+    /// How many of them were run again, and came out the same.
+    pub verified: Verified,
     /// Kernel speeds, for the tables and figures that set them beside accuracy.
     pub kernels: Option<Kernels>,
+}
+
+/// Trials that were run again to see whether every number comes out the same (`harness verify`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Run again.
+    pub again: usize,
+    /// Of them, the same to the bit.
+    pub identical: usize,
 }
 
 /// Which tables or figures a report has.
@@ -160,6 +171,7 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
     let figures = input.figures.among(all.figures);
     let figures = figures.iter().map(|name| figures::find(name)).collect::<Result<Vec<_>, _>>()?;
     let trials = Trials::new(&input.records, &input.problems)?.with_kernels(input.kernels.clone());
+    let trials = trials.with_verified(input.verified);
     let mut folder = Folder { out, formats, written: Vec::new() };
     let mut sections = Vec::new();
     for table in tables {

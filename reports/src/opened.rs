@@ -24,6 +24,7 @@ fn written(formats: &[Format]) -> tempfile::TempDir {
         tables: Choice::All,
         figures: Choice::All,
         command: Some("harness sweep x.yaml".to_owned()),
+        verified: crate::Verified::default(),
         kernels: None,
     };
     let folder = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use harness_records::record::{RunRecord, Status};
 
+use crate::Verified;
 use crate::encode::markdown::{escape, list, markdown};
 use crate::encode::one_line;
 use crate::failures;
@@ -112,6 +113,16 @@ pub(crate) fn summary(trials: &Trials, problems: &[String]) -> String {
     );
     let seconds: f64 = trials.records.iter().map(|record| record.time.seconds).filter(|s| s.is_finite()).sum();
     let _ = write!(text, " Work: {}.", duration(seconds));
+    let Verified { again, identical } = trials.verified;
+    match again {
+        0 => {}
+        _ if again == identical => {
+            let _ = write!(text, " Verified: {} run again, every number the same to the bit.", plural(again, "trial"));
+        }
+        _ => {
+            let _ = write!(text, " {} run again, {} of them NOT the same.", plural(again, "trial"), again - identical);
+        }
+    }
     if !problems.is_empty() {
         let _ = write!(text, " {} with the records, see below.", plural(problems.len(), "problem"));
     }

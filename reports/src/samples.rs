@@ -59,6 +59,7 @@ pub(crate) fn record() -> Builder {
             platform: "linux-x86_64".to_owned(),
         },
         attempt: 1,
+        losses: None,
         split: None,
         answers: None,
     })

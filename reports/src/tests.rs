@@ -8,7 +8,7 @@ use harness_records::config::MethodChoice;
 use harness_records::record::{FailureClass, RunRecord, Status};
 
 use crate::samples::{method, options, record};
-use crate::{Choice, Format, ReportError, ReportInput, names, write};
+use crate::{Choice, Format, ReportError, ReportInput, Verified, names, write};
 
 fn input(records: Vec<RunRecord>) -> ReportInput {
     let names = names();
@@ -20,6 +20,7 @@ fn input(records: Vec<RunRecord>) -> ReportInput {
         tables: owned(names.tables),
         figures: owned(names.figures),
         command: None,
+        verified: Verified::default(),
         kernels: None,
     }
 }
@@ -385,4 +386,20 @@ fn the_claims_table() {
     assert!((of(row, "mean").parse::<f64>().unwrap() - 1.5).abs() < 1e-9);
     let of_claim = |id: &str| rows.iter().filter(|row| of(row, "claim") == id).count();
     assert_eq!((of_claim("O1"), of_claim("B6"), of_claim("S3")), (1, 1, 6));
+}
+
+#[test]
+fn trials_that_were_run_again_are_mentioned() {
+    let folder = tempfile::tempdir().unwrap();
+    for (again, identical, said) in [
+        (0, 0, " Work: "),
+        (2, 2, " Verified: 2 trials run again, every number the same to the bit."),
+        (3, 2, " 3 trials run again, 1 of them NOT the same."),
+    ] {
+        let input = ReportInput { verified: Verified { again, identical }, ..input(vec![record().build()]) };
+        write(&input, folder.path(), &Format::parse_list("md").unwrap()).unwrap();
+        let page = read(folder.path(), "report.md");
+        assert!(page.contains(said), "{page}");
+        assert_eq!(page.contains("run again"), again > 0);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use harness_records::record::{RunRecord, Status};
 
+use crate::Verified;
 use crate::error::ReportError;
 use crate::frames::Frame;
 use crate::kernels::Kernels;
@@ -22,6 +23,8 @@ pub(crate) struct Trials {
     pub(crate) repeated: Vec<String>,
     /// Kernel speeds, where they are known.
     pub(crate) kernels: Option<Kernels>,
+    /// How many were run again, and came out the same.
+    pub(crate) verified: Verified,
 }
 
 impl Trials {
@@ -56,7 +59,12 @@ impl Trials {
         kept.sort_by(|a, b| (a.seed, &a.id).cmp(&(b.seed, &b.id)));
         let labels = Labels::new(&kept);
         let frame = Frame::new(&kept, &labels)?;
-        Ok(Trials { records: kept, labels, frame, repeated, kernels: None })
+        Ok(Trials { records: kept, labels, frame, repeated, kernels: None, verified: Verified::default() })
+    }
+
+    /// With what is known of trials that were run again.
+    pub(crate) fn with_verified(self, verified: Verified) -> Trials {
+        Trials { verified, ..self }
     }
 
     /// No trials, kernel speeds alone.
@@ -66,7 +74,8 @@ impl Trials {
     pub(crate) fn of_kernels(kernels: Kernels) -> Result<Trials, ReportError> {
         let labels = Labels::new(&[]);
         let frame = Frame::new(&[], &labels)?;
-        Ok(Trials { records: Vec::new(), labels, frame, repeated: Vec::new(), kernels: Some(kernels) })
+        let (repeated, verified) = (Vec::new(), Verified::default());
+        Ok(Trials { records: Vec::new(), labels, frame, repeated, kernels: Some(kernels), verified })
     }
 
     /// The same with kernel speeds.

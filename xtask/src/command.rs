@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::setup::Request;
-use crate::{cargo, instructions, nightly, setup, slurm, tidy, workspace};
+use crate::{cargo, fuzz, instructions, nightly, setup, slurm, tidy, workspace};
 
 /// Printed by `help` and after a bad command line.
 pub(crate) const USAGE: &str = "\
@@ -31,6 +31,8 @@ Usage: cargo xtask <task>
   slurm [--require]
       setup, then the tests on a real Slurm of one node, which is installed (as root, with apt-get) and started for them.
       --require  fail where it cannot be had; otherwise that is only said
+  fuzz [--inputs N] [--seed N]
+      Give every reader of files N hostile inputs (1,000,000 where nothing is said) and print what came of it.
   tidy
       Check the workspace's rules that no compiler checks.
   help
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     Asan,
     Instructions { bless: bool },
     Slurm { require: bool },
+    Fuzz(fuzz::Request),
     Tidy,
     Help,
 }
@@ -66,6 +69,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
         "asan" => nothing_after(task, rest).map(|()| Command::Asan),
         "instructions" => switch(task, "--bless", rest).map(|bless| Command::Instructions { bless }),
         "slurm" => switch(task, "--require", rest).map(|require| Command::Slurm { require }),
+        "fuzz" => fuzz::request(rest).map(Command::Fuzz),
         "tidy" => nothing_after(task, rest).map(|()| Command::Tidy),
         "help" | "--help" | "-h" => Ok(Command::Help),
         unknown => Err(format!("there is no task `{unknown}`")),
@@ -123,6 +127,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Slurm { require } => {
             setup::run(&root, Request::default())?;
             slurm::run(&root, require)
+        }
+        Command::Fuzz(request) => {
+            setup::run(&root, setup::Request::default())?;
+            fuzz::run(&root, request)
         }
         Command::Tidy => tidy::run(&root),
         Command::Help => {

@@ -8,6 +8,7 @@
 
 mod cargo;
 mod command;
+mod fuzz;
 mod instructions;
 mod nightly;
 mod setup;

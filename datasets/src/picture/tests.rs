@@ -256,3 +256,45 @@ fn the_bytes_never_change() {
     let found = [false, true].map(|scaled| hash(&square(&bytes, 20, scaled).unwrap()));
     assert_eq!(found, ["c901ff1742dc2205", "8175b2fbfb94c7f6"]);
 }
+
+/// A photograph whole and a part of it, as training and testing look at it.
+fn look(bytes: &[u8], sampler: &mut Sampler) -> Result<(), Damage> {
+    let picture = Picture::open(bytes)?;
+    let (width, height) = picture.size();
+    // What is tried here are damaged files, not large ones.
+    if width * height > 1 << 20 {
+        return Ok(());
+    }
+    let mut out = vec![0; 3 * 16 * 16];
+    let allowed = Rect { left: 0, top: 0, width, height };
+    let (wide, high) = (width as f64, height as f64);
+    let whole = Sample { left: 0.0, top: 0.0, width: wide, height: high, allowed, size: 16, scaled: true };
+    picture.sample(&whole, sampler, &mut out)?;
+    let part = Rect { left: width / 2, top: height / 2, width: width - width / 2, height: height - height / 2 };
+    let (left, top, wide, high) = (part.left as f64, part.top as f64, part.width as f64, part.height as f64);
+    let part = Sample { left, top, width: wide, height: high, allowed: part, size: 16, scaled: false };
+    picture.sample(&part, sampler, &mut out)
+}
+
+#[test]
+fn fuzz_jpeg() {
+    let kind = Kind {
+        width: 33,
+        height: 17,
+        grey: false,
+        sampling: SamplingFactor::F_2_2,
+        quality: 70,
+        progressive: false,
+        restart: 2,
+        optimized: false,
+    };
+    let kinds = [
+        kind.clone(),
+        Kind { restart: 0, sampling: SamplingFactor::F_2_1, ..kind.clone() },
+        Kind { grey: true, optimized: true, restart: 0, ..kind.clone() },
+        Kind { progressive: true, restart: 0, ..kind },
+    ];
+    let sampler = std::cell::RefCell::new(Sampler::default());
+    let all: Vec<Vec<u8>> = kinds.iter().map(written).collect();
+    harness_fuzz::check("jpeg", &all, |bytes| look(bytes, &mut sampler.borrow_mut()).is_ok()).unwrap();
+}

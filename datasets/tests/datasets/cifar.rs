@@ -23,7 +23,7 @@ fn records(count: usize, seed: u8, labels: impl Fn(u8) -> Vec<u8>) -> Vec<u8> {
 }
 
 /// The six files of a small CIFAR-10: 2 images a training file, 3 to test.
-fn small() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn small() -> Vec<(&'static str, Vec<u8>)> {
     let train = TRAIN10.iter().zip(0u8..).map(|(&name, seed)| (name, records(2, seed, |i| vec![(i + seed) % 10])));
     train.chain([("test_batch.bin", records(3, 99, |i| vec![9 - i]))]).collect()
 }
@@ -34,7 +34,7 @@ fn xz(bytes: &[u8]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn tar_gz(folder: &str, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn tar_gz(folder: &str, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();

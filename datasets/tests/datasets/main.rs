@@ -6,6 +6,7 @@ mod batches;
 mod cifar;
 mod digits;
 mod fetch;
+mod hostile;
 mod idx;
 mod idx_hostile;
 mod photos;

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    batchnorm, bench, completions, data, eval, export, quantize, report, sweep, task, track, worker,
+    batchnorm, bench, completions, data, eval, export, quantize, report, runs, sweep, task, track, verify, worker,
 };
 
 /// Research harness and benchmark suite for low-bit quantized neural networks.
@@ -42,6 +42,10 @@ pub(crate) enum Command {
     Report(report::Arguments),
     /// Keep results of commits, compare them, and find the commit that changed them
     Track(track::Arguments),
+    /// Run a finished trial again and compare every number to the bit
+    Verify(verify::Arguments),
+    /// List, show, clear and pack trials that have run
+    Runs(runs::Arguments),
     /// Evaluate a finished trial again, also with batch normalization in integers
     Eval(eval::Arguments),
     /// Write the weights of a finished trial for other programs

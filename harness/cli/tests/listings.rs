@@ -13,6 +13,8 @@ const COMMANDS: &[&str] = &[
     "track",
     "eval",
     "export",
+    "runs",
+    "verify",
     "bench",
     "quantize",
     "batchnorm",

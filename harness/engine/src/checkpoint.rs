@@ -192,4 +192,18 @@ mod tests {
         let error = load_init(&path, &quantized.store).unwrap_err().to_string();
         assert_eq!(error, "the checkpoint does not fit: it has no `other.weight`");
     }
+
+    #[test]
+    fn fuzz_safetensors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let tiny = Tiny::new(1.0);
+        save_model(&path, &tiny.store).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        harness_fuzz::check("safetensors", &[whole], |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            load_model(&path, &tiny.store).map_err(|error| error.to_string()).is_ok()
+        })
+        .unwrap();
+    }
 }

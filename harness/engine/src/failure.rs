@@ -140,15 +140,17 @@ fn of_torch(error: &TchError) -> FailureClass {
     }
     match error {
         TchError::Io(error) => of_writing(error.kind()),
-        // What safetensors met is kept as text only, which ends in the number of the system's error.
+        // What safetensors met is kept as text only, which names the number of the system's error.
         _ => os_error(&message).map_or(FailureClass::Error, |error| of_writing(error.kind())),
     }
 }
 
-/// The error of the system that a message ends in, as the standard library writes it: `... (os error 28)`.
+/// The error of the system that a message names, in one of the two ways the standard library writes it:
+/// `... (os error 28)` and `Os { code: 28, ... }`.
 fn os_error(message: &str) -> Option<io::Error> {
-    let (_, rest) = message.rsplit_once("(os error ")?;
-    rest.split_once(')')?.0.parse().ok().map(io::Error::from_raw_os_error)
+    let (_, rest) = message.rsplit_once("(os error ").or_else(|| message.rsplit_once("Os { code: "))?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().map(io::Error::from_raw_os_error)
 }
 
 /// libtorch has no error codes; these are the words of its allocators.
@@ -183,7 +185,10 @@ mod tests {
     fn what_the_system_says_decides_the_class() {
         let torch = |number: i32| {
             let error = io::Error::from_raw_os_error(number);
-            EngineError::from(TchError::Torch(format!("safetensors error x: I/O error: {error}"))).class()
+            let class = |message: String| EngineError::from(TchError::Torch(message)).class();
+            let debug = class(format!("safetensors error x: IoError({error:?})"));
+            assert_eq!(debug, class(format!("safetensors error x: I/O error: {error}")));
+            debug
         };
         let store = |action: &'static str, kind: ErrorKind| {
             EngineError::from(StoreError::Io { action, path: "x".into(), source: kind.into() }).class()

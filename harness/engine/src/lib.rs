@@ -11,6 +11,7 @@
 //! | `training` | its steps, epochs and checkpoints, with teachers and averages |
 //! | [`schedule`], [`optimizer`], [`data`], [`evaluate`], [`checkpoint`] | the parts of a training run |
 //! | [`evaluation`] | a finished trial evaluated again, also with integer batch normalization |
+//! | [`verify`] | a finished trial run again and compared to the bit |
 //! | [`environment`], [`device`] | what it runs on |
 //! | [`event`] | what workers report while they work |
 //! | [`smoke`] | a sweep tried out on next to nothing |
@@ -41,4 +42,5 @@ pub mod smoke;
 pub mod stop;
 pub mod takeover;
 mod training;
+pub mod verify;
 pub mod worker;

@@ -6,7 +6,7 @@ use harness_models::network::SiteStatistics;
 use harness_records::attempt::{AttemptEnd, Ended};
 use harness_records::lease::Lease;
 use harness_records::record::{
-    Answers, EpochRecord, FORMAT, FailureClass, LayerRecord, ModelRecord, RunRecord, SiteRecord, Split, Status,
+    Answers, EpochRecord, FORMAT, FailureClass, LayerRecord, Losses, ModelRecord, RunRecord, SiteRecord, Split, Status,
     TimeRecord, TrialError, ValuesRecord,
 };
 use harness_records::store::{ResumeState, TrialDir};
@@ -134,6 +134,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
         environment: environment(job.revision, job.device, config.train.threads),
         epochs: training.epochs,
         attempt,
+        losses: training.losses,
         split,
         answers,
     };
@@ -157,6 +158,7 @@ pub(crate) struct Progress {
     pub(crate) resumed: u32,
     pub(crate) steps: u64,
     pub(crate) split: Option<Split>,
+    pub(crate) losses: Option<Losses>,
 }
 
 impl Progress {
@@ -170,6 +172,7 @@ impl Progress {
             resumed: 0,
             steps: 0,
             split: None,
+            losses: None,
         }
     }
 
@@ -180,6 +183,7 @@ impl Progress {
         self.seconds_before = state.seconds;
         self.resumed = state.resumed;
         self.split = state.split;
+        self.losses = state.losses;
     }
 
     pub(crate) fn resumed_epochs(&self) -> u32 {
@@ -273,6 +277,7 @@ pub(crate) fn record_of_death(
         environment: environment(&Revision::here(), device, trial.config.train.threads),
         epochs: progress.epochs,
         attempt: dir.attempts()?,
+        losses: progress.losses,
         split: progress.split,
         answers: None,
     })

@@ -13,7 +13,7 @@ use harness_methods::core::Step;
 use harness_models::Plan;
 use harness_models::network::SiteStatistics;
 use harness_records::config::TrialConfig;
-use harness_records::record::{Answers, EpochRecord, FORMAT, Metrics};
+use harness_records::record::{Answers, EpochRecord, FORMAT, Losses, Metrics};
 use harness_records::resume::{Resumable, ResumeState};
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -93,6 +93,7 @@ impl Training {
 
     /// Goes back to the last checkpoint, if there is one that fits.
     pub(crate) fn resume(&mut self, job: &mut Job<'_>, progress: &mut Progress) -> Result<(), EngineError> {
+        progress.losses = Some(Losses::new(self.horizon.total));
         match self.try_resume(job) {
             Ok(None) => {}
             Ok(Some(state)) => {
@@ -105,6 +106,7 @@ impl Training {
                 (job.report)(Event::Note { id: job.trial.id.clone(), message });
                 job.dir.remove_checkpoint()?;
                 *self = Training::new(job, progress)?;
+                progress.losses = Some(Losses::new(self.horizon.total));
             }
         }
         Ok(())
@@ -216,11 +218,15 @@ impl Training {
             done.seconds = seconds_before + began.elapsed().as_secs_f64();
             let last = done.steps == steps_per_epoch;
             let checkpoint = !last && config.train.checkpoint_every.is_some_and(|n| progress.steps.is_multiple_of(n));
-            if !(last || checkpoint || progress.steps.is_multiple_of(look_every)) {
+            let kept = progress.losses.as_ref().is_some_and(|losses| losses.wants(progress.steps));
+            if !(last || checkpoint || kept || progress.steps.is_multiple_of(look_every)) {
                 continue;
             }
             // The sum keeps a NaN of any step in between.
             let (value, sum) = (f64::try_from(&loss)?, sums.total_loss()?);
+            if let Some(losses) = progress.losses.as_mut().filter(|_| kept) {
+                losses.push(value as f32);
+            }
             if !sum.is_finite() {
                 return Err(EngineError::Diverged { loss: value, epoch, step: progress.steps });
             }
@@ -310,6 +316,7 @@ fn save(job: &Job<'_>, progress: &Progress, underway: Option<&Underway>, parts: 
         seconds: progress.seconds(),
         resumed: progress.resumed,
         split: progress.split.clone(),
+        losses: progress.losses.clone(),
         engine,
         checkpoint: String::new(),
         seal: String::new(),

@@ -150,7 +150,12 @@ impl WideActivations {
         self.check_length(values.len())?;
         for (first, slice) in &mut self.slices {
             slice.check_quantizer(quantize)?;
-            slice.fill_by(self.channels, *first, |at, out| quantize.codes(&values[at..at + out.len()], out), Some(pool));
+            slice.fill_by(
+                self.channels,
+                *first,
+                |at, out| quantize.codes(&values[at..at + out.len()], out),
+                Some(pool),
+            );
         }
         Ok(())
     }

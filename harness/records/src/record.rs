@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::answers::Answers;
 use crate::config::TrialConfig;
+pub use crate::losses::Losses;
 
 /// Format this version writes.
 ///
@@ -15,7 +16,7 @@ use crate::config::TrialConfig;
 /// of them may be absent, so records of format 1 read as they are. Also `validation` of an epoch, and `limit_test`, `accumulate`, `ema`,
 /// `amp`, `bptt`, `checkpoint_every`, `init` and `distill` of a training. 3: parts a batch was cut into because it did
 /// not fit ([`RunRecord::split`]), three more classes of failures, and states of checkpoints that carry a hash of
-/// themselves ([`crate::resume`]).
+/// themselves ([`crate::resume`]); the losses of steps ([`RunRecord::losses`]).
 pub const FORMAT: u32 = 3;
 
 /// One finished trial: what was asked, what came out, and what it ran on.
@@ -49,6 +50,9 @@ pub struct RunRecord {
     pub environment: Environment,
     /// Which attempt at this trial wrote the record, from 1.
     pub attempt: u32,
+    /// The training loss at steps along the way; `None` where it was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub losses: Option<Losses>,
     /// Set when the memory did not hold what was asked: what was done instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,

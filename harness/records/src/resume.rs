@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
-use crate::record::{EpochRecord, Split};
+use crate::record::{EpochRecord, Losses, Split};
 use crate::store::{StoreError, io_error};
 use crate::trial_dir::{TrialDir, parse, read_bytes, to_json};
 
@@ -32,6 +32,11 @@ const CHECKPOINTS: [&str; 3] = [CHECKPOINT, NEXT, PREVIOUS];
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const NEXT: &str = "next-checkpoint.safetensors";
 const PREVIOUS: &str = "previous-checkpoint.safetensors";
+/// Whether a file of this name is part of a checkpoint.
+pub(crate) fn is_checkpoint(name: &str) -> bool {
+    STATES.contains(&name) || CHECKPOINTS.contains(&name)
+}
+
 /// First format whose states carry a hash of themselves.
 const SEALED_SINCE: u32 = 3;
 
@@ -57,6 +62,9 @@ pub struct ResumeState {
     /// Set when batches are computed in more parts than was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
+    /// The training loss at steps along the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub losses: Option<Losses>,
     /// What else the engine needs to go on.
     pub engine: serde_json::Value,
     /// BLAKE3 of the checkpoint this belongs to; filled in by [`TrialDir::save_checkpoint`].

@@ -11,6 +11,7 @@
 //!   previous-state.json, previous-checkpoint.safetensors  the pair before, used when the last one is damaged
 //!   next-checkpoint.safetensors  the checkpoint while it is being replaced
 //!   model.safetensors          the final network
+//!   verified.json              what came of running it again, see `verification`
 //!   lease.<n>                  who works on it, see `lease`
 //! ```
 //!
@@ -25,6 +26,7 @@ use std::time::Duration;
 use crate::atomic;
 pub use crate::attempt::Attempt;
 use crate::lease::{self, Owner, Watch};
+pub use crate::litter::Litter;
 use crate::record::{FORMAT, RunRecord};
 pub use crate::resume::ResumeState;
 pub use crate::trial_dir::{Claim, TrialDir};
@@ -137,19 +139,25 @@ impl Store {
     /// # Errors
     /// A folder cannot be read.
     pub fn scan(&self, sweep: Option<&str>) -> Result<Vec<ScanEntry>, StoreError> {
+        let entry = |(sweep, dir): (String, TrialDir)| ScanEntry { sweep, id: dir.id.clone(), state: dir.state(), dir };
+        Ok(self.trials(sweep)?.into_iter().map(entry).collect())
+    }
+
+    /// Every trial folder of one sweep, or of all, with the name of its sweep, sorted by sweep and id.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn trials(&self, sweep: Option<&str>) -> Result<Vec<(String, TrialDir)>, StoreError> {
         let sweeps = match sweep {
             Some(sweep) => vec![sweep.to_owned()],
             None => self.sweeps()?,
         };
-        let mut entries = Vec::new();
+        let mut trials = Vec::new();
         for sweep in sweeps {
-            for id in folders(&self.root.join(&sweep))?.into_iter().filter(|id| is_id(id)) {
-                let dir = self.trial(&sweep, &id);
-                let state = dir.state();
-                entries.push(ScanEntry { sweep: sweep.clone(), id, dir, state });
-            }
+            let ids = folders(&self.root.join(&sweep))?.into_iter().filter(|id| is_id(id));
+            trials.extend(ids.map(|id| (sweep.clone(), self.trial(&sweep, &id))));
         }
-        Ok(entries)
+        Ok(trials)
     }
 }
 

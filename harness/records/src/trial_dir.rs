@@ -44,6 +44,12 @@ impl TrialDir {
         TrialDir::new(self.path.with_file_name(id), id, Arc::clone(&self.watch))
     }
 
+    /// Trial id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {

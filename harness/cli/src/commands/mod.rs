@@ -11,10 +11,12 @@ mod methods;
 mod models;
 pub(crate) mod quantize;
 pub(crate) mod report;
+pub(crate) mod runs;
 mod schema;
 pub(crate) mod sweep;
 pub(crate) mod task;
 pub(crate) mod track;
+pub(crate) mod verify;
 pub(crate) mod worker;
 
 use crate::arguments::{Arguments, Command};
@@ -36,6 +38,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Models(listing) => models::run(&listing),
         Command::Data(arguments) => data::run(&arguments, volume),
         Command::Doctor(listing) => doctor::run(&listing),
+        Command::Verify(arguments) => verify::run(&arguments, volume),
+        Command::Runs(arguments) => runs::run(&arguments),
         Command::Schema => schema::run(),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Task(arguments) => task::run(&arguments, volume),

@@ -6,7 +6,7 @@ use clap::Args;
 use harness_records::record::RunRecord;
 use harness_records::spec::{ReportSpec, SweepSpec};
 use harness_records::store::{ScanEntry, Store, TrialState};
-use harness_reports::{Choice, Format, Kernels, ReportInput};
+use harness_reports::{Choice, Format, Kernels, ReportInput, Verified};
 use serde::Serialize;
 
 use crate::arguments::Volume;
@@ -133,12 +133,12 @@ pub(crate) fn write(wanted: &Wanted, folder: &Path, formats: &[Format]) -> Resul
 pub(crate) fn input(spec: &SweepSpec, store: &Store, command: String) -> Result<Wanted, Stop> {
     let entries = store.scan(Some(&spec.name))?;
     let wanted = |entry: &ScanEntry| spec.trials().iter().any(|trial| trial.id == entry.id);
-    let (records, mut problems) = split(entries.into_iter().filter(wanted));
+    let (records, mut problems, verified) = split(entries.into_iter().filter(wanted));
     let missing = spec.trials().len() - records.len() - problems.len();
     if missing > 0 {
         problems.push(format!("{missing} of {} trials of the sweep have not run", spec.trials().len()));
     }
-    Ok(with_names(&spec.name, records, problems, &spec.report, Some(command)))
+    Ok(with_names(&spec.name, records, problems, verified, &spec.report, Some(command)))
 }
 
 /// Where the report of a sweep goes.
@@ -177,13 +177,17 @@ fn of_folder(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
     if entries.is_empty() {
         return Err(refuse(format_args!("{} holds no trials, expected a folder of runs", path.display())));
     }
-    let (records, problems) = split(entries.into_iter());
-    Ok((with_names(&title, records, problems, &ReportSpec::default(), None), path.join(FOLDER)))
+    let (records, problems, verified) = split(entries.into_iter());
+    Ok((with_names(&title, records, problems, verified, &ReportSpec::default(), None), path.join(FOLDER)))
 }
 
-fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<String>) {
-    let (mut records, mut problems) = (Vec::new(), Vec::new());
+fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<String>, Verified) {
+    let (mut records, mut problems, mut verified) = (Vec::new(), Vec::new(), Verified::default());
     for entry in entries {
+        if let Ok(Some(verification)) = entry.dir.verification() {
+            verified.again += 1;
+            verified.identical += usize::from(verification.difference.is_none());
+        }
         match entry.state {
             TrialState::Done(record) | TrialState::Failed(record) => records.push(*record),
             TrialState::Broken(reason) => problems.push(format!("trial {}: {reason}", entry.id)),
@@ -192,7 +196,7 @@ fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<Strin
             TrialState::New => problems.push(format!("trial {} has not got through its first epoch", entry.id)),
         }
     }
-    (records, problems)
+    (records, problems, verified)
 }
 
 /// The command that runs a sweep, to be copied into a shell.
@@ -207,12 +211,14 @@ fn with_names(
     title: &str,
     records: Vec<RunRecord>,
     problems: Vec<String>,
+    verified: Verified,
     spec: &ReportSpec,
     command: Option<String>,
 ) -> Wanted {
     let choice = |names: &Option<Vec<String>>| names.clone().map_or(Choice::All, Choice::Named);
     let (tables, figures) = (choice(&spec.tables), choice(&spec.figures));
-    let input = ReportInput { title: title.to_owned(), tables, figures, records, problems, command, kernels: None };
+    let input =
+        ReportInput { title: title.to_owned(), tables, figures, records, problems, command, verified, kernels: None };
     Wanted { input, printed: spec.tables.clone().unwrap_or_else(|| vec![PRINTED.to_owned()]) }
 }
 

@@ -156,3 +156,16 @@ fn hostile_arrays_are_refused() {
         assert!(message.contains(part) && message.len() < 300, "{part}: {message}");
     }
 }
+
+#[test]
+fn fuzz_npy() {
+    let more = [of_f32(&[2, 3], &[0.5; 6]), of_u8(&[5], &[1, 2, 3, 4, 5]), of_f32(&[], &[1.0])];
+    harness_fuzz::check("npy", &more, |bytes| match read(bytes) {
+        Ok(array) => {
+            assert_eq!(array.values.len(), array.shape.iter().product::<usize>());
+            true
+        }
+        Err(error) => error.to_string().is_empty(),
+    })
+    .unwrap();
+}

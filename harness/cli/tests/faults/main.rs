@@ -1,8 +1,12 @@
 //! Sweeps that are killed, shared and broken.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod checkpoints;
+#[cfg(unix)]
+mod disk;
+#[cfg(target_os = "linux")]
+mod kills;
 mod shared;
 mod signals;
 #[path = "../support/mod.rs"]

@@ -44,7 +44,9 @@ impl Workplace {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        // Another build of the same version can be put to the tests, one that was released or kept aside.
+        let binary = std::env::var_os("HARNESS_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_harness").into());
+        let mut command = Command::new(binary);
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }

@@ -20,7 +20,7 @@ use crate::support::{catalog, good};
 
 const ID: &str = "0123456789abcdef";
 
-fn record(status: Status) -> RunRecord {
+pub(crate) fn record(status: Status) -> RunRecord {
     RunRecord {
         format: FORMAT,
         id: ID.to_owned(),
@@ -59,6 +59,7 @@ fn record(status: Status) -> RunRecord {
             platform: "linux-x86_64".into(),
         },
         attempt: 1,
+        losses: None,
         split: None,
         answers: None,
     }
@@ -79,7 +80,7 @@ fn epoch(loss: f64) -> EpochRecord {
     }
 }
 
-fn resume(epoch: u32) -> ResumeState {
+pub(crate) fn resume(epoch: u32) -> ResumeState {
     ResumeState {
         format: FORMAT,
         id: ID.to_owned(),
@@ -90,6 +91,7 @@ fn resume(epoch: u32) -> ResumeState {
         seconds: 1.5,
         resumed: 0,
         split: None,
+        losses: None,
         engine: serde_json::json!({"loss_sum": 0.1}),
         checkpoint: String::new(),
         seal: String::new(),
@@ -269,7 +271,7 @@ fn a_scan_lists_trials_only_and_in_order() {
     assert_eq!(store.sweeps().unwrap(), ["a", "b"]);
 }
 
-fn fill(content: &'static str) -> impl FnOnce(&std::path::Path) -> Result<(), StoreError> {
+pub(crate) fn fill(content: &'static str) -> impl FnOnce(&std::path::Path) -> Result<(), StoreError> {
     move |path| {
         assert_eq!(path.extension().unwrap(), "safetensors");
         fs::write(path, content).unwrap();

@@ -4,6 +4,7 @@
 
 mod checks;
 mod histories;
+mod hostile;
 mod noise;
 mod repositories;
 mod support;

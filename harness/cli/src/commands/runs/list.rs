@@ -1,0 +1,93 @@
+//! `harness runs list`.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use harness_records::listing::{Listed, Standing};
+use serde_json::{Value, json};
+
+use super::Chosen;
+use crate::exit::Outcome;
+use crate::output::{columns, print, print_json};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  harness runs list
+  harness runs list quickstart --state failed --json")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Only trials that are so far (repeatable: any of them)
+    #[arg(long = "state", value_name = "STATE", value_parser = PossibleValuesParser::new(Standing::NAMES))]
+    states: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let wanted =
+        |listed: &Listed| arguments.states.is_empty() || arguments.states.iter().any(|s| s == listed.standing.name());
+    let mut listed = arguments.chosen.store()?.list(arguments.chosen.sweep.as_deref())?;
+    listed.retain(wanted);
+    if arguments.json {
+        return Ok(print_json(&listed.iter().map(object).collect::<Vec<_>>())?);
+    }
+    let rows: Vec<Vec<String>> = listed.iter().map(row).collect();
+    Ok(print(columns(&["sweep", "trial", "state", "result", "seconds", "attempt", "what"], &rows))?)
+}
+
+fn object(listed: &Listed) -> Value {
+    let Listed { sweep, id, path, standing, brief } = listed;
+    let brief = brief.as_ref();
+    let (epochs, owner) = match standing {
+        Standing::Waiting(epochs) => (Some(*epochs), None),
+        Standing::Running(owner) => (None, owner.as_ref()),
+        _ => (None, None),
+    };
+    json!({
+        "sweep": sweep,
+        "id": id,
+        "path": path,
+        "state": standing.name(),
+        "label": brief.map(|brief| brief.label()),
+        "metrics": brief.and_then(|brief| brief.metrics.as_ref()),
+        "error": brief.and_then(|brief| brief.error.as_ref()),
+        "attempt": brief.map(|brief| brief.attempt),
+        "seconds": brief.map(|brief| brief.time.seconds),
+        "finished": brief.map(|brief| brief.time.finished),
+        "host": brief.map(|brief| &brief.environment.host),
+        "device": brief.map(|brief| &brief.environment.device),
+        "epochs": epochs,
+        "owner": owner.map(|owner| json!({"host": owner.host, "pid": owner.pid})),
+        "broken": if let Standing::Broken(reason) = standing { Some(reason) } else { None },
+    })
+}
+
+fn row(listed: &Listed) -> Vec<String> {
+    let brief = listed.brief.as_ref();
+    let error = || brief.and_then(|brief| brief.error.as_ref()).map(|error| error.class.name().to_owned());
+    let metrics = brief.and_then(|brief| brief.metrics.as_ref());
+    let result = match &listed.standing {
+        Standing::Running(Some(owner)) => format!("{}, process {}", owner.host, owner.pid),
+        Standing::Waiting(epochs) => format!("{epochs} epochs done"),
+        Standing::Broken(reason) => reason.clone(),
+        _ => metrics
+            .map(|metrics| match (metrics.top1, metrics.perplexity) {
+                (Some(top1), _) => format!("top-1 {:.2}%", 100.0 * top1),
+                (None, Some(perplexity)) => format!("perplexity {perplexity:.2}"),
+                (None, None) => format!("loss {:.4}", metrics.loss),
+            })
+            .or_else(error)
+            .unwrap_or_default(),
+    };
+    let text = |value: Option<String>| value.unwrap_or_default();
+    vec![
+        listed.sweep.clone(),
+        listed.id.clone(),
+        listed.standing.name().to_owned(),
+        result,
+        text(brief.map(|brief| format!("{:.1}", brief.time.seconds))),
+        text(brief.map(|brief| brief.attempt.to_string())),
+        text(brief.map(|brief| brief.label())),
+    ]
+}
