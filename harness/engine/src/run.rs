@@ -1,15 +1,18 @@
 //! One trial, from its configuration to its record.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use harness_models::network::SiteStatistics;
 use harness_records::attempt::{AttemptEnd, Ended};
+use harness_records::config::TrialConfig;
 use harness_records::lease::Lease;
 use harness_records::record::{
     Answers, EpochRecord, FORMAT, FailureClass, LayerRecord, Losses, ModelRecord, RunRecord, SiteRecord, Split, Status,
     TimeRecord, TrialError, ValuesRecord,
 };
-use harness_records::store::{ResumeState, TrialDir};
+use harness_records::store::{ResumeState, StoreError, TrialDir};
 use harness_records::trial::Trial;
 use tch::Device;
 
@@ -82,10 +85,11 @@ impl Job<'_> {
 /// # Errors
 /// When the record cannot be written, the trial was taken over by another process, or it was stopped.
 pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
-    job.dir.write_config(&job.trial.config)?;
+    // Attempts after the first, with a batch in more parts, begin below.
+    let mut begun = Some(begin(job.dir, &job.trial.config)?);
     let mut split = job.dir.resume_state().ok().flatten().and_then(|state| state.split);
     let (attempt, training, outcome) = loop {
-        let attempt = job.dir.begin_attempt()?;
+        let attempt = begun.take().map_or_else(|| job.dir.begin_attempt(), Ok)?;
         let (training, outcome) = train_in_parts(&mut job, attempt, split.as_ref());
         let error = outcome.as_ref().err().filter(|error| error.class() == FailureClass::Oom);
         let Some((error, finer)) = error.and_then(|error| Some((error, job.finer(split.as_ref())?))) else {
@@ -110,7 +114,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
         Err(error @ EngineError::Diverged { .. }) => (Status::Diverged, Some(error.to_trial_error()), None),
         Err(error) => (Status::Failed, Some(error.to_trial_error()), None),
     };
-    job.dir.end_attempt(attempt, AttemptEnd::now(status.into(), error.clone(), epochs))?;
+    let end = AttemptEnd::now(status.into(), error.clone(), epochs);
     let config = &job.trial.config;
     let metrics = finish.as_ref().and(training.epochs.last()).map(|epoch| epoch.test.clone());
     let (layers, answers) = finish.map_or((Vec::new(), None), |finish| (finish.layers, finish.answers));
@@ -138,12 +142,33 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
         split,
         answers,
     };
-    job.dir.write_record(&record)?;
+    let dir = job.dir;
+    both(|| dir.end_attempt(attempt, end), || dir.write_record(&record))?;
     if status == Status::Ok {
         job.dir.remove_checkpoint()?;
     }
     (job.report)(Event::Finished { id: record.id.clone(), status, metrics, error });
     Ok(record)
+}
+
+/// Writes down what is going to run, and that it begins; the number of the attempt.
+fn begin(dir: &TrialDir, config: &TrialConfig) -> Result<u32, StoreError> {
+    let mut attempt = 0;
+    both(|| dir.write_config(config), || dir.begin_attempt().map(|number| attempt = number))?;
+    Ok(attempt)
+}
+
+/// Writes two files at the same time, because a short trial spends a good part of its time waiting for the disk.
+fn both(
+    one: impl FnOnce() -> Result<(), StoreError> + Send,
+    other: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        one.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        other
+    })
 }
 
 /// What is known of a training so far, also when it ends badly.

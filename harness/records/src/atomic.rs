@@ -17,7 +17,7 @@ pub(crate) const TEMPORARY: &str = ".tmp-";
 /// # Errors
 /// Any failure of the file system; the old file is then still there, whole.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_with(path, |temporary| write_new(temporary, bytes))
+    write_with(path, |temporary| open_new(temporary)?.write_all(bytes))
 }
 
 /// Replaces the file with what `fill` writes under the path it is given. That path has the same extension and does
@@ -66,8 +66,12 @@ fn create_linked(linked: io::Result<()>, temporary: &Path, path: &Path, bytes: &
     Ok(true)
 }
 
+fn open_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = open_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

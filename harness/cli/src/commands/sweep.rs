@@ -64,8 +64,8 @@ pub(crate) struct Arguments {
     /// Folder of the runs
     #[arg(long, default_value = "runs")]
     runs: PathBuf,
-    /// Worker processes at the same time; by default as many as fit the cores (and one more when trials last less than
-    /// two seconds, since they wait for the disk), or as many as --per-gpu allows
+    /// Worker processes at the same time; by default as many as fit the cores (and half as many more when
+    /// trials last less than two seconds, since they wait for the disk), or as many as --per-gpu allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Worker processes on each GPU; all but the first begin once there is memory for them [default: 1]

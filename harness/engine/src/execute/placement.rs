@@ -27,7 +27,7 @@ pub struct Placement {
     pub per_device: usize,
     /// Workers altogether, at least 1.
     pub jobs: usize,
-    /// Whether one more may work where trials are so short that cores wait for their files to reach the disk.
+    /// Whether half as many more may work where trials are so short that cores wait for their files to reach the disk.
     pub spare: bool,
     /// Free memory of a device in MiB, where that can be known.
     pub memory: fn(Device) -> Option<u64>,
@@ -100,11 +100,12 @@ impl Places {
         self.took += took;
     }
 
-    /// One, where trials turned out to be short and there are many of them.
+    /// Half as many again, where trials turned out to be short and there are many of them.
     fn spare(&self, left: usize) -> usize {
         let jobs = self.placement.jobs;
         let known = self.ended as usize >= 2 * jobs && left >= SPARE_FROM * jobs;
-        usize::from(self.placement.spare && known && self.took / self.ended.max(1) < SHORT)
+        let short = known && self.took / self.ended.max(1) < SHORT;
+        if self.placement.spare && short { jobs.div_ceil(2) } else { 0 }
     }
 
     /// Where another worker may begin now, with so many trials left; `None` when every place is taken or might have no
