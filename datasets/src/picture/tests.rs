@@ -259,12 +259,14 @@ fn the_bytes_never_change() {
 
 /// A photograph whole and a part of it, as training and testing look at it.
 fn look(bytes: &[u8], sampler: &mut Sampler) -> Result<(), Damage> {
+    // What is tried here are damaged files, not large ones: a few bytes may ask for a gigabyte, within the bound.
+    let sizes = bytes.windows(9).filter(|marker| marker[0] == 0xff && matches!(marker[1], 0xc0..=0xcf));
+    let pixels = |m: &[u8]| usize::from(m[5]) * usize::from(m[7]) * (1 << 16);
+    if let Some(pixels) = sizes.map(pixels).find(|&pixels| pixels > 1 << 20) {
+        return Err(Damage::Large(pixels));
+    }
     let picture = Picture::open(bytes)?;
     let (width, height) = picture.size();
-    // What is tried here are damaged files, not large ones.
-    if width * height > 1 << 20 {
-        return Ok(());
-    }
     let mut out = vec![0; 3 * 16 * 16];
     let allowed = Rect { left: 0, top: 0, width, height };
     let (wide, high) = (width as f64, height as f64);
