@@ -33,6 +33,7 @@ mod kernels;
 mod labels;
 mod numbers;
 #[cfg(test)]
+#[path = "opened/tests.rs"]
 mod opened;
 mod plot;
 mod published;

@@ -1,10 +1,12 @@
 //! The trials of a report: each once, in an order of their own, as records and as a frame.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use harness_records::record::{RunRecord, Status};
 
 use crate::Verified;
+use crate::accuracy::{self, Row};
 use crate::error::ReportError;
 use crate::frames::Frame;
 use crate::kernels::Kernels;
@@ -25,6 +27,8 @@ pub(crate) struct Trials {
     pub(crate) kernels: Option<Kernels>,
     /// How many were run again, and came out the same.
     pub(crate) verified: Verified,
+    /// Configurations, once somebody asked for them.
+    rows: OnceCell<Vec<Row>>,
 }
 
 impl Trials {
@@ -59,7 +63,8 @@ impl Trials {
         kept.sort_by(|a, b| (a.seed, &a.id).cmp(&(b.seed, &b.id)));
         let labels = Labels::new(&kept);
         let frame = Frame::new(&kept, &labels)?;
-        Ok(Trials { records: kept, labels, frame, repeated, kernels: None, verified: Verified::default() })
+        let (verified, rows) = (Verified::default(), OnceCell::new());
+        Ok(Trials { records: kept, labels, frame, repeated, kernels: None, verified, rows })
     }
 
     /// With what is known of trials that were run again.
@@ -74,13 +79,22 @@ impl Trials {
     pub(crate) fn of_kernels(kernels: Kernels) -> Result<Trials, ReportError> {
         let labels = Labels::new(&[]);
         let frame = Frame::new(&[], &labels)?;
-        let (repeated, verified) = (Vec::new(), Verified::default());
-        Ok(Trials { records: Vec::new(), labels, frame, repeated, kernels: Some(kernels), verified })
+        let (repeated, verified, rows) = (Vec::new(), Verified::default(), OnceCell::new());
+        Ok(Trials { records: Vec::new(), labels, frame, repeated, kernels: Some(kernels), verified, rows })
     }
 
     /// The same with kernel speeds.
     pub(crate) fn with_kernels(self, kernels: Option<Kernels>) -> Trials {
         Trials { kernels, ..self }
+    }
+
+    /// One row a configuration, see [`accuracy::rows`]. Most tables and figures start from them.
+    pub(crate) fn rows(&self) -> Result<&[Row], ReportError> {
+        if self.rows.get().is_none() {
+            let rows = accuracy::rows(self)?;
+            return Ok(self.rows.get_or_init(|| rows));
+        }
+        Ok(self.rows.get().map_or(&[], Vec::as_slice))
     }
 
     /// How many ended in a way.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accuracy::{Row, rows};
+use crate::accuracy::Row;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::configs::Titles;
@@ -59,15 +59,15 @@ impl Figure for AccuracyVsBits {
     }
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
-        let rows = rows(trials)?;
+        let rows = trials.rows()?;
         if rows.iter().all(|row| row.top1.summary.is_none()) {
             return Ok(Drawn::Nothing("no trial finished with a top-1 accuracy".to_owned()));
         }
-        let figure = Content::all(&rows);
+        let figure = Content::all(rows);
         Ok(Drawn::Picture(Picture {
             canvas: chart(&figure).draw(lettering),
-            data: data(&rows),
-            caption: caption(&figure, &rows),
+            data: data(rows),
+            caption: caption(&figure, rows),
         }))
     }
 }

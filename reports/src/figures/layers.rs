@@ -2,7 +2,6 @@
 
 use harness_records::record::{LayerRecord, ValuesRecord};
 
-use crate::accuracy::rows;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
@@ -40,8 +39,8 @@ impl Figure for WeightHistograms {
     }
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
-        let rows = rows(trials)?;
-        let mut configs = configs(&rows, trials);
+        let rows = trials.rows()?;
+        let mut configs = configs(rows, trials);
         // Fewest bits first: there the methods differ most.
         configs.sort_by_key(|config| config.row.widths[0]);
         let mut panels = Vec::new();
@@ -53,8 +52,8 @@ impl Figure for WeightHistograms {
             let weights = record.layers.iter().filter(|layer| layer.role == "weight");
             let measured = weights.filter_map(|layer| Some((layer, layer.values.as_ref()?)));
             for (number, (layer, values)) in measured.enumerate() {
-                data.extend(facts(config, layer, values));
                 if number < MOST_LAYERS && panels.len() < MOST_PANELS {
+                    data.extend(facts(config, layer, values));
                     panels.push(histogram(config, layer, values));
                 } else {
                     hidden += 1;
@@ -74,7 +73,7 @@ impl Figure for WeightHistograms {
                            values in each of 64 bins, and the levels where all channels share them."
                 .to_owned();
         if hidden > 0 {
-            caption.push_str(&format!(" {hidden} more layers are in the data only."));
+            caption.push_str(&format!(" {hidden} more layers are in the records of the trials."));
         }
         let columns = vec![
             "dataset",
@@ -176,8 +175,8 @@ impl Figure for LayerError {
     }
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
-        let rows = rows(trials)?;
-        let configs = configs(&rows, trials);
+        let rows = trials.rows()?;
+        let configs = configs(rows, trials);
         let titles = Titles::of(configs.iter().map(Config::place));
         let lines: Vec<Line> = by_place(&configs)
             .into_iter()

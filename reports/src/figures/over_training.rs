@@ -3,7 +3,6 @@
 
 use harness_records::record::{RunRecord, SiteRecord};
 
-use crate::accuracy::rows;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::configs::{Config, Looks, Spot, Titles, bands_below, configs, hidden_panels, line, over_epochs};
@@ -67,8 +66,8 @@ impl Figure for CodePopulations {
     }
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
-        let rows = rows(trials)?;
-        let mut configs = configs(&rows, trials);
+        let rows = trials.rows()?;
+        let mut configs = configs(rows, trials);
         configs
             .retain(|config| config.records.iter().any(|r| sites(r, "weight").any(|(_, s)| !s.code_counts.is_empty())));
         if configs.is_empty() {
@@ -77,7 +76,9 @@ impl Figure for CodePopulations {
         configs.sort_by_key(|config| !config.row.method.contains(BALANCED));
         let (mut panels, mut data) = (Vec::new(), Vec::new());
         let (mut codes_shown, mut layers): (usize, Vec<String>) = (0, Vec::new());
-        for config in &configs {
+        // What is not shown stays in the records: there is far more of it than of anything else.
+        let hidden = configs.len().saturating_sub(MOST_PANELS / 2);
+        for config in configs.iter().take(MOST_PANELS / 2) {
             let Some(first) = config.records.first() else { continue };
             let mut names: Vec<&str> = Vec::new();
             for (_, site) in sites(first, "weight") {
@@ -130,8 +131,6 @@ impl Figure for CodePopulations {
             let y = Scale::linear(all.iter().flat_map(|s| [s.low, s.high]).chain([width]), 0.1, (0.0, most));
             panels.push(panel(one_line(&config.label), "Effective bits of a layer", &all, y, items));
         }
-        let hidden = panels.len().saturating_sub(MOST_PANELS) / 2;
-        panels.truncate(MOST_PANELS);
         // Codes and layers are never in one panel, and look different all the same: there is one key for all.
         let mut key: Vec<(Key, String)> =
             (0..codes_shown).map(|code| (Key::Series(look(code)), format!("code {code}"))).collect();
@@ -144,10 +143,10 @@ impl Figure for CodePopulations {
                            band from least to greatest."
                 .to_owned();
         if hidden > 0 {
-            caption.push_str(&format!(" {hidden} more configurations are in the data only."));
+            caption.push_str(&format!(" {hidden} more configurations are in the records of the trials."));
         }
         if layers.len() > MOST_LAYERS {
-            caption.push_str(&format!(" So are {} layers.", layers.len() - MOST_LAYERS));
+            caption.push_str(&format!(" {} more layers are in the data only.", layers.len() - MOST_LAYERS));
         }
         let columns = HEAD.into_iter().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
         let canvas = Chart::new(panels, key).draw(lettering);
@@ -198,8 +197,8 @@ impl Figure for StochasticPortion {
     }
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
-        let rows = rows(trials)?;
-        let mut configs = configs(&rows, trials);
+        let rows = trials.rows()?;
+        let mut configs = configs(rows, trials);
         configs.retain(|config| {
             config.records.iter().any(|record| sites(record, "weight").any(|(_, site)| site.portion < 1.0))
         });

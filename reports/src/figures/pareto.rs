@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::accuracy::rows;
 use crate::error::ReportError;
 use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
 use crate::figures::{Drawn, Figure, Picture};
@@ -106,8 +105,8 @@ fn draw(
     what: &What<'_>,
     cost: impl Fn(&Config<'_>) -> Option<f64>,
 ) -> Result<Drawn, ReportError> {
-    let rows = rows(trials)?;
-    let configs = configs(&rows, trials);
+    let rows = trials.rows()?;
+    let configs = configs(rows, trials);
     let mut places = Vec::new();
     for (place, here) in by_place(&configs) {
         let spot = |config: &&'_ Config<'_>| {

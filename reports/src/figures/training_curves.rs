@@ -2,7 +2,6 @@
 
 use harness_records::record::EpochRecord;
 
-use crate::accuracy::rows;
 use crate::error::ReportError;
 use crate::figures::configs::{
     Config, Looks, Spot, Titles, bands_below, by_place, configs, hidden_panels, line, over_epochs,
@@ -42,8 +41,8 @@ impl Figure for TrainingCurves {
     }
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
-        let rows = rows(trials)?;
-        let mut configs = configs(&rows, trials);
+        let rows = trials.rows()?;
+        let mut configs = configs(rows, trials);
         configs.retain(|config| config.records.iter().any(|record| record.epochs.len() > 1));
         if configs.is_empty() {
             return Ok(Drawn::Nothing("no trial finished more than one epoch".to_owned()));

@@ -102,7 +102,7 @@ impl Chart {
 /// From a marker to its words.
 const LABEL_GAP: f64 = 1.5;
 
-/// Places the labels of a panel, each beside its marker where it covers no marker, no error bar and no other label.
+/// Places the labels of a panel, each beside its marker where it covers no marker and no other label, and if possible no error bar.
 fn label(canvas: &mut Canvas, lettering: &Lettering, axes: &Axes, items: &[Item]) {
     let around = |(x, y): Point, half_width: f64, half_height: f64| Area {
         left: x - half_width,
@@ -112,12 +112,15 @@ fn label(canvas: &mut Canvas, lettering: &Lettering, axes: &Axes, items: &[Item]
     };
     let markers = items.iter().filter_map(|item| match item {
         Item::Marker { x, y, spread, .. } => {
-            let reach = axes.y_at(*y) - axes.y_at(y + spread.unwrap_or(0.0));
-            Some(around(axes.at(*x, *y), MARKER_RADIUS, MARKER_RADIUS.max(reach)))
+            Some((axes.at(*x, *y), axes.y_at(*y) - axes.y_at(y + spread.unwrap_or(0.0))))
         }
         _ => None,
     });
-    let mut taken: Vec<Area> = markers.collect();
+    let (mut taken, bars): (Vec<Area>, Vec<Area>) = markers
+        .map(|(place, reach)| {
+            (around(place, MARKER_RADIUS, MARKER_RADIUS), around(place, CAP, MARKER_RADIUS.max(reach)))
+        })
+        .unzip();
     for item in items {
         let Item::Label { x, y, text } = item else { continue };
         let (x, y) = axes.at(*x, *y);
@@ -127,8 +130,14 @@ fn label(canvas: &mut Canvas, lettering: &Lettering, axes: &Axes, items: &[Item]
         let corner = |right: f64, down: f64| (x + right * aside, y + down * apart * 0.8);
         let places = [(x - aside, y), (x + aside, y), corner(-1.0, -1.0), corner(1.0, -1.0), corner(-1.0, 1.0)];
         let more = [corner(1.0, 1.0), (x, y - apart), (x, y + apart)];
-        let mut free = places.into_iter().chain(more).map(|place| (place, around(place, half_width, half_height)));
-        let found = free.find(|(_, area)| area.lies_in(&axes.inner) && !taken.iter().any(|other| area.meets(other)));
+        let free = || {
+            let areas = places.into_iter().chain(more).map(|place| (place, around(place, half_width, half_height)));
+            areas.filter(|(_, area)| area.lies_in(&axes.inner))
+        };
+        let covers = |area: &Area, others: &[Area]| others.iter().any(|other| area.meets(other));
+        let clear = free().find(|(_, area)| !covers(area, &taken) && !covers(area, &bars));
+        // Words on an error bar can still be read, on a marker they cannot.
+        let found = clear.or_else(|| free().find(|(_, area)| !covers(area, &taken)));
         if let Some((place, area)) = found {
             canvas.words(text, place, SMALL_SIZE, Anchor::Middle, INK);
             taken.push(area);

@@ -1,6 +1,6 @@
 //! Accuracy over seeds: one row a configuration, with its difference to full precision.
 
-use crate::accuracy::{Metric, Row, rows};
+use crate::accuracy::{Metric, Row};
 use crate::error::ReportError;
 use crate::labels::FLOAT_WIDTH;
 use crate::numbers::{difference, mean_and_spread, two_decimals};
@@ -24,8 +24,8 @@ impl Table for Accuracy {
     }
 
     fn build(&self, trials: &Trials) -> Result<Sheet, ReportError> {
-        let rows = rows(trials)?;
-        Ok(Sheet { grid: grid(&rows), data: data(&rows) })
+        let rows = trials.rows()?;
+        Ok(Sheet { grid: grid(rows), data: data(rows) })
     }
 }
 

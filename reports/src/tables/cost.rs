@@ -1,6 +1,6 @@
 //! What each configuration costs: size, operations, effective bits, training time, and kernel speed where measured.
 
-use crate::accuracy::{Row, rows};
+use crate::accuracy::Row;
 use crate::error::ReportError;
 use crate::kernels::Speeds;
 use crate::numbers::two_decimals;
@@ -23,7 +23,7 @@ impl Table for Cost {
 
     fn build(&self, trials: &Trials) -> Result<Sheet, ReportError> {
         let speeds = trials.kernels.as_ref().map(Speeds::of);
-        let rows = rows(trials)?;
+        let rows = trials.rows()?;
         let entries: Vec<Entry<'_>> = rows.iter().map(|row| Entry::new(row, trials, speeds.as_ref())).collect();
         Ok(Sheet { grid: grid(&entries, trials), data: data(&entries) })
     }

@@ -2,7 +2,7 @@
 
 use harness_records::config::TrialConfig;
 
-use crate::accuracy::{Row, rows};
+use crate::accuracy::Row;
 use crate::claims::Interval;
 use crate::error::ReportError;
 use crate::numbers::{difference, mean_and_spread, two_decimals};
@@ -24,7 +24,7 @@ impl Table for Ledger {
     }
 
     fn build(&self, trials: &Trials) -> Result<Sheet, ReportError> {
-        let (rows, numbers) = (rows(trials)?, published::all()?);
+        let (rows, numbers) = (trials.rows()?, published::all()?);
         let entries: Vec<Entry<'_>> = rows
             .iter()
             .flat_map(|row| {
