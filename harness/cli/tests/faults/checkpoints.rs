@@ -46,19 +46,27 @@ fn a_worker_that_dies_costs_one_attempt() {
     assert_eq!(attempts, ["died", "died", "ok"]);
 }
 
-/// A sweep that was killed with at least two checkpoints, and its trial.
+/// A sweep that was killed with at least two checkpoints, and its trial. Which file is the last checkpoint is only clear
+/// when it was not about to write another, so a sweep that was gives way to a new one.
 fn killed_with_two_checkpoints() -> (Workplace, PathBuf) {
-    let workplace = Workplace::new(SLOW);
-    let mut sweep = workplace.start(&["sweep", "sweep.yaml"]);
-    wait_until("there are two checkpoints", || {
-        workplace.trials("slow").first().is_some_and(|trial| trial.join("previous-state.json").exists())
-    });
-    sweep.kill().unwrap();
-    sweep.wait().unwrap();
-    let trial = workplace.trials("slow")[0].clone();
-    wait_until("the trial can be claimed", || workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume");
-    assert!(!trial.join("record.json").exists(), "it was killed too late to show anything");
-    (workplace, trial)
+    loop {
+        let workplace = Workplace::new(SLOW);
+        let mut sweep = workplace.start(&["sweep", "sweep.yaml"]);
+        wait_until("there are two checkpoints", || {
+            workplace.trials("slow").first().is_some_and(|trial| trial.join("previous-state.json").exists())
+        });
+        let trial = workplace.trials("slow")[0].clone();
+        let saving = || trial.join("next-checkpoint.safetensors").exists();
+        wait_until("the second is whole", || !saving());
+        sweep.kill().unwrap();
+        sweep.wait().unwrap();
+        let claimable = || workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume";
+        wait_until("the trial can be claimed", claimable);
+        assert!(!trial.join("record.json").exists(), "it was killed too late to show anything");
+        if !saving() {
+            return (workplace, trial);
+        }
+    }
 }
 
 /// Something that changes the bytes of a file.
@@ -88,8 +96,6 @@ fn a_damaged_checkpoint_is_noticed_and_the_one_before_takes_over() {
         match damage {
             Some(damage) => {
                 let path = trial.join(name);
-                // Killed between two renames, the last checkpoint has the name of the next one.
-                let path = if path.exists() { path } else { trial.join(format!("next-{name}")) };
                 let mut bytes = fs::read(&path).unwrap();
                 damage(&mut bytes);
                 fs::write(&path, bytes).unwrap();
