@@ -19,8 +19,10 @@
 
 use std::fs;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use crate::atomic;
@@ -30,6 +32,9 @@ pub use crate::litter::Litter;
 use crate::record::{FORMAT, RunRecord};
 pub use crate::resume::ResumeState;
 pub use crate::trial_dir::{Claim, TrialDir};
+
+/// Trials that are worth a thread of their own to read.
+const LEAST_SHARE: usize = 64;
 
 /// What can go wrong with the files of a trial.
 #[derive(Debug, thiserror::Error)]
@@ -139,8 +144,18 @@ impl Store {
     /// # Errors
     /// A folder cannot be read.
     pub fn scan(&self, sweep: Option<&str>) -> Result<Vec<ScanEntry>, StoreError> {
-        let entry = |(sweep, dir): (String, TrialDir)| ScanEntry { sweep, id: dir.id.clone(), state: dir.state(), dir };
-        Ok(self.trials(sweep)?.into_iter().map(entry).collect())
+        let trials = self.trials(sweep)?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = trials.len().div_ceil(threads).max(LEAST_SHARE);
+        let states: Vec<TrialState> = std::thread::scope(|scope| {
+            let read = |share: &'_ [(String, TrialDir)]| share.iter().map(|(_, dir)| dir.state()).collect::<Vec<_>>();
+            let shares: Vec<_> = trials.chunks(share).map(|share| scope.spawn(move || read(share))).collect();
+            let wait = |share: ScopedJoinHandle<'_, _>| share.join().unwrap_or_else(|panic| resume_unwind(panic));
+            shares.into_iter().flat_map(wait).collect()
+        });
+        let entry =
+            |((sweep, dir), state): ((String, TrialDir), _)| ScanEntry { sweep, id: dir.id.clone(), state, dir };
+        Ok(trials.into_iter().zip(states).map(entry).collect())
     }
 
     /// Every trial folder of one sweep, or of all, with the name of its sweep, sorted by sweep and id.

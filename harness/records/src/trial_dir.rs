@@ -229,12 +229,10 @@ impl TrialDir {
     }
 
     fn try_state(&self) -> Result<TrialState, StoreError> {
-        let record = self.record()?;
-        if let Some(record) = &record
-            && record.status == Status::Ok
-        {
-            return Ok(TrialState::Done(Box::new(record.clone())));
-        }
+        let record = match self.record()? {
+            Some(record) if record.status == Status::Ok => return Ok(TrialState::Done(Box::new(record))),
+            record => record,
+        };
         // A failed trial that is being tried again has a lease.
         match self.holder()? {
             Holder::Nobody => {}

@@ -271,6 +271,29 @@ fn a_scan_lists_trials_only_and_in_order() {
     assert_eq!(store.sweeps().unwrap(), ["a", "b"]);
 }
 
+#[test]
+fn a_scan_of_many_trials_gives_each_its_own_state() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path());
+    let id = |n: u64| format!("{n:016x}");
+    for n in 0..300 {
+        let dir = store.trial("s", &id(n));
+        if n % 3 == 0 {
+            dir.write_record(&RunRecord { id: id(n), ..record(Status::Ok) }).unwrap();
+        } else {
+            dir.write("config.yaml", b"x").unwrap();
+        }
+    }
+    let scanned = store.scan(None).unwrap();
+    assert!(scanned.iter().map(|entry| entry.id.clone()).eq((0..300).map(id)));
+    for entry in scanned {
+        match &entry.state {
+            TrialState::Done(record) => assert_eq!(record.id, entry.id),
+            state => assert!(*state == TrialState::New && u64::from_str_radix(&entry.id, 16).unwrap() % 3 > 0),
+        }
+    }
+}
+
 pub(crate) fn fill(content: &'static str) -> impl FnOnce(&std::path::Path) -> Result<(), StoreError> {
     move |path| {
         assert_eq!(path.extension().unwrap(), "safetensors");
