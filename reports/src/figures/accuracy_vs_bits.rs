@@ -118,6 +118,8 @@ impl Content {
             .filter(|(_, width)| *width != FLOAT_WIDTH)
             .map(|(role, width)| format!("{role} {}", bits(width)))
             .collect();
+        // All its lines are among the hidden ones.
+        panels.retain(|_, panel| panel.float.is_some() || !panel.lines.is_empty());
         let hidden_panels = panels.len().saturating_sub(MOST_PANELS);
         let titles = Titles::of(panels.keys().copied());
         let in_all = titles.common();

@@ -116,3 +116,17 @@ proptest! {
         assert_tidy(&picture(&records).canvas);
     }
 }
+
+#[test]
+fn a_panel_whose_lines_find_no_room_is_not_drawn_empty() {
+    let named = |i: usize| record().weights(method(&format!("m{i:02}"), 2, &[]));
+    let mut records: Vec<RunRecord> = (0..MOST_LINES).map(|i| named(i).dataset("shown").build()).collect();
+    records.push(named(MOST_LINES).dataset("beyond").build());
+    let picture = picture(&records);
+    assert_tidy(&picture.canvas);
+    let drawn = words(&picture.canvas);
+    assert!(drawn.iter().any(|words| words.text.contains("shown")), "{drawn:?}");
+    assert!(drawn.iter().all(|words| !words.text.contains("beyond")), "{drawn:?}");
+    assert!(picture.caption.contains(" 1 more lines are in the data only."), "{}", picture.caption);
+    assert_eq!(picture.data.rows.len(), MOST_LINES + 1);
+}
