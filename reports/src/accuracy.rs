@@ -8,8 +8,13 @@ use harness_records::record::Status;
 use crate::error::ReportError;
 use crate::labels::FLOAT_WIDTH;
 use crate::published::{self, Published};
+use crate::sheet::Value;
 use crate::stats::{Difference, Summary};
 use crate::trials::Trials;
+
+/// Columns of data that say which configuration a row is about; see [`Row::identity`].
+pub(crate) const IDENTITY: [&str; 7] =
+    ["dataset", "model", "setting", "method", "weight_width", "activation_width", "gradient_width"];
 
 /// All trials of one configuration over its seeds.
 #[derive(Debug)]
@@ -65,6 +70,16 @@ pub(crate) struct Metric {
     pub(crate) summary: Option<Summary>,
     /// Against full precision in the same place; `None` where there is none, and for full precision itself.
     pub(crate) difference: Option<Difference>,
+}
+
+impl Row {
+    /// What stands in the columns [`IDENTITY`].
+    pub(crate) fn identity(&self) -> [Value; IDENTITY.len()] {
+        let [weights, activations, gradients] = self.widths.map(Value::from);
+        let [dataset, model, setting, method] =
+            [&self.dataset, &self.model, &self.setting, &self.method].map(|label| Value::from(label.as_str()));
+        [dataset, model, setting, method, weights, activations, gradients]
+    }
 }
 
 impl Metric {

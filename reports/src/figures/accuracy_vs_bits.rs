@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accuracy::Row;
+use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::configs::Titles;
@@ -281,39 +281,19 @@ fn caption(figure: &All, rows: &[Row]) -> String {
 }
 
 fn data(rows: &[Row]) -> Data {
-    let columns = vec![
-        "dataset",
-        "model",
-        "setting",
-        "method",
-        "weight_width",
-        "activation_width",
-        "gradient_width",
-        "top1_n",
-        "top1_mean",
-        "top1_sd",
-        "published",
-        "failed",
-        "diverged",
-    ];
+    let facts = ["top1_n", "top1_mean", "top1_sd", "published", "failed", "diverged"];
     let row = |row: &Row| {
-        vec![
-            Value::from(&*row.dataset),
-            Value::from(&*row.model),
-            Value::from(&*row.setting),
-            Value::from(&*row.method),
-            Value::from(row.widths[0]),
-            Value::from(row.widths[1]),
-            Value::from(row.widths[2]),
+        let facts = [
             Value::from(row.top1.summary.map_or(0, |summary| summary.n)),
             Value::from(row.top1.summary.map(|summary| summary.mean)),
             Value::from(row.top1.summary.and_then(|summary| summary.sd)),
             Value::from(published(row).map(|value| value / PERCENT)),
             Value::from(row.failed),
             Value::from(row.diverged),
-        ]
+        ];
+        row.identity().into_iter().chain(facts).collect()
     };
-    Data { columns, rows: rows.iter().map(row).collect() }
+    Data { columns: IDENTITY.into_iter().chain(facts).collect(), rows: rows.iter().map(row).collect() }
 }
 
 #[cfg(test)]

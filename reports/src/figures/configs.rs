@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness_records::record::{RunRecord, Status};
 
-use crate::accuracy::Row;
+use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::labels::FLOAT_WIDTH;
 use crate::plot::chart::Item;
 use crate::plot::legend::Key;
 use crate::plot::style::{Look, look};
+use crate::sheet::Value;
 use crate::trials::Trials;
 
 /// Lines that one figure can hold and still be read.
@@ -43,7 +44,20 @@ fn label(row: &Row) -> String {
     label
 }
 
+/// Columns of [`Config::head`].
+pub(crate) fn head_columns() -> impl Iterator<Item = &'static str> {
+    IDENTITY.into_iter().take(HEAD)
+}
+
+/// Columns of the identity that data over training has: those before the bits of gradients.
+const HEAD: usize = 6;
+
 impl Config<'_> {
+    /// Which configuration a row of data over training is about.
+    pub(crate) fn head(&self) -> impl Iterator<Item = Value> {
+        self.row.identity().into_iter().take(HEAD)
+    }
+
     /// Data set, model and setting.
     pub(crate) fn place(&self) -> [&str; 3] {
         [&self.row.dataset, &self.row.model, &self.row.setting]

@@ -2,6 +2,7 @@
 
 use harness_records::record::{LayerRecord, ValuesRecord};
 
+use crate::accuracy::IDENTITY;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
@@ -26,6 +27,8 @@ type LayerSpot = (String, Option<Summary>, Option<Summary>);
 
 /// Layers of one configuration in the histograms.
 const MOST_LAYERS: usize = 4;
+/// Columns of the identity that say something of weights: those before the bits of activations.
+const BEFORE_ACTIVATIONS: usize = 5;
 /// Levels that can be told apart as lines.
 const MOST_LEVELS: usize = 16;
 
@@ -75,19 +78,8 @@ impl Figure for WeightHistograms {
         if hidden > 0 {
             caption.push_str(&format!(" {hidden} more layers are in the records of the trials."));
         }
-        let columns = vec![
-            "dataset",
-            "model",
-            "setting",
-            "method",
-            "weight_width",
-            "seed",
-            "layer",
-            "what",
-            "from",
-            "to",
-            "portion",
-        ];
+        let facts = ["seed", "layer", "what", "from", "to", "portion"];
+        let columns = IDENTITY.into_iter().take(BEFORE_ACTIVATIONS).chain(facts).collect();
         Ok(Drawn::Picture(Picture {
             canvas: Chart::new(panels, key).draw(lettering),
             data: Data { columns, rows: data },
@@ -139,15 +131,8 @@ fn facts(config: &Config<'_>, layer: &LayerRecord, values: &ValuesRecord) -> Vec
     let row = config.row;
     let seed = config.records.first().map_or(Value::Absent, |record| Value::Whole(record.seed));
     let head = || {
-        vec![
-            Value::from(&*row.dataset),
-            Value::from(&*row.model),
-            Value::from(&*row.setting),
-            Value::from(&*row.method),
-            row.widths[0].into(),
-            seed.clone(),
-            Value::from(&*layer.layer),
-        ]
+        let identity = row.identity().into_iter().take(BEFORE_ACTIVATIONS);
+        identity.chain([seed.clone(), Value::from(&*layer.layer)]).collect::<Vec<_>>()
     };
     let mut rows = Vec::new();
     for (what, counts) in [("before", &values.before), ("after", &values.after)] {

@@ -5,7 +5,9 @@ use harness_records::record::{RunRecord, SiteRecord};
 
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::{Config, Looks, Spot, Titles, bands_below, configs, hidden_panels, line, over_epochs};
+use crate::figures::configs::{
+    Config, Looks, Spot, Titles, bands_below, configs, head_columns, hidden_panels, line, over_epochs,
+};
 use crate::figures::{Drawn, Figure, Picture};
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
@@ -33,20 +35,6 @@ fn sites<'a>(record: &'a RunRecord, role: &'a str) -> impl Iterator<Item = (u32,
     let of_epoch = |epoch: &'a harness_records::record::EpochRecord| epoch.sites.iter().map(|site| (epoch.epoch, site));
     record.epochs.iter().flat_map(of_epoch).filter(move |(_, site)| site.role == role)
 }
-
-fn head(config: &Config<'_>) -> Vec<Value> {
-    let row = config.row;
-    vec![
-        Value::from(&*row.dataset),
-        Value::from(&*row.model),
-        Value::from(&*row.setting),
-        Value::from(&*row.method),
-        row.widths[0].into(),
-        row.widths[1].into(),
-    ]
-}
-
-const HEAD: [&str; 6] = ["dataset", "model", "setting", "method", "weight_width", "activation_width"];
 
 fn panel(title: String, y_label: &str, spots: &[Spot], y: Scale, items: Vec<Item>) -> Plot {
     let epochs = spots.iter().map(|spot| f64::from(spot.epoch));
@@ -148,7 +136,7 @@ impl Figure for CodePopulations {
         if layers.len() > MOST_LAYERS {
             caption.push_str(&format!(" {} more layers are in the data only.", layers.len() - MOST_LAYERS));
         }
-        let columns = HEAD.into_iter().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
+        let columns = head_columns().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
         let canvas = Chart::new(panels, key).draw(lettering);
         Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
     }
@@ -174,7 +162,7 @@ fn populations(config: &Config<'_>, layer: &str) -> Vec<Vec<Spot>> {
 }
 
 fn fact(config: &Config<'_>, layer: &str, quantity: &str, code: Option<usize>, spot: &Spot) -> Vec<Value> {
-    let mut row = head(config);
+    let mut row: Vec<Value> = config.head().collect();
     row.extend([
         layer.into(),
         quantity.into(),
@@ -251,7 +239,7 @@ impl Figure for StochasticPortion {
             looks.hidden(),
             hidden_panels(hidden)
         );
-        let columns = HEAD.into_iter().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
+        let columns = head_columns().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
         let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);
         Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
     }

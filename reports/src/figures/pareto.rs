@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::accuracy::IDENTITY;
 use crate::error::ReportError;
 use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
 use crate::figures::{Drawn, Figure, Picture};
@@ -11,7 +12,7 @@ use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
 use crate::plot::legend::Key;
 use crate::plot::style::FRONT;
 use crate::plot::text::Lettering;
-use crate::sheet::{Data, Value};
+use crate::sheet::Data;
 use crate::trials::Trials;
 
 /// `accuracy_vs_bit_ops`.
@@ -214,34 +215,15 @@ fn plot(title: String, spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> Plo
 }
 
 fn data(places: &[([&str; 3], Vec<Spot<'_>>)], column: &'static str) -> Data {
-    let columns = vec![
-        "dataset",
-        "model",
-        "setting",
-        "method",
-        "weight_width",
-        "activation_width",
-        "gradient_width",
-        column,
-        "top1_mean",
-        "top1_sd",
-        "pareto",
-    ];
+    let columns = IDENTITY.into_iter().chain([column, "top1_mean", "top1_sd", "pareto"]).collect();
     let row = |spot: &Spot<'_>| {
-        let row = spot.config.row;
-        vec![
-            Value::from(&*row.dataset),
-            Value::from(&*row.model),
-            Value::from(&*row.setting),
-            Value::from(&*row.method),
-            row.widths[0].into(),
-            row.widths[1].into(),
-            row.widths[2].into(),
+        let facts = [
             Some(spot.cost).into(),
             Some(spot.top1 / PERCENT).into(),
             spot.sd.map(|sd| sd / PERCENT).into(),
             if spot.on_front { "true" } else { "false" }.into(),
-        ]
+        ];
+        spot.config.row.identity().into_iter().chain(facts).collect()
     };
     Data { columns, rows: places.iter().flat_map(|(_, spots)| spots.iter().map(row)).collect() }
 }

@@ -4,7 +4,7 @@ use harness_records::record::EpochRecord;
 
 use crate::error::ReportError;
 use crate::figures::configs::{
-    Config, Looks, Spot, Titles, bands_below, by_place, configs, hidden_panels, line, over_epochs,
+    Config, Looks, Spot, Titles, bands_below, by_place, configs, head_columns, hidden_panels, line, over_epochs,
 };
 use crate::figures::{Drawn, Figure, Picture};
 use crate::plot::axes::{Panel, Scale};
@@ -92,19 +92,7 @@ impl Figure for TrainingCurves {
             looks.hidden(),
             hidden_panels(hidden)
         );
-        let columns = vec![
-            "dataset",
-            "model",
-            "setting",
-            "method",
-            "weight_width",
-            "activation_width",
-            "curve",
-            "epoch",
-            "mean",
-            "low",
-            "high",
-        ];
+        let columns = head_columns().chain(["curve", "epoch", "mean", "low", "high"]).collect();
         let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);
         Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
     }
@@ -116,18 +104,7 @@ fn spots(config: &Config<'_>, curve: &Curve) -> Vec<Spot> {
 }
 
 fn fact(config: &Config<'_>, curve: &Curve, spot: &Spot) -> Vec<Value> {
-    let row = config.row;
-    vec![
-        Value::from(&*row.dataset),
-        Value::from(&*row.model),
-        Value::from(&*row.setting),
-        Value::from(&*row.method),
-        row.widths[0].into(),
-        row.widths[1].into(),
-        curve.name.into(),
-        spot.epoch.into(),
-        Some(spot.mean).into(),
-        Some(spot.low).into(),
-        Some(spot.high).into(),
-    ]
+    let facts =
+        [curve.name.into(), spot.epoch.into(), Some(spot.mean).into(), Some(spot.low).into(), Some(spot.high).into()];
+    config.head().chain(facts).collect()
 }

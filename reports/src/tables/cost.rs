@@ -1,6 +1,6 @@
 //! What each configuration costs: size, operations, effective bits, training time, and kernel speed where measured.
 
-use crate::accuracy::Row;
+use crate::accuracy::{IDENTITY, Row};
 use crate::error::ReportError;
 use crate::kernels::Speeds;
 use crate::numbers::two_decimals;
@@ -128,14 +128,7 @@ fn grid(entries: &[Entry<'_>], trials: &Trials) -> Grid {
 }
 
 fn data(entries: &[Entry<'_>]) -> Data {
-    let columns = vec![
-        "dataset",
-        "model",
-        "setting",
-        "method",
-        "weight_width",
-        "activation_width",
-        "gradient_width",
+    let facts = [
         "parameters",
         "weight_bits",
         "bit_ops",
@@ -149,14 +142,7 @@ fn data(entries: &[Entry<'_>]) -> Data {
     ];
     let row = |entry: &Entry<'_>| {
         let row = entry.row;
-        vec![
-            Value::from(&*row.dataset),
-            Value::from(&*row.model),
-            Value::from(&*row.setting),
-            Value::from(&*row.method),
-            row.widths[0].into(),
-            row.widths[1].into(),
-            row.widths[2].into(),
+        let facts = [
             Value::Whole(entry.parameters),
             Value::Whole(entry.weight_bits),
             Value::Whole(entry.bit_ops),
@@ -167,9 +153,10 @@ fn data(entries: &[Entry<'_>]) -> Data {
             entry.seconds.map(|seconds| seconds.mean).into(),
             entry.seconds.and_then(|seconds| seconds.sd).into(),
             entry.speed.into(),
-        ]
+        ];
+        row.identity().into_iter().chain(facts).collect()
     };
-    Data { columns, rows: entries.iter().map(row).collect() }
+    Data { columns: IDENTITY.into_iter().chain(facts).collect(), rows: entries.iter().map(row).collect() }
 }
 
 #[cfg(test)]
