@@ -7,7 +7,6 @@
 
 mod arm;
 mod catalog;
-mod interval;
 mod rule;
 mod statistic;
 #[cfg(test)]
@@ -20,10 +19,10 @@ use harness_records::record::{RunRecord, Status};
 
 pub(crate) use arm::Arm;
 pub(crate) use catalog::CLAIMS;
-pub(crate) use interval::Interval;
 pub(crate) use rule::{LEAST_SEEDS, Rule, Verdict};
 pub(crate) use statistic::Statistic;
 
+use crate::interval::Interval;
 use crate::stats::Summary;
 
 /// A claim.

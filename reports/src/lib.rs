@@ -29,6 +29,7 @@ mod figures;
 mod files;
 mod format;
 mod frames;
+mod interval;
 mod kernels;
 mod labels;
 mod numbers;

@@ -1,6 +1,6 @@
 //! What a measured difference says about a claim.
 
-use crate::claims::interval::Interval;
+use crate::interval::Interval;
 use crate::stats::Summary;
 
 /// The least number of seeds that decides anything.

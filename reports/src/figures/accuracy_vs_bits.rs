@@ -8,6 +8,7 @@ use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::configs::Titles;
 use crate::figures::{Drawn, Figure, Picture};
+use crate::interval::Interval;
 use crate::labels::FLOAT_WIDTH;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
@@ -24,6 +25,10 @@ pub(crate) struct AccuracyVsBits;
 
 /// Lines one figure can hold and still be read; the rest is in its data and the caption says so.
 const MOST_LINES: usize = 24;
+/// Lines of one panel whose bands can still be told apart.
+const MOST_BANDS: usize = 8;
+/// Seeds from which on an interval says more than that there are too few.
+const BAND_SEEDS: usize = 3;
 /// Portions are shown in percent.
 const PERCENT: f64 = 100.0;
 
@@ -194,12 +199,25 @@ fn widths(content: &Content) -> Vec<u32> {
     if widths.is_empty() { vec![FLOAT_WIDTH] } else { widths.into_iter().collect() }
 }
 
+/// The 95 % confidence interval of a mean, no further than there can be values.
+fn confidence(top1: Summary) -> Option<Interval> {
+    let Interval { low, high } = Interval::of_mean(top1).filter(|_| top1.n >= BAND_SEEDS)?;
+    Some(Interval { low: low.max(0.0), high: high.min(PERCENT) })
+}
+
+/// Too many bands would hide each other.
+fn has_bands(content: &Content) -> bool {
+    content.lines.len() <= MOST_BANDS
+}
+
 fn panel(content: &Content) -> Panel {
     let spots = || content.lines.values().flat_map(|line| line.values());
     let ours = spots().filter_map(|spot| spot.top1).chain(content.float).flat_map(|top1| {
         let sd = top1.sd.unwrap_or(0.0);
         [top1.mean - sd, top1.mean + sd]
     });
+    let bands = spots().filter(|_| has_bands(content)).filter_map(|spot| confidence(spot.top1?));
+    let ours = ours.chain(bands.flat_map(|band| [band.low, band.high]));
     let ends = ours.chain(spots().filter_map(|spot| spot.published));
     Panel {
         title: content.title.clone(),
@@ -219,14 +237,28 @@ fn items(content: &Content, looks: &BTreeMap<LineKey, Look>) -> Vec<Item> {
     let widths = widths(content);
     let count = content.lines.len();
     let step = STEP.min(SPREAD / count as f64);
-    let mut items: Vec<Item> = float.into_iter().collect();
+    let (mut below, mut above): (Vec<Item>, Vec<Item>) = (float.into_iter().collect(), Vec::new());
     for (i, (key, line)) in content.lines.iter().enumerate() {
         let Some(look) = looks.get(key) else { continue };
         let shift = (i as f64 - (count as f64 - 1.0) / 2.0) * step;
         let place = |width: u32| widths.iter().position(|&w| w == width).map_or(0.0, |place| place as f64 + shift);
-        items.extend(line_items(*look, line, place));
+        if has_bands(content) {
+            below.extend(bands(*look, line, place));
+        }
+        above.extend(line_items(*look, line, place));
     }
-    items
+    below.into_iter().chain(above).collect()
+}
+
+/// Where at least two widths side by side have an interval.
+fn bands(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
+    let ends = |(&width, spot): (&u32, &Spot)| {
+        let Interval { low, high } = confidence(spot.top1?)?;
+        Some((x(width), low, high))
+    };
+    let ends: Vec<_> = line.iter().map(ends).collect();
+    let stretches = ends.split(Option::is_none).map(|stretch| stretch.iter().flatten().copied().collect::<Vec<_>>());
+    stretches.filter(|points| points.len() > 1).map(|points| Item::Band { points, look, edged: true }).collect()
 }
 
 fn line_items(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
@@ -257,6 +289,12 @@ fn caption(figure: &All, rows: &[Row]) -> String {
         (Some(least), Some(most)) => format!(": mean and sample standard deviation over {least} to {most} seeds."),
         _ => ".".to_owned(),
     });
+    let banded = |panel: &Content| {
+        has_bands(panel) && panel.lines.values().any(|line| !bands(look(0), line, f64::from).is_empty())
+    };
+    if figure.panels.iter().any(banded) {
+        caption.push_str(" Bands: 95% confidence interval of the mean (Student's t).");
+    }
     if figure.panels.iter().any(|panel| panel.float.is_some()) {
         caption.push_str(" Dashed: full precision.");
     }
@@ -281,12 +319,15 @@ fn caption(figure: &All, rows: &[Row]) -> String {
 }
 
 fn data(rows: &[Row]) -> Data {
-    let facts = ["top1_n", "top1_mean", "top1_sd", "published", "failed", "diverged"];
+    let facts = ["top1_n", "top1_mean", "top1_sd", "top1_low", "top1_high", "published", "failed", "diverged"];
+    let interval = |row: &Row| row.top1.summary.and_then(Interval::of_mean);
     let row = |row: &Row| {
         let facts = [
             Value::from(row.top1.summary.map_or(0, |summary| summary.n)),
             Value::from(row.top1.summary.map(|summary| summary.mean)),
             Value::from(row.top1.summary.and_then(|summary| summary.sd)),
+            Value::from(interval(row).map(|interval| interval.low)),
+            Value::from(interval(row).map(|interval| interval.high)),
             Value::from(published(row).map(|value| value / PERCENT)),
             Value::from(row.failed),
             Value::from(row.diverged),

@@ -188,7 +188,11 @@ pub(crate) fn line(spots: &[Spot], look: Look) -> Vec<Item> {
     let at = |spot: &Spot| f64::from(spot.epoch);
     let mut items = Vec::new();
     if spots.len() > 1 && spots.iter().any(|spot| spot.high > spot.low) {
-        items.push(Item::Band { points: spots.iter().map(|spot| (at(spot), spot.low, spot.high)).collect(), look });
+        items.push(Item::Band {
+            points: spots.iter().map(|spot| (at(spot), spot.low, spot.high)).collect(),
+            look,
+            edged: false,
+        });
     }
     items.push(Item::Line { points: spots.iter().map(|spot| (at(spot), spot.mean)).collect(), look });
     let every = spots.len().div_ceil(12).max(1);

@@ -113,6 +113,7 @@ fn panel(peer: &str, spots: &[Spot]) -> Plot {
         items.push(Item::Band {
             points: placed().map(|(x, spot)| (x, spot.least(), spot.greatest())).collect(),
             look: look(0),
+            edged: false,
         });
     }
     items.push(Item::Reference { y: 1.0, spread: None });

@@ -36,6 +36,8 @@ pub(crate) enum Mark {
     Stroke { points: Vec<Point>, width: f64, colour: Colour },
     /// A filled polygon.
     Fill { points: Vec<Point>, colour: Colour },
+    /// A polygon that tints what lies below it.
+    Veil { points: Vec<Point>, colour: Colour },
     /// A filled disc.
     Disc { centre: Point, radius: f64, colour: Colour },
     /// One line of text.
@@ -79,6 +81,10 @@ impl Canvas {
 
     pub(crate) fn fill(&mut self, points: Vec<Point>, colour: Colour) {
         self.marks.push(Mark::Fill { points, colour });
+    }
+
+    pub(crate) fn veil(&mut self, points: Vec<Point>, colour: Colour) {
+        self.marks.push(Mark::Veil { points, colour });
     }
 
     pub(crate) fn disc(&mut self, centre: Point, radius: f64, colour: Colour) {

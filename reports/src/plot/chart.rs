@@ -20,6 +20,8 @@ const EDGE: f64 = 3.0;
 const GUTTER: f64 = 8.0;
 const CAP: f64 = 1.6;
 const BAR_WIDTH: f64 = 0.8;
+/// Of the edges of bands.
+const EDGE_WIDTH: f64 = 0.35;
 
 /// A figure.
 #[derive(Debug)]
@@ -51,8 +53,9 @@ pub(crate) enum Item {
     Reference { y: f64, spread: Option<f64> },
     /// A dotted line from bottom to top.
     Upright { x: f64, look: Look },
-    /// A pale area between two lines: x, lower, upper.
-    Band { points: Vec<(f64, f64, f64)>, look: Look },
+    /// A tinted area between two lines: x, lower, upper. Edges tell a few of them apart, in grey too; many would only
+    /// be more lines.
+    Band { points: Vec<(f64, f64, f64)>, look: Look, edged: bool },
     /// A line.
     Line { points: Vec<(f64, f64)>, look: Look },
     /// A marker with an error bar `y -+ spread`.
@@ -164,10 +167,13 @@ impl Item {
                 let x = axes.x_at(*x);
                 canvas.dashed(&[(x, inner.top), (x, bottom)], &[1.0, 2.0], BAR_WIDTH, look.colour);
             }
-            Item::Band { points, look } => {
-                let upper = points.iter().map(|&(x, _, high)| axes.at(x, high));
-                let lower = points.iter().rev().map(|&(x, low, _)| axes.at(x, low));
-                canvas.fill(upper.chain(lower).collect(), look.colour.pale());
+            Item::Band { points, look, edged } => {
+                let upper: Vec<_> = points.iter().map(|&(x, _, high)| axes.at(x, high)).collect();
+                let lower: Vec<_> = points.iter().rev().map(|&(x, low, _)| axes.at(x, low)).collect();
+                canvas.veil([&upper[..], &lower[..]].concat(), look.colour);
+                for edge in [upper, lower].iter().filter(|_| *edged) {
+                    canvas.dashed(edge, look.dashes, EDGE_WIDTH, look.colour);
+                }
             }
             Item::Line { points, look } => {
                 let points: Vec<_> = points.iter().map(|&(x, y)| axes.at(x, y)).collect();

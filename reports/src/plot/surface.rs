@@ -2,9 +2,12 @@
 
 use std::fmt::Display;
 
-use plotters::prelude::{DrawingBackend, RGBColor, ShapeStyle};
+use plotters::prelude::{Color, DrawingBackend, RGBColor, ShapeStyle};
 
 use crate::plot::canvas::{Canvas, Colour, Mark, Point, UNITS_PER_POINT, Words};
+
+/// How much of a veil's colour comes over what is below it.
+const VEIL: f64 = 0.15;
 
 /// Nothing, or what the surface says went wrong (plotters does not export the type of its errors).
 pub(crate) type Drawing = Result<(), String>;
@@ -29,6 +32,9 @@ pub(crate) fn draw<B: DrawingBackend>(
             }
             Mark::Fill { points, colour } => {
                 said(surface.fill_polygon(points.iter().map(|&point| at(point)), &rgb(*colour)))?
+            }
+            Mark::Veil { points, colour } => {
+                said(surface.fill_polygon(points.iter().map(|&point| at(point)), &rgb(*colour).mix(VEIL)))?
             }
             Mark::Disc { centre, radius, colour } => {
                 said(surface.draw_circle(at(*centre), grid(*radius).max(1) as u32, &rgb(*colour), true))?;

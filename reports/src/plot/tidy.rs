@@ -31,7 +31,7 @@ pub(crate) fn assert_tidy(canvas: &Canvas) {
     let lettering = Lettering::new().unwrap();
     for mark in marks {
         let points = match mark {
-            Mark::Stroke { points, .. } | Mark::Fill { points, .. } => points.clone(),
+            Mark::Stroke { points, .. } | Mark::Fill { points, .. } | Mark::Veil { points, .. } => points.clone(),
             Mark::Disc { centre, .. } => vec![*centre],
             Mark::Words(words) => {
                 let [left, top, right, bottom] = extent(words, &lettering);

@@ -1,9 +1,8 @@
 //! Claims of the papers with what the trials say of them.
 
-use crate::claims::{
-    Claim, Comparison, Finding, Interval, LEAST_SEEDS, Measured, Outcome, Proof, Rule, Verdict, findings,
-};
+use crate::claims::{Claim, Comparison, Finding, LEAST_SEEDS, Measured, Outcome, Proof, Rule, Verdict, findings};
 use crate::error::ReportError;
+use crate::interval::Interval;
 use crate::numbers::MINUS;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
 use crate::tables::Table;

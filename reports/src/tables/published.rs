@@ -3,8 +3,8 @@
 use harness_records::config::TrialConfig;
 
 use crate::accuracy::Row;
-use crate::claims::Interval;
 use crate::error::ReportError;
+use crate::interval::Interval;
 use crate::numbers::{difference, mean_and_spread, two_decimals};
 use crate::published::{self, Metric, Published};
 use crate::sheet::{Align, Data, Grid, Sheet, Value};

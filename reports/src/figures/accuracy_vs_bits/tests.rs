@@ -76,6 +76,28 @@ fn a_single_point_and_float_alone_are_figures() {
 }
 
 #[test]
+fn three_seeds_have_a_band_where_it_can_be_told_from_others() {
+    let at = |name: &str, bits: u8, seed: u64| {
+        record().weights(method(name, bits, &[])).seed(seed).top1(0.9 + 0.01 * seed as f64)
+    };
+    let sweep = |methods: usize, seeds: u64| {
+        let names = (0..methods).map(|i| format!("m{i:02}"));
+        let all =
+            names.flat_map(|name| [1, 2].map(|bits| (0..seeds).map(|seed| at(&name, bits, seed).build()).collect()));
+        picture(&all.collect::<Vec<Vec<RunRecord>>>().concat())
+    };
+    let shown = |picture: &Picture| picture.caption.contains("Bands: 95% confidence interval");
+    let three = sweep(2, 3);
+    assert_tidy(&three.canvas);
+    assert!(shown(&three), "{}", three.caption);
+    // Values 0.90, 0.91, 0.92: 0.91 -+ 4.302653 * 0.01 / sqrt(3).
+    let Value::Number(low) = column(&three, "top1_low")[0] else { panic!("no interval") };
+    assert!((low - (0.91 - 0.024_841_4)).abs() < 1e-6, "{low}");
+    assert!(!shown(&sweep(2, 2)), "two seeds bound nothing");
+    assert!(!shown(&sweep(MOST_BANDS + 1, 3)));
+}
+
+#[test]
 fn nothing_to_draw_says_why() {
     let records = [record().ended(Status::Failed, FailureClass::Error, "no data").build()];
     let drawn = AccuracyVsBits.draw(&Trials::new(&records, &[]).unwrap(), &Lettering::new().unwrap()).unwrap();
