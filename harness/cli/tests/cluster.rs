@@ -64,6 +64,23 @@ fn an_array_gives_what_a_sweep_on_this_machine_gives() {
 }
 
 #[test]
+fn a_dry_run_shows_the_script_on_a_machine_without_slurm_and_writes_nothing() {
+    let workplace = Workplace::new(&format!("{}slurm: {{partition: gpu, setup: [module load cuda]}}\n", four()));
+    let arguments = ["--executor", "slurm", "--time", "1:00:00", "--dry-run"];
+    let (plan, code) = workplace.sweep(&arguments);
+    assert_eq!((code, &plan["device"]), (0, &"slurm".into()), "{plan}");
+    let script = plan["script"].as_str().unwrap();
+    for line in ["#!/bin/bash", "#SBATCH --partition=gpu", "#SBATCH --time=1:00:00", "module load cuda"] {
+        assert!(script.lines().any(|found| found == line), "{line} is missing in {script}");
+    }
+    assert!(script.contains(" task --runs "), "{script}");
+    let text = workplace.run(&[&["sweep", "sweep.yaml"], &arguments[..]].concat()).stdout;
+    assert!(text.contains("4 to run on slurm") && text.ends_with(script), "{text}");
+    assert!(workplace.sweep(&["--dry-run"]).0["script"].is_null());
+    assert_eq!(workplace.names(), ["sweep.yaml"]);
+}
+
+#[test]
 fn submitting_again_adds_nothing_and_the_status_tells() {
     let workplace = Workplace::new(&four());
     assert_eq!(counts(&status(&workplace)), [0, 0, 0, 0, 4]);

@@ -1,10 +1,12 @@
 //! `harness sweep`.
 
 pub(super) mod cluster;
+mod dry_run;
 mod failures;
+mod summary;
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,30 +14,28 @@ use clap::{Args, ValueEnum};
 use harness_engine::device::{self, DeviceChoice};
 use harness_engine::environment::cores;
 use harness_engine::event::Event;
-use harness_engine::execute::{
-    End, Executor, Flow, Local, Outcome as TrialOutcome, Persistent, Placement, free_memory,
-};
-use harness_engine::gpu::{GPUS, Gpu, UTILISATION};
+use harness_engine::execute::{Executor, Flow, Local, Outcome as TrialOutcome, Persistent, Placement, free_memory};
+use harness_engine::gpu::{GPUS, Gpu};
 use harness_engine::prepare::{Prepared, prepare};
 use harness_engine::smoke;
 use harness_engine::stop;
 use harness_engine::worker::Decision;
 use harness_records::catalog::Catalog;
 use harness_records::filter::Filter;
-use harness_records::record::{Status, TrialError};
+use harness_records::record::Status;
 use harness_records::spec::SweepSpec;
 use harness_records::store::Store;
 use harness_records::trial::Trial;
-use serde::Serialize;
-use serde_json::{Value, json};
 use tch::Device;
 
 use self::cluster::{Campaign, TaskArguments};
+use self::dry_run::Plan;
+use self::summary::Summary;
 use super::report;
 use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
-use crate::output::{columns, print, print_json, quoted, talk};
+use crate::output::{print, print_json, talk};
 use crate::progress::Progress;
 use crate::rules::{RuleArguments, parse_time};
 
@@ -161,8 +161,8 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         return campaign.cancel();
     }
     // A machine that only submits may have no GPU: the device is looked for where the trial runs.
-    let on_cluster = arguments.executor.cluster().filter(|_| !arguments.dry_run);
-    let device = if on_cluster.is_some() { Device::Cpu } else { arguments.device.resolve().map_err(refuse)? };
+    let cluster = arguments.executor.cluster();
+    let device = if cluster.is_some() { Device::Cpu } else { arguments.device.resolve().map_err(refuse)? };
     let prepared = prepare(&trials, &store, arguments.rules.retry_failed())
         .map_err(|refusal| refuse(spec.error_at(&refusal.trial, refusal.key, &refusal.error.to_string(), None)))?;
     if !volume.quiet {
@@ -170,18 +170,21 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
             talk(format_args!("note: {note}"));
         }
     }
-    if arguments.dry_run {
-        return dry_run(&spec, &prepared, device, arguments);
-    }
-    let Some(kind) = on_cluster else {
-        let outcomes = execute(arguments, volume, &store, &prepared, device)?;
-        return conclude(arguments, volume, &spec, &store, &prepared, &outcomes);
-    };
     let told = TaskArguments {
         runs: &arguments.runs,
         device: arguments.device,
         rules: &arguments.rules,
         retries: arguments.retries,
+    };
+    if arguments.dry_run {
+        let script = cluster.map(|kind| campaign.script(kind, &told)).transpose()?;
+        let place = cluster.map_or_else(|| device::name(device), str::to_owned);
+        return Plan { spec: &spec, prepared: &prepared, place: &place, gpu: arguments.gpu, script }
+            .print(arguments.json);
+    }
+    let Some(kind) = cluster else {
+        let outcomes = execute(arguments, volume, &store, &prepared, device)?;
+        return conclude(arguments, volume, &spec, &store, &prepared, &outcomes);
     };
     campaign.submit(kind, &prepared, &told, arguments.wait)?;
     if !arguments.wait {
@@ -342,203 +345,4 @@ fn write_report(arguments: &Arguments, spec: &SweepSpec, store: &Store) -> Resul
         }
         Err(other) => Err(other),
     }
-}
-
-/// What a sweep came to.
-#[derive(Debug, Serialize)]
-struct Summary {
-    sweep: String,
-    counts: Counts,
-    /// True when it was asked to stop before it was done.
-    stopped: bool,
-    /// Failed trials by class, with the next thing to try.
-    failures: Vec<failures::Group>,
-    trials: Vec<TrialSummary>,
-    report: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Counts {
-    ok: usize,
-    diverged: usize,
-    failed: usize,
-    /// Not run, because what they build on did not end well.
-    blocked: usize,
-    /// Run by another process, or not begun.
-    open: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct TrialSummary {
-    id: String,
-    label: String,
-    /// `ok`, `diverged`, `failed`, `blocked` or `open`.
-    status: &'static str,
-    /// True when this command ran it.
-    ran: bool,
-    metrics: Value,
-    error: Option<TrialError>,
-    /// What it builds on that did not end well.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocked: Option<String>,
-}
-
-impl Summary {
-    fn new(
-        spec: &SweepSpec,
-        store: &Store,
-        prepared: &[Prepared],
-        outcomes: &[TrialOutcome],
-        written: Option<&report::Written>,
-    ) -> Summary {
-        let outcomes: HashMap<&str, &End> = outcomes.iter().map(|o| (o.id.as_str(), &o.end)).collect();
-        let mut counts = Counts::default();
-        let trials = prepared.iter().map(|p| {
-            let trial = &p.trial;
-            let end = outcomes.get(trial.id.as_str()).copied();
-            let record = store.trial(&trial.sweep, &trial.id).record().ok().flatten();
-            let broken = match end {
-                Some(End::Broken(error)) => Some(error.clone()),
-                _ => None,
-            };
-            let blocked = match (end, &p.decision) {
-                (Some(End::Blocked(reason)), _) | (None, Decision::Blocked(reason)) => Some(reason.clone()),
-                _ => None,
-            };
-            let (status, count) = match record.as_ref().map(|record| record.status) {
-                Some(Status::Ok) => ("ok", &mut counts.ok),
-                Some(Status::Diverged) => ("diverged", &mut counts.diverged),
-                Some(Status::Failed) => ("failed", &mut counts.failed),
-                None if broken.is_some() => ("failed", &mut counts.failed),
-                None if blocked.is_some() => ("blocked", &mut counts.blocked),
-                None => ("open", &mut counts.open),
-            };
-            *count += 1;
-            TrialSummary {
-                id: trial.id.clone(),
-                label: trial.label.clone(),
-                status,
-                ran: matches!(end, Some(End::Recorded { .. } | End::Broken(_))),
-                metrics: json!(record.as_ref().and_then(|record| record.metrics.clone())),
-                error: record.and_then(|record| record.error).or(broken),
-                blocked,
-            }
-        });
-        let trials: Vec<TrialSummary> = trials.collect();
-        let failed = trials.iter().filter_map(|t| Some((t.error.as_ref()?.class, t.id.as_str(), t.label.as_str())));
-        let failures = failures::groups(failed);
-        let report = written.map(report::Written::page);
-        Summary { sweep: spec.name.clone(), counts, stopped: stop::requested(), failures, trials, report }
-    }
-
-    fn is_well(&self) -> bool {
-        self.counts.diverged + self.counts.failed + self.counts.blocked + self.counts.open == 0
-    }
-
-    fn say(&self, written: Option<&report::Written>) {
-        let Counts { ok, diverged, failed, blocked, open } = self.counts;
-        let blocked = if blocked > 0 { format!("{blocked} blocked, ") } else { String::new() };
-        talk(format_args!("{}: {ok} ok, {diverged} diverged, {failed} failed, {blocked}{open} open", self.sweep));
-        for trial in self.trials.iter().filter(|trial| trial.status != "ok") {
-            let error = trial.error.as_ref();
-            let class = error.map_or_else(String::new, |error| format!(" ({})", error.class.name()));
-            let message = error.map(|error| error.message.as_str()).or(trial.blocked.as_deref());
-            let message = message.unwrap_or("not run to its end by this command");
-            talk(format_args!("  {} {}: {}{class}: {message}", trial.id, trial.label, trial.status));
-        }
-        for line in self.failures.iter().flat_map(failures::Group::lines) {
-            talk(line);
-        }
-        if self.stopped && self.counts.open > 0 {
-            talk(format_args!("stopped; what was running has a checkpoint. To go on: {}", quoted(std::env::args())));
-        }
-        for file in written.iter().flat_map(|written| &written.files) {
-            let is_page = file.ends_with("report.md") || file.ends_with("report.html");
-            if is_page || file.extension().is_some_and(|extension| extension == "png") {
-                talk(format_args!("  {}", file.display()));
-            }
-        }
-    }
-}
-
-fn dry_run(spec: &SweepSpec, prepared: &[Prepared], device: Device, arguments: &Arguments) -> Outcome {
-    let hours = |p: &Prepared| arguments.gpu.map(|gpu| gpu.hours(p.work.flops, &p.trial.config.train));
-    if arguments.json {
-        let trials = prepared.iter().map(|p| {
-            json!({
-                "id": p.trial.id,
-                "label": p.trial.label,
-                "decision": p.decision.word(),
-                "reason": p.decision.reason(),
-                "needs": p.trial.config.train.needs().collect::<Vec<_>>(),
-                "sites": p.sites,
-                "model": p.model,
-                "work": p.work,
-                "gpu_hours": hours(p),
-                "config": p.trial.config,
-            })
-        });
-        let trials: Vec<Value> = trials.collect();
-        return Ok(print_json(&json!({"sweep": spec.name, "device": device::name(device), "trials": trials}))?);
-    }
-    let mut header = vec!["trial", "what", "does", "because", "sites", "parameters", "MACs/image", "images", "TFLOP"];
-    header.extend(arguments.gpu.map(|_| "GPU h"));
-    let row = |p: &Prepared| {
-        let mut row = dry_row(p);
-        row.extend(hours(p).map(|hours| format!("{hours:.3}")));
-        row
-    };
-    print(columns(&header, &prepared.iter().map(row).collect::<Vec<_>>()))?;
-    let (mut images, mut flops, mut total) = (0, 0.0, 0.0);
-    let runs = || prepared.iter().filter(|p| p.decision.runs());
-    for p in runs() {
-        images += p.work.train_images;
-        flops += p.work.flops;
-        total += hours(p).unwrap_or_default();
-    }
-    let (all, left) = (prepared.len(), runs().count());
-    print(format_args!(
-        "\n{all} trials, {left} to run on {}: {images} training images, {:.3} TFLOP",
-        device::name(device),
-        flops / 1e12
-    ))?;
-    if let (Some(gpu), Some(p)) = (arguments.gpu, prepared.first()) {
-        let (numbers, peak) = gpu.peak(&p.trial.config.train);
-        print(format_args!(
-            "about {total:.1} GPU hours on one {}: an estimate, {:.0}% of its peak of {peak} TFLOP/s in {numbers}",
-            gpu.name,
-            100.0 * UTILISATION
-        ))?;
-    }
-    Ok(())
-}
-
-fn dry_row(p: &Prepared) -> Vec<String> {
-    vec![
-        p.trial.id.clone(),
-        p.trial.label.clone(),
-        p.decision.word().to_owned(),
-        p.decision.reason(),
-        sites(p),
-        p.model.parameters.to_string(),
-        p.model.macs.to_string(),
-        p.work.train_images.to_string(),
-        format!("{:.3}", p.work.flops / 1e12),
-    ]
-}
-
-/// `conv2:w2,a2 fc1:w2`, or `none`.
-fn sites(p: &Prepared) -> String {
-    let mut layers: Vec<(&str, Vec<String>)> = Vec::new();
-    for site in &p.sites {
-        let short = format!("{}{}", &site.role[..1], site.bits);
-        match layers.iter_mut().find(|(layer, _)| *layer == site.layer) {
-            Some((_, shorts)) => shorts.push(short),
-            None => layers.push((&site.layer, vec![short])),
-        }
-    }
-    if layers.is_empty() {
-        return "none".to_owned();
-    }
-    layers.into_iter().map(|(layer, shorts)| format!("{layer}:{}", shorts.join(","))).collect::<Vec<_>>().join(" ")
 }

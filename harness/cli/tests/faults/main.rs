@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod checkpoints;
+mod data;
 #[cfg(unix)]
 mod disk;
 #[cfg(target_os = "linux")]
@@ -31,7 +32,10 @@ base:
 ";
 
 fn undisturbed(sweep: &str) -> Vec<Value> {
-    let workplace = Workplace::new(sweep);
+    undisturbed_in(&Workplace::new(sweep))
+}
+
+fn undisturbed_in(workplace: &Workplace) -> Vec<Value> {
     let (_, code) = workplace.sweep(&[]);
     assert_eq!(code, 0);
     workplace.records("slow").iter().map(numbers).collect()

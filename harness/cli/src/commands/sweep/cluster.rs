@@ -121,6 +121,16 @@ impl Campaign<'_> {
         cluster_of(kind, &self.spec.slurm, u64::from(threads), submissions.folder())
     }
 
+    fn known(&self, kind: &str) -> Result<Box<dyn Cluster>, Stop> {
+        self.cluster(kind).ok_or_else(|| refuse(format_args!("there is no cluster `{kind}`")))
+    }
+
+    /// What every task would run, were the sweep submitted.
+    pub(crate) fn script(&self, kind: &str, told: &TaskArguments<'_>) -> Result<String, Stop> {
+        let cluster = self.known(kind)?;
+        Ok(self.submitter(&*cluster, told)?.script(&format!("{}-SUBMISSION", self.spec.name)))
+    }
+
     /// Submits what is left to run; with `wait`, returns once nothing of it waits or runs.
     pub(crate) fn submit(
         &self,
@@ -129,20 +139,23 @@ impl Campaign<'_> {
         told: &TaskArguments<'_>,
         wait: bool,
     ) -> Result<(), Stop> {
-        let cluster = self.cluster(kind).ok_or_else(|| refuse(format_args!("there is no cluster `{kind}`")))?;
+        let cluster = self.known(kind)?;
         let open: Vec<Trial> = prepared.iter().filter(|p| p.decision.runs()).map(|p| p.trial.clone()).collect();
-        let submitter = Submitter {
-            cluster: &*cluster,
+        let submitted = self.submitter(&*cluster, told)?.submit(&open).map_err(refused)?;
+        self.say_submitted(&submitted, prepared.len() - open.len(), wait)?;
+        if wait { self.wait(kind) } else { Ok(()) }
+    }
+
+    fn submitter<'a>(&'a self, cluster: &'a dyn Cluster, told: &TaskArguments<'_>) -> Result<Submitter<'a>, Stop> {
+        Ok(Submitter {
+            cluster,
             store: self.store,
             sweep: &self.spec.name,
             at_once: self.spec.slurm.throttle,
             setup: &self.spec.slurm.setup,
             directory: std::env::current_dir()?,
-            command: task_command(&self.spec.name, kind, told)?,
-        };
-        let submitted = submitter.submit(&open).map_err(refused)?;
-        self.say_submitted(&submitted, prepared.len() - open.len(), wait)?;
-        if wait { self.wait(kind) } else { Ok(()) }
+            command: task_command(&self.spec.name, cluster.kind(), told)?,
+        })
     }
 
     fn say_submitted(&self, submitted: &Submitted, skipped: usize, wait: bool) -> Result<(), Stop> {
@@ -221,7 +234,7 @@ impl Campaign<'_> {
         kinds.dedup();
         let mut ended = 0;
         for kind in kinds {
-            let cluster = self.cluster(kind).ok_or_else(|| refuse(format_args!("there is no cluster `{kind}`")))?;
+            let cluster = self.known(kind)?;
             ended += cancel(&*cluster, self.store, &self.spec.name)?;
         }
         if self.json {

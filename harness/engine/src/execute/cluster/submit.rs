@@ -95,7 +95,7 @@ impl Submitter<'_> {
     ) -> Result<String, ClusterError> {
         let trials: Vec<Trial> = trials.iter().map(|trial| (*trial).clone()).collect();
         let mut submission = submissions.create(self.sweep, self.cluster.kind(), &trials)?;
-        let script = submissions.write_script(&submission, &self.cluster.script(&self.commands(&submission.name)))?;
+        let script = submissions.write_script(&submission, &self.script(&submission.name))?;
         let array = Array {
             name: &submission.name,
             script: &script,
@@ -117,7 +117,13 @@ impl Submitter<'_> {
         }
     }
 
-    /// What the script of a task does.
+    /// The script of every task of the submission `name`.
+    #[must_use]
+    pub fn script(&self, name: &str) -> String {
+        self.cluster.script(&self.commands(name))
+    }
+
+    /// What it does.
     fn commands(&self, name: &str) -> String {
         let mut lines = vec!["set -e".to_owned(), format!("cd {}", shell_quote(&self.directory.display().to_string()))];
         lines.extend(self.setup.iter().cloned());
