@@ -53,7 +53,7 @@ fn a_trial_whose_data_is_gone_for_a_while_comes_to_the_same_numbers() {
     assert_eq!((&record["status"], &record["error"]["class"]), (&"failed".into(), &"data".into()), "{record}");
     let message = record["error"]["message"].as_str().unwrap();
     assert!(message.contains("photos/train/") && message.contains(".JPEG"), "it names the file: {message}");
-    assert!(ran.stderr.contains("data (1)"), "{ran:?}");
+    assert!(ran.stderr.contains("see whether the files of the data set are back"), "{ran:?}");
     // Before the data is back there is nothing to begin.
     let refused = workplace.run(&["sweep", "sweep.yaml"]);
     assert_eq!(refused.code, 2, "{refused:?}");
