@@ -1,12 +1,16 @@
-//! How fast photographs become training images on one core, and how fast they are only decoded.
+//! How fast photographs become training images on one core, and how fast they are only decoded; beside Pillow where
+//! there is one.
 //!
-//! `HARNESS_PHOTOS=FOLDER cargo bench -p harness-datasets --bench photos`, where FOLDER has one folder a class. Times
-//! are processor time (Linux; wall time elsewhere), medians of interleaved rounds.
+//! `HARNESS_PHOTOS=FOLDER cargo bench -p harness-datasets --bench photos`, where FOLDER has one folder a class.
+//! `HARNESS_PYTHON` names a Python with Pillow and NumPy, if it is not `python3`. Times are processor time (Linux; wall
+//! time elsewhere), medians of interleaved rounds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +22,8 @@ use zune_jpeg::JpegDecoder;
 const ROUNDS: usize = 5;
 /// Walks through all files in a round.
 const WALKS: usize = 4;
+/// The arm that does what Pillow does.
+const TRAINING: usize = 1;
 
 /// Seconds of processor time of this process so far, where the system tells; else of wall time.
 fn seconds(since: Instant) -> f64 {
@@ -59,6 +65,54 @@ fn walk(photos: &Arc<Photos>, key: Option<(u64, u64)>) -> f32 {
     sum
 }
 
+/// A Python that does the same with Pillow, and tells its own processor time.
+struct Pillow {
+    process: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Pillow {
+    /// `None` where it cannot be had.
+    fn start(folder: &Path) -> Option<Pillow> {
+        let python = std::env::var_os("HARNESS_PYTHON").unwrap_or_else(|| "python3".into());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pillow.py");
+        let mut command = Command::new(python);
+        command.arg(script).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().ok()?;
+        let (ask, answers) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
+        let mut pillow = Pillow { process, ask, answers };
+        let versions = pillow.answer()?;
+        println!("beside {versions}");
+        Some(pillow)
+    }
+
+    fn answer(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).ok().filter(|&read| read > 0)?;
+        Some(line.trim().to_owned())
+    }
+
+    /// Seconds of processor time to walk through all files `WALKS` times.
+    fn seconds(&mut self, seed: usize) -> f64 {
+        writeln!(self.ask, "{WALKS} {seed}").unwrap();
+        self.answer().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Pillow {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Median, least and greatest.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[values.len() / 2], values[0], values[values.len() - 1])
+}
+
 fn main() {
     let Some(folder) = std::env::var_os("HARNESS_PHOTOS").map(PathBuf::from) else {
         println!("passed over: HARNESS_PHOTOS names no folder of photographs");
@@ -93,21 +147,37 @@ fn main() {
         ("the same, never decoded smaller", Box::new(|epoch| walk(&whole, Some((0, epoch))))),
         ("resize 256, centre 224, normalise", Box::new(|_| walk(&test, None))),
     ];
+    let mut pillow = Pillow::start(&root.path().join("train"));
     let began = Instant::now();
+    let images = (WALKS * files.len()) as f64;
     let mut rates = vec![Vec::new(); arms.len()];
+    let mut others = Vec::new();
     for round in 0..ROUNDS {
         for ((_, arm), rates) in arms.iter().zip(&mut rates) {
             let from = seconds(began);
             for pass in 0..WALKS {
                 std::hint::black_box(arm((round * WALKS + pass) as u64));
             }
-            rates.push((WALKS * files.len()) as f64 / (seconds(began) - from));
+            rates.push(images / (seconds(began) - from));
         }
+        others.extend(pillow.as_mut().map(|pillow| images / pillow.seconds(round)));
     }
-    for ((name, _), mut rates) in arms.iter().zip(rates) {
-        rates.sort_by(f64::total_cmp);
-        println!("{:7.0}  ({:.0} to {:.0})  {name}", rates[ROUNDS / 2], rates[0], rates[ROUNDS - 1]);
+    // Of each round, so that a slow minute of the machine slows both.
+    let ratios: Vec<f64> = rates[TRAINING].iter().zip(&others).map(|(ours, other)| ours / other).collect();
+    let line = |name: &str, rates: Vec<f64>| {
+        let (median, least, greatest) = spread(rates);
+        println!("{median:7.0}  ({least:.0} to {greatest:.0})  {name}");
+    };
+    for ((name, _), rates) in arms.iter().zip(rates) {
+        line(name, rates);
     }
+    if others.is_empty() {
+        println!("without a ratio: no Python with Pillow and NumPy was found, HARNESS_PYTHON names one");
+        return;
+    }
+    line("random crop 224, flip, normalise by Pillow", others);
+    let (median, least, greatest) = spread(ratios);
+    println!("{median:7.2}  ({least:.2} to {greatest:.2})  times Pillow");
 }
 
 fn copy(from: &Path, to: &Path) {
