@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Eval(eval::Arguments),
     /// Write the weights of a finished trial for other programs
     Export(export::Arguments),
-    /// Time training steps of networks, quantized against full precision
+    /// Time the native kernels beside libtorch and the limits of the processor; or training steps
     Bench(bench::Arguments),
     /// Quantize an array with a method
     Quantize(quantize::Arguments),
