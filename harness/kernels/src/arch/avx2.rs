@@ -241,6 +241,7 @@ impl int8::Dot for Avx2 {
     type Vector = __m256i;
     const LANES: usize = 8;
     const NARROW: bool = true;
+    const REREAD: bool = false;
 
     #[inline(always)]
     unsafe fn zero() -> __m256i {

@@ -206,6 +206,7 @@ impl int8::Dot for Avx512 {
     type Vector = __m512i;
     const LANES: usize = 16;
     const NARROW: bool = false;
+    const REREAD: bool = true;
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {

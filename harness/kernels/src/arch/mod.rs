@@ -11,15 +11,20 @@ mod avx512;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 
-use crate::route::{Isa, Route};
+use crate::route::{Family, Isa, Route};
 
 /// Output columns (pixels or rows of activations) that one tile has at most on any route.
 pub(crate) const MAX_COLUMNS: usize = 6;
 
 /// The most columns that a tile has on this route: its accumulators and operands stay in registers.
 pub(crate) fn most_columns(route: Route) -> usize {
-    // Sixteen registers hold two panels by four columns of accumulators, their operands and what is on the way.
-    if route.isa == Isa::Avx2 { 4 } else { MAX_COLUMNS }
+    match (route.isa, route.family) {
+        // Sixteen registers hold two panels by four columns of accumulators, their operands and what is on the way.
+        (Isa::Avx2, _) => 4,
+        // Thirty-two hold four panels by five columns: the compiler fetches the tables of all columns first.
+        (Isa::Avx512, Family::Table) => 5,
+        _ => MAX_COLUMNS,
+    }
 }
 
 /// One pass over one region of the activations.
@@ -64,7 +69,7 @@ pub(crate) type TileFn = unsafe fn(tile: &Tile<'_>, out: *mut i32, stride: usize
 
 /// The most panels that a tile of `columns` columns takes on this route.
 pub(crate) fn most_panels(route: Route, columns: usize) -> usize {
-    use crate::route::Family::{Int8, Popcount, Table};
+    use Family::{Int8, Popcount, Table};
     match (route.isa, route.family) {
         (Isa::Portable, _) => 1,
         // Thirty-two registers: four panels by six columns leave eight.

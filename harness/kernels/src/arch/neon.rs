@@ -197,6 +197,7 @@ impl int8::Dot for Neon {
     type Vector = int32x4_t;
     const LANES: usize = 4;
     const NARROW: bool = false;
+    const REREAD: bool = false;
 
     #[inline(always)]
     unsafe fn zero() -> int32x4_t {

@@ -175,6 +175,7 @@ impl int8::Dot for Portable {
     type Vector = [[u8; 4]; 4];
     const LANES: usize = 4;
     const NARROW: bool = false;
+    const REREAD: bool = false;
 
     #[inline(always)]
     unsafe fn zero() -> Self::Vector {

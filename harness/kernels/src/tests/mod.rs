@@ -157,6 +157,18 @@ conformance! {
     int8_neon: Int8, Neon;
 }
 
+/// A route that the processor lacks passes by being refused. Where the variable names the routes, separated by commas,
+/// that a run is meant for, they have to be there.
+#[test]
+fn expected_routes_are_available() {
+    let Ok(names) = std::env::var("HARNESS_EXPECT_ROUTES") else { return };
+    for name in names.split(',') {
+        let route: Route = name.parse().unwrap();
+        let found: Vec<String> = Route::available().map(|route| route.to_string()).collect();
+        assert!(route.is_available(), "expected {route}, this processor has {}", found.join(", "));
+    }
+}
+
 #[test]
 fn grids_mean_what_they_say() {
     // -1 * 1 + 1 * 1, 1 * 1 + 1 * 1 by hand.

@@ -1,6 +1,8 @@
 //! Products of bytes: four channels a step, a lane an output channel. Weights of four bits and fewer share bytes and
 //! are taken apart in registers.
 
+use std::sync::atomic::{Ordering, compiler_fence};
+
 use crate::arch::{Pass, Tile};
 
 /// The operations of the byte loop.
@@ -11,6 +13,9 @@ pub(crate) trait Dot {
     const LANES: usize;
     /// Whether `narrow` exists: sums in 16 bits, for a while.
     const NARROW: bool;
+    /// Whether weights are read once for each of their fields: the instruction that takes them apart can read them, and
+    /// no register is left to keep them in.
+    const REREAD: bool;
     /// Zero.
     unsafe fn zero() -> Self::Vector;
     /// A vector of weights.
@@ -99,6 +104,10 @@ unsafe fn run<D: Dot, const R: usize, const C: usize, const PACK: usize, const N
                 let count = left.min(room);
                 for _ in 0..count / PACK {
                     for field in 0..PACK {
+                        if D::REREAD {
+                            // No instruction; what was read before it counts as out of date.
+                            compiler_fence(Ordering::SeqCst);
+                        }
                         let mut loaded = [D::zero(); R];
                         for r in 0..R {
                             let whole = D::load(weights.add(r * tile.panel_bytes));
