@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, Result};
@@ -20,6 +20,15 @@ pub(crate) fn command(root: &Path) -> Command {
 /// When cargo cannot be started.
 pub(crate) fn run(root: &Path, args: &[&str], more: &[String]) -> Result<ExitCode> {
     finish(command(root).args(args).args(more), &format!("cargo {}", args.join(" ")))
+}
+
+/// The programs that a build made, by the messages that it prints with `--message-format json`.
+pub(crate) fn executables(messages: &[u8]) -> Vec<PathBuf> {
+    let executable = |line: &[u8]| {
+        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    };
+    messages.split(|&byte| byte == b'\n').filter_map(executable).collect()
 }
 
 /// Runs a command with the terminal as its own and returns its exit code.

@@ -1,11 +1,12 @@
 //! The command line: what can be asked for, and which module answers.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::setup::Request;
-use crate::{cargo, fuzz, instructions, nightly, setup, slurm, tidy, workspace};
+use crate::{cargo, emulate, fuzz, instructions, nightly, setup, slurm, tidy, workspace};
 
 /// Printed by `help` and after a bad command line.
 pub(crate) const USAGE: &str = "\
@@ -25,6 +26,10 @@ Usage: cargo xtask <task>
       --vectors  the AVX2 and AVX-512 loops, also on a processor that has neither, for their results
   asan
       Run the kernels' tests with AddressSanitizer. Needs a nightly toolchain.
+  emulate KERNEL [BOCHS]
+      Run the kernels' tests on an emulated processor with AVX-512, which takes minutes. Says what it misses.
+      KERNEL     a Linux kernel of some distribution, such as /boot/vmlinuz-6.1.0-50-cloud-amd64
+      BOCHS      the emulator, where it is not `bochs`
   instructions [--bless]
       Count the instructions of a small product on every route with valgrind, and compare with the counts on record.
       --bless    put the counts on record
@@ -46,6 +51,7 @@ pub(crate) enum Command {
     Test(Vec<String>),
     Miri { vectors: bool },
     Asan,
+    Emulate { kernel: PathBuf, bochs: PathBuf },
     Instructions { bless: bool },
     Slurm { require: bool },
     Fuzz(fuzz::Request),
@@ -67,6 +73,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
         "test" => Ok(Command::Test(rest.to_vec())),
         "miri" => switch(task, "--vectors", rest).map(|vectors| Command::Miri { vectors }),
         "asan" => nothing_after(task, rest).map(|()| Command::Asan),
+        "emulate" => emulation(rest),
         "instructions" => switch(task, "--bless", rest).map(|bless| Command::Instructions { bless }),
         "slurm" => switch(task, "--require", rest).map(|require| Command::Slurm { require }),
         "fuzz" => fuzz::request(rest).map(Command::Fuzz),
@@ -87,6 +94,16 @@ fn request(options: &[String]) -> Result<Request, String> {
         }
     }
     Ok(request)
+}
+
+/// The kernel to start and the emulator to start it in.
+fn emulation(files: &[String]) -> Result<Command, String> {
+    let (kernel, bochs) = match files {
+        [kernel] => (kernel, "bochs"),
+        [kernel, bochs] => (kernel, bochs.as_str()),
+        _ => return Err(format!("emulate takes a kernel and perhaps an emulator, got `{}`", files.join(" "))),
+    };
+    Ok(Command::Emulate { kernel: kernel.into(), bochs: bochs.into() })
 }
 
 /// Whether the one option that a task has is given.
@@ -123,6 +140,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Miri { vectors } => nightly::miri(&root, vectors),
         Command::Asan => nightly::asan(&root),
+        Command::Emulate { kernel, bochs } => emulate::run(&root, &kernel, &bochs),
         Command::Instructions { bless } => instructions::run(&root, bless),
         Command::Slurm { require } => {
             setup::run(&root, Request::default())?;
@@ -160,6 +178,10 @@ mod tests {
         check("miri", Ok(Command::Miri { vectors: false }));
         check("miri --vectors", Ok(Command::Miri { vectors: true }));
         check("asan", Ok(Command::Asan));
+        let emulate = |bochs: &str| Ok(Command::Emulate { kernel: "linux".into(), bochs: bochs.into() });
+        check("emulate linux", emulate("bochs"));
+        check("emulate linux ./bochs", emulate("./bochs"));
+        check("emulate", Err("emulate takes a kernel and perhaps an emulator, got ``"));
         check("instructions --bless", Ok(Command::Instructions { bless: true }));
         check("slurm", Ok(Command::Slurm { require: false }));
         check("slurm --require", Ok(Command::Slurm { require: true }));

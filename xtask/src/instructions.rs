@@ -122,11 +122,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     let build = ["build", "--package", "harness-kernels", "--example", "instructions", "--message-format", "json"];
     let output = cargo::command(root).args(build).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     ensure!(output.status.success(), "the example does not build");
-    let built = output.stdout.split(|&byte| byte == b'\n').find_map(|line| {
-        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    built.context("cargo does not say where the example is")
+    cargo::executables(&output.stdout).pop().context("cargo does not say where the example is")
 }
 
 /// Instructions of the whole program.

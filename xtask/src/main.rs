@@ -8,6 +8,7 @@
 
 mod cargo;
 mod command;
+mod emulate;
 mod fuzz;
 mod instructions;
 mod nightly;
