@@ -84,6 +84,7 @@ pub(crate) fn run(root: &Path, request: Request) -> Result<ExitCode> {
 fn figures(out: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(out).with_context(|| format!("no reader left figures in {}", out.display()))?;
     let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     let mut lines =
         vec![format!("{:16} {:>12} {:>12} {:>8} {:>9}", "reader", "inputs", "accepted", "panics", "seconds")];

@@ -6,7 +6,8 @@
 //! a bug. The changes follow from a seed alone, so a failure comes again.
 //!
 //! How many inputs: `HARNESS_FUZZ_INPUTS`, a few hundred where it is not set, so that every test run tries some.
-//! `HARNESS_FUZZ_SEED` starts elsewhere. With `HARNESS_FUZZ_OUT` the figures go to a folder, `<target>.json`.
+//! `HARNESS_FUZZ_SEED` starts elsewhere. With `HARNESS_FUZZ_OUT` the figures go to a folder, `<target>.json`, and the
+//! input that took longest, `<target>.slowest`.
 //! `cargo xtask fuzz` sets all three.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -82,7 +83,7 @@ pub fn check(target: &str, more: &[Vec<u8>], read: impl Fn(&[u8]) -> bool) -> Re
     let mut mutator = Mutator::new(number("HARNESS_FUZZ_SEED", 0)?, target);
     let mut figures = Figures { inputs: 0, accepted: 0, slowest: Duration::ZERO };
     let began = Instant::now();
-    let mut input = Vec::new();
+    let (mut input, mut slowest) = (Vec::new(), Vec::new());
     while figures.inputs < inputs.max(corpus.len() as u64) {
         match corpus.get(usize::try_from(figures.inputs).unwrap_or(usize::MAX)) {
             Some(whole) => input.clone_from(whole),
@@ -91,11 +92,15 @@ pub fn check(target: &str, more: &[Vec<u8>], read: impl Fn(&[u8]) -> bool) -> Re
         let at = Instant::now();
         let accepted = catch_unwind(AssertUnwindSafe(|| read(&input)))
             .map_err(|panic| failed(target, figures.inputs, &input, panic.as_ref()))?;
-        figures.slowest = figures.slowest.max(at.elapsed());
+        let took = at.elapsed();
+        if took > figures.slowest {
+            figures.slowest = took;
+            slowest.clone_from(&input);
+        }
         figures.accepted += u64::from(accepted);
         figures.inputs += 1;
     }
-    write_down(target, &figures, began.elapsed())?;
+    write_down(target, &figures, &slowest, began.elapsed())?;
     Ok(figures)
 }
 
@@ -128,7 +133,7 @@ fn failed(target: &str, number: u64, input: &[u8], panic: &(dyn Any + Send)) -> 
     }
 }
 
-fn write_down(target: &str, figures: &Figures, took: Duration) -> Result<(), Failure> {
+fn write_down(target: &str, figures: &Figures, input: &[u8], took: Duration) -> Result<(), Failure> {
     let Some(folder) = std::env::var_os("HARNESS_FUZZ_OUT").map(PathBuf::from) else { return Ok(()) };
     let Figures { inputs, accepted, slowest } = figures;
     let (seconds, slowest) = (took.as_secs_f64(), slowest.as_secs_f64());
@@ -137,7 +142,10 @@ fn write_down(target: &str, figures: &Figures, took: Duration) -> Result<(), Fai
          \"seconds\": {seconds:.1}, \"slowest_seconds\": {slowest:.4}}}\n"
     );
     let path = folder.join(format!("{target}.json"));
-    fs::create_dir_all(&folder).and_then(|()| fs::write(&path, line)).map_err(|error| Failure::Io(path, error))
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&path, line))
+        .and_then(|()| fs::write(folder.join(format!("{target}.slowest")), input))
+        .map_err(|error| Failure::Io(path, error))
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ impl Config<'_> {
 pub(crate) struct Titles {
     /// What all places have, where there are several.
     common: Vec<String>,
+    several: bool,
 }
 
 impl Titles {
@@ -77,12 +78,20 @@ impl Titles {
         let first = all.next().filter(|_| places.len() > 1).unwrap_or_default();
         let others: Vec<Vec<String>> = all.collect();
         let common = first.into_iter().filter(|part| others.iter().all(|parts| parts.contains(part)));
-        Titles { common: common.collect() }
+        Titles { common: common.collect(), several: places.len() > 1 }
     }
 
     /// Title of the panel of a place.
     pub(crate) fn get(&self, place: [&str; 3]) -> String {
         let parts = parts(place).into_iter().filter(|part| !self.common.contains(part));
+        one_line(&parts.collect::<Vec<_>>().join(", "))
+    }
+
+    /// What comes after `head` and before `tail` in the title of one of many panels of a place: what is cut off where a
+    /// title is too long is the end, so that what tells panels apart comes first.
+    pub(crate) fn around(&self, head: &str, place: [&str; 3], tail: &str) -> String {
+        let place = if self.several { self.get(place) } else { String::new() };
+        let parts = [head, &place, tail].into_iter().filter(|part| !part.is_empty());
         one_line(&parts.collect::<Vec<_>>().join(", "))
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct LayerError;
 /// A layer: its name, relative squared error, and angle in degrees.
 type LayerSpot = (String, Option<Summary>, Option<Summary>);
 
-/// Layers of one configuration in the histograms.
+/// Layers of one configuration in the histograms, at most.
 const MOST_LAYERS: usize = 4;
 /// Columns of the identity that say something of weights: those before the bits of activations.
 const BEFORE_ACTIVATIONS: usize = 5;
@@ -46,18 +46,23 @@ impl Figure for WeightHistograms {
         let mut configs = configs(rows, trials);
         // Fewest bits first: there the methods differ most.
         configs.sort_by_key(|config| config.row.widths[0]);
+        configs.retain(|config| !config.row.is_float);
+        let titles = Titles::of(configs.iter().map(Config::place));
+        // Some layers of every method rather than all of one.
+        let most = (MOST_PANELS / configs.len().max(1)).clamp(1, MOST_LAYERS);
         let mut panels = Vec::new();
         let mut data = Vec::new();
         let mut hidden = 0;
-        for config in configs.iter().filter(|config| !config.row.is_float) {
+        for config in &configs {
             // The first seed stands for all: a mean of histograms is the histogram of no network.
             let Some(record) = config.records.first() else { continue };
             let weights = record.layers.iter().filter(|layer| layer.role == "weight");
             let measured = weights.filter_map(|layer| Some((layer, layer.values.as_ref()?)));
             for (number, (layer, values)) in measured.enumerate() {
-                if number < MOST_LAYERS && panels.len() < MOST_PANELS {
+                if number < most && panels.len() < MOST_PANELS {
                     data.extend(facts(config, layer, values));
-                    panels.push(histogram(config, layer, values));
+                    let title = titles.around(&layer.layer, config.place(), &config.label);
+                    panels.push(histogram(title, values));
                 } else {
                     hidden += 1;
                 }
@@ -78,6 +83,7 @@ impl Figure for WeightHistograms {
         if hidden > 0 {
             caption.push_str(&format!(" {hidden} more layers are in the records of the trials."));
         }
+        caption.push_str(&titles.common());
         let facts = ["seed", "layer", "what", "from", "to", "portion"];
         let columns = IDENTITY.into_iter().take(BEFORE_ACTIVATIONS).chain(facts).collect();
         Ok(Drawn::Picture(Picture {
@@ -99,7 +105,7 @@ fn bins(values: &ValuesRecord, counts: &[u64]) -> Vec<(f64, f64, f64)> {
     counts.iter().enumerate().map(bin).collect()
 }
 
-fn histogram(config: &Config<'_>, layer: &LayerRecord, values: &ValuesRecord) -> Plot {
+fn histogram(title: String, values: &ValuesRecord) -> Plot {
     let (before, after) = (bins(values, &values.before), bins(values, &values.after));
     let mut items = Vec::new();
     let shown = || values.levels.iter().copied().filter(|_| values.levels.len() <= MOST_LEVELS);
@@ -117,7 +123,7 @@ fn histogram(config: &Config<'_>, layer: &LayerRecord, values: &ValuesRecord) ->
     let ends = values.levels.iter().map(|level| f64::from(*level)).chain([values.low, values.high]);
     Plot {
         panel: Panel {
-            title: one_line(&format!("{}, {}", config.label, layer.layer)),
+            title,
             x_label: "Weight".to_owned(),
             y_label: "Weights (%)".to_owned(),
             x: Scale::linear(ends, 1e-6, (f64::MIN, f64::MAX)),

@@ -1,6 +1,8 @@
 //! What quantizers did while the network trained: populations of codes with effective bits, and the portion that
 //! stochastic quantization quantizes with its error.
 
+use std::collections::BTreeSet;
+
 use harness_records::record::{RunRecord, SiteRecord};
 
 use crate::encode::one_line;
@@ -63,7 +65,9 @@ impl Figure for CodePopulations {
         }
         configs.sort_by_key(|config| !config.row.method.contains(BALANCED));
         let (mut panels, mut data) = (Vec::new(), Vec::new());
-        let (mut codes_shown, mut layers): (usize, Vec<String>) = (0, Vec::new());
+        // The names at each place of a network, which differ from one network to the next.
+        let (mut codes_shown, mut layers): (usize, Vec<BTreeSet<String>>) = (0, Vec::new());
+        let titles = Titles::of(configs.iter().map(Config::place));
         // What is not shown stays in the records: there is far more of it than of anything else.
         let hidden = configs.len().saturating_sub(MOST_PANELS / 2);
         for config in configs.iter().take(MOST_PANELS / 2) {
@@ -91,11 +95,11 @@ impl Figure for CodePopulations {
                 }
             }
             let highest = all.iter().map(|spot| spot.high).fold(0.0, f64::max);
-            let name = one_line(&format!("{}, {largest}", config.label));
-            panels.push(panel(name, "Weights at a code (%)", &all, Scale::from_zero(highest), items));
+            let title = titles.around(largest, config.place(), &config.label);
+            panels.push(panel(title, "Weights at a code (%)", &all, Scale::from_zero(highest), items));
 
             let (mut items, mut all) = (Vec::new(), Vec::new());
-            for name in names {
+            for (place, name) in names.into_iter().enumerate() {
                 let of_layer = |r: &&RunRecord| {
                     sites(r, "weight")
                         .filter(|(_, s)| s.layer == name)
@@ -104,10 +108,10 @@ impl Figure for CodePopulations {
                 };
                 let spots = over_epochs(config.records.iter().flat_map(of_layer));
                 data.extend(spots.iter().map(|s| fact(config, name, "effective_bits", None, s)));
-                if !layers.iter().any(|known| known == name) {
-                    layers.push(name.to_owned());
+                if place == layers.len() {
+                    layers.push(BTreeSet::new());
                 }
-                let place = layers.iter().position(|known| known == name).unwrap_or(0);
+                layers[place].insert(name.to_owned());
                 if place < MOST_LAYERS {
                     items.extend(line(&spots, look(MOST_CODES + place)));
                     all.extend(spots);
@@ -117,13 +121,15 @@ impl Figure for CodePopulations {
             items.insert(0, Item::Reference { y: width, spread: None });
             let most = all.iter().map(|spot| spot.high).fold(width, f64::max);
             let y = Scale::linear(all.iter().flat_map(|s| [s.low, s.high]).chain([width]), 0.1, (0.0, most));
-            panels.push(panel(one_line(&config.label), "Effective bits of a layer", &all, y, items));
+            let title = titles.around("", config.place(), &config.label);
+            panels.push(panel(title, "Effective bits of a layer", &all, y, items));
         }
         // Codes and layers are never in one panel, and look different all the same: there is one key for all.
         let mut key: Vec<(Key, String)> =
             (0..codes_shown).map(|code| (Key::Series(look(code)), format!("code {code}"))).collect();
         let named = layers.iter().take(MOST_LAYERS).enumerate();
-        key.extend(named.map(|(i, name)| (Key::Series(look(MOST_CODES + i)), one_line(name))));
+        let joined = |names: &BTreeSet<String>| one_line(&names.iter().cloned().collect::<Vec<_>>().join(" / "));
+        key.extend(named.map(|(i, names)| (Key::Series(look(MOST_CODES + i)), joined(names))));
         key.push((Key::Reference { band: false }, "bit width".to_owned()));
         let mut caption =
             "Left: portion of the weights of the largest quantized layer at each code, after every epoch. \
@@ -133,6 +139,7 @@ impl Figure for CodePopulations {
         if hidden > 0 {
             caption.push_str(&format!(" {hidden} more configurations are in the records of the trials."));
         }
+        caption.push_str(&titles.common());
         if layers.len() > MOST_LAYERS {
             caption.push_str(&format!(" {} more layers are in the data only.", layers.len() - MOST_LAYERS));
         }

@@ -33,7 +33,10 @@ impl Scale {
         }
         let missing = (span - (high - low)).max(0.0);
         let margin = 0.06 * (high - low).max(span);
-        (low, high) = (low - missing / 2.0 - margin, high + missing / 2.0 + margin);
+        // Room that is only there for the span lies where values can be.
+        let above = (missing / 2.0).min((bounds.1 - high).max(0.0));
+        let below = (missing - above).min((low - bounds.0).max(0.0));
+        (low, high) = (low - below - margin, high + (missing - below) + margin);
         let (step, decimals) = round_step(low.max(bounds.0), high.min(bounds.1));
         Scale::Linear { low, high, step, decimals, least: bounds.0, most: bounds.1 }
     }
@@ -306,7 +309,7 @@ mod tests {
         };
         check(&[10.0, 97.5], &["20", "40", "60", "80", "100"]);
         check(&[97.2], &["96.8", "97.0", "97.2", "97.4", "97.6"]);
-        check(&[0.0], &["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
+        check(&[0.0], &["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         check(&[], &["0", "20", "40", "60", "80", "100"]);
         check(&[88.0, 99.9], &["88", "90", "92", "94", "96", "98", "100"]);
     }
