@@ -2,8 +2,8 @@
 //! there is one.
 //!
 //! `HARNESS_PHOTOS=FOLDER cargo bench -p harness-datasets --bench photos`, where FOLDER has one folder a class.
-//! `HARNESS_PYTHON` names a Python with Pillow and NumPy, if it is not `python3`. Times are processor time (Linux; wall
-//! time elsewhere), medians of interleaved rounds.
+//! `HARNESS_PYTHON` names a Python with torchvision, or with Pillow and NumPy, if it is not `python3`. Times are
+//! processor time (Linux; wall time elsewhere), medians of interleaved rounds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -172,7 +172,9 @@ fn main() {
         line(name, rates);
     }
     if others.is_empty() {
-        println!("without a ratio: no Python with Pillow and NumPy was found, HARNESS_PYTHON names one");
+        println!(
+            "without a ratio: no Python with torchvision, or with Pillow and NumPy, was found, HARNESS_PYTHON names one"
+        );
         return;
     }
     line("random crop 224, flip, normalise by Pillow", others);
