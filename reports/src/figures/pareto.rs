@@ -129,7 +129,7 @@ fn draw(
     if places.is_empty() {
         return Ok(Drawn::Nothing(what.none.to_owned()));
     }
-    let methods: Vec<String> = configs.iter().map(method).collect();
+    let methods: Vec<String> = places.iter().flat_map(|(_, spots)| spots).map(|spot| method(spot.config)).collect();
     let looks = Looks::of(methods.iter().map(String::as_str));
     let mut key = looks.key(Key::Marker);
     key.push((Key::Line(FRONT), "Pareto front".to_owned()));

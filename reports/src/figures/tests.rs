@@ -146,3 +146,46 @@ fn the_front_is_what_nothing_beats() {
         assert_eq!(labels.contains(&label), expected, "{label}: {labels:?}");
     }
 }
+
+#[test]
+fn the_key_names_what_is_drawn() {
+    // Weights of two bits and activations in full precision were never timed.
+    let untimed = record().weights(method("stochastic", 2, &[])).build();
+    let trials = Trials::new(&[full("dorefa", 2, 0, 1, 1), untimed], &[]).unwrap().with_kernels(Some(kernels(1)));
+    let picture = draw(find("accuracy_vs_kernel_time").unwrap(), &trials).unwrap();
+    let said: Vec<&str> = words(&picture.canvas).iter().map(|words| words.text.as_str()).collect();
+    assert!(said.contains(&"dorefa") && !said.contains(&"stochastic"), "{said:?}");
+}
+
+#[test]
+fn networks_with_other_layers_share_a_figure() {
+    let renamed = |record: RunRecord, model: &str| {
+        let mut record = record;
+        record.id.push_str(model);
+        record.config.model.name = model.to_owned();
+        let sites = record.epochs.iter_mut().flat_map(|epoch| &mut epoch.sites).map(|site| &mut site.layer);
+        for layer in record.layers.iter_mut().map(|layer| &mut layer.layer).chain(sites) {
+            *layer = format!("{model}.{layer}");
+        }
+        record
+    };
+    let records = [("short", 9), ("deep", 12)].map(|(model, layers)| renamed(full("balanced", 2, 0, layers, 3), model));
+    let trials = Trials::new(&records, &[]).unwrap();
+    let said = |figure: &str| {
+        let picture = draw(find(figure).unwrap(), &trials).unwrap();
+        assert_tidy(&picture.canvas);
+        words(&picture.canvas).iter().map(|words| words.text.clone()).collect::<Vec<_>>()
+    };
+    let populations = said("code_populations");
+    for expected in
+        ["short, balanced 2/2", "deep, balanced 2/2", "deep.conv1 / short.conv1", "deep.conv8 / short.conv8"]
+    {
+        assert!(populations.iter().any(|text| text == expected), "{expected}: {populations:?}");
+    }
+    // Three epochs on every axis of epochs: none is without its lines.
+    assert_eq!(populations.iter().filter(|text| *text == "3").count(), 4, "{populations:?}");
+    let histograms = said("weight_histograms");
+    for expected in ["short.conv1, short, balanced 2/2", "deep.conv1, deep, balanced 2/2"] {
+        assert!(histograms.iter().any(|text| text == expected), "{expected}: {histograms:?}");
+    }
+}
