@@ -26,7 +26,7 @@ const FILES: [(&str, &str); 5] = [
 ];
 
 /// The emulated system's first program; drawn cases need its /dev. The routes that the machine itself runs are left
-/// out.
+/// out. What is still on its way to the serial port when the power goes is lost, hence the sleep.
 const INIT: &str = "#!/bin/busybox sh
 export HARNESS_EXPECT_ROUTES=popcount-avx512,table-avx512,int8-avx512
 /bin/busybox mount -t proc proc /proc
@@ -37,6 +37,7 @@ for program in /tests/*; do
     /bin/busybox time $program --test-threads 1 --skip _portable --skip _avx2 || passed=no
 done
 [ $passed = yes ] && echo 'PASSED'
+/bin/busybox sleep 2
 /bin/busybox poweroff -f
 ";
 
