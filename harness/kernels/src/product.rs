@@ -276,13 +276,14 @@ impl Product {
                         pack: self.layout.pack,
                     };
                     let run = arch::tile(self.layout.route, columns, rows);
-                    let out = &mut scratch.0[0][panel * panels.lanes - first..];
+                    // From the whole scratch, not from its first row: the other columns' rows are written through it.
+                    let out = scratch.0.as_mut_ptr().cast::<i32>().wrapping_add(panel * panels.lanes - first);
                     // SAFETY: the route is available (checked in `new`). A window starts at a stored pixel and, the
                     // output's size being computed from the padded input's, ends inside the image; its runs were made
                     // for that image's width and `activations` has the same shape (checked in `run`). The panels lie
                     // in the buffer of this group. A block is a whole number of panels, so the columns' rows, `BLOCK`
                     // apart, take them.
-                    unsafe { run(&tile, out.as_mut_ptr(), BLOCK) };
+                    unsafe { run(&tile, out, BLOCK) };
                     panel += rows;
                 }
                 for c in 0..columns {
