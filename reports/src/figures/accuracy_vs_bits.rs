@@ -216,8 +216,8 @@ fn panel(content: &Content) -> Panel {
         let sd = top1.sd.unwrap_or(0.0);
         [top1.mean - sd, top1.mean + sd]
     });
-    let bands = spots().filter(|_| has_bands(content)).filter_map(|spot| confidence(spot.top1?));
-    let ours = ours.chain(bands.flat_map(|band| [band.low, band.high]));
+    let bands = content.lines.values().filter(|_| has_bands(content)).flat_map(stretches).flatten();
+    let ours = ours.chain(bands.flat_map(|(_, band)| [band.low, band.high]));
     let ends = ours.chain(spots().filter_map(|spot| spot.published));
     Panel {
         title: content.title.clone(),
@@ -250,15 +250,19 @@ fn items(content: &Content, looks: &BTreeMap<LineKey, Look>) -> Vec<Item> {
     below.into_iter().chain(above).collect()
 }
 
-/// Where at least two widths side by side have an interval.
+/// Widths side by side, at least two, whose means have an interval: a band each.
+fn stretches(line: &Line) -> Vec<Vec<(u32, Interval)>> {
+    let known: Vec<_> = line.iter().map(|(&width, spot)| Some((width, confidence(spot.top1?)?))).collect();
+    let stretches = known.split(Option::is_none).map(|stretch| stretch.iter().flatten().copied().collect::<Vec<_>>());
+    stretches.filter(|stretch| stretch.len() > 1).collect()
+}
+
 fn bands(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
-    let ends = |(&width, spot): (&u32, &Spot)| {
-        let Interval { low, high } = confidence(spot.top1?)?;
-        Some((x(width), low, high))
+    let band = |stretch: Vec<(u32, Interval)>| {
+        let points = stretch.into_iter().map(|(width, Interval { low, high })| (x(width), low, high)).collect();
+        Item::Band { points, look, edged: true }
     };
-    let ends: Vec<_> = line.iter().map(ends).collect();
-    let stretches = ends.split(Option::is_none).map(|stretch| stretch.iter().flatten().copied().collect::<Vec<_>>());
-    stretches.filter(|points| points.len() > 1).map(|points| Item::Band { points, look, edged: true }).collect()
+    stretches(line).into_iter().map(band).collect()
 }
 
 fn line_items(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
@@ -289,9 +293,7 @@ fn caption(figure: &All, rows: &[Row]) -> String {
         (Some(least), Some(most)) => format!(": mean and sample standard deviation over {least} to {most} seeds."),
         _ => ".".to_owned(),
     });
-    let banded = |panel: &Content| {
-        has_bands(panel) && panel.lines.values().any(|line| !bands(look(0), line, f64::from).is_empty())
-    };
+    let banded = |panel: &Content| has_bands(panel) && panel.lines.values().any(|line| !stretches(line).is_empty());
     if figure.panels.iter().any(banded) {
         caption.push_str(" Bands: 95% confidence interval of the mean (Student's t).");
     }
