@@ -1,5 +1,6 @@
 //! Activations, packed: a batch of pixels with their channels, padding included.
 
+use crate::arch::generic::table::SLACK;
 use crate::buffer::Buffer;
 use crate::error::KernelError;
 use crate::layout::Layout;
@@ -60,7 +61,7 @@ impl Activations {
             end = bytes.and_then(|b| end.checked_add(b.next_multiple_of(64))).ok_or(KernelError::TooLarge)?;
         }
         let sums = vec![0; pixels * groups];
-        Ok(Activations { layout, extent, padding, channels, groups, data: Buffer::zeroed(end), regions, sums })
+        Ok(Activations { layout, extent, padding, channels, groups, data: Buffer::zeroed(end + SLACK), regions, sums })
     }
 
     /// Bit width of the codes.
@@ -79,7 +80,7 @@ impl Activations {
     /// Bytes that the packed codes take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.data.bytes().len()
+        self.data.bytes().len() - SLACK
     }
 
     /// Packs codes, `[batch, height, width, channels]` row-major.

@@ -299,6 +299,25 @@ unsafe impl Sync for Sink<'_> {}
 pub(crate) const BLOCK: usize = 384;
 
 impl Sink<'_> {
+    /// Asks for the memory that [`Sink::store`] will write, so that it does not wait for it.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, pixel: usize, outputs: usize, first: usize, count: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Sink::Sums(out) = *self {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            let out = out.wrapping_add(pixel * outputs + first);
+            for line in (0..count).step_by(16) {
+                // SAFETY: a prefetch may be given any address.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(out.wrapping_add(line).cast()) };
+            }
+        }
+    }
+
+    /// Whether channels of a pixel share what is stored.
+    pub(crate) fn packs(&self) -> bool {
+        matches!(self, Sink::Packed { .. })
+    }
+
     /// Stores what `value` makes of the sums of channels `first..` of output pixel `pixel`: it is given the channel,
     /// counted from `first`, and the sum.
     ///

@@ -13,7 +13,7 @@ pub(crate) struct Region {
     pub(crate) bits: u8,
     /// Bytes that one unit of channels takes.
     pub(crate) unit_bytes: usize,
-    /// Units summed before a narrow accumulator could overflow; even where units come in pairs.
+    /// Units summed before a narrow accumulator could overflow; even where units share bytes of weights.
     pub(crate) chunk: usize,
 }
 
@@ -32,13 +32,18 @@ pub(crate) struct Layout {
     pub(crate) activation_bits: Bits,
     /// Channels of one unit, the step of the loop: 64, 6 or 4.
     pub(crate) unit: usize,
-    /// Units that are stored in one byte of the weights: their number in a pixel is a multiple of it.
+    /// Units that a byte of the weights has room for: their number in a pixel is a multiple of it.
     pub(crate) pack: usize,
+    /// Whether weights are stored as the loop multiplies them, instead of as densely as they can be.
+    pub(crate) spread: bool,
     /// Subtracted from every weight code before it is stored; added back from the sums of activations.
     pub(crate) center: i32,
     /// Passes over the activations.
     pub(crate) regions: Vec<Region>,
 }
+
+/// Output pixels up to which a product waits for its weights rather than for their unpacking.
+const FEW_PIXELS: usize = 8;
 
 /// Channels that one six-bit table step takes.
 pub(crate) const WIDE_GROUP: usize = 6;
@@ -46,10 +51,27 @@ pub(crate) const WIDE_GROUP: usize = 6;
 pub(crate) const NIBBLE_GROUP: usize = 4;
 
 impl Layout {
-    pub(crate) fn new(route: Route, weight_bits: Bits, activation_bits: Bits) -> Layout {
+    /// The layout for a product of `pixels` output pixels.
+    pub(crate) fn new(route: Route, weight_bits: Bits, activation_bits: Bits, pixels: usize) -> Layout {
         let (w, a) = (weight_bits.get(), activation_bits.get());
-        let layout =
-            |unit, pack, center, regions| Layout { route, weight_bits, activation_bits, unit, pack, center, regions };
+        let spread = pixels > FEW_PIXELS
+            && match (route.isa, route.family) {
+                // With 32 registers, unpacking hides behind the products.
+                (Isa::Avx512 | Isa::Neon, _) => false,
+                // Two columns at a time leave no register to unpack in; one at a time, it costs no more than the reading.
+                (_, Family::Table) => a == 1,
+                (_, Family::Popcount | Family::Int8) => true,
+            };
+        let layout = |unit, pack, center, regions| Layout {
+            route,
+            weight_bits,
+            activation_bits,
+            unit,
+            pack,
+            spread,
+            center,
+            regions,
+        };
         match (route.family, route.isa) {
             (Family::Popcount, _) => {
                 let plane = |low| Region { low, bits: 1, unit_bytes: 8, chunk: usize::MAX };
@@ -66,12 +88,15 @@ impl Layout {
                 layout(WIDE_GROUP, 1, 0, split(a, 3).map(region).collect())
             }
             (Family::Table, _) => {
-                // A digit is two bits. Two units share a byte of weights, so chunks are even.
-                let region = |(low, bits)| Region {
-                    low,
-                    bits,
-                    unit_bytes: 2 * usize::from(bits.div_ceil(2)),
-                    chunk: steps(255, NIBBLE_GROUP, bits) & !1,
+                // A digit is two bits. Where two units share a byte of weights, chunks are even.
+                let region = |(low, bits)| {
+                    let chunk = steps(255, NIBBLE_GROUP, bits);
+                    Region {
+                        low,
+                        bits,
+                        unit_bytes: 2 * usize::from(bits.div_ceil(2)),
+                        chunk: if spread { chunk } else { chunk & !1 },
+                    }
                 };
                 layout(NIBBLE_GROUP, 2, 0, split(a, 4).map(region).collect())
             }
@@ -102,6 +127,16 @@ impl Layout {
     /// Channels that a pixel is padded to a multiple of.
     pub(crate) fn granularity(&self) -> usize {
         self.unit * self.pack
+    }
+
+    /// Units that share a byte of the weights as they are stored.
+    pub(crate) fn shared(&self) -> usize {
+        if self.spread { 1 } else { self.pack }
+    }
+
+    /// Whether weights are stored in 16 bits.
+    pub(crate) fn short_weights(&self) -> bool {
+        self.spread && self.route.family == Family::Int8 && self.regions.iter().any(|region| region.unit_bytes == 8)
     }
 
     /// Units of a pixel with `channels` channels.
@@ -146,14 +181,18 @@ mod tests {
             for family in Family::ALL {
                 for (w, a) in (1..=8).flat_map(|w| (1..=8).map(move |a| (w, a))) {
                     let route = Route { family, isa };
-                    let layout = Layout::new(route, Bits::new(w).unwrap(), Bits::new(a).unwrap());
-                    let mut next = 0;
-                    for region in &layout.regions {
-                        assert_eq!(region.low, next, "{route} w{w}a{a}");
-                        assert!(region.bits > 0 && region.chunk > 0, "{route} w{w}a{a}: {region:?}");
-                        next += region.bits;
+                    let layout = |pixels| Layout::new(route, Bits::new(w).unwrap(), Bits::new(a).unwrap(), pixels);
+                    for layout in [layout(FEW_PIXELS), layout(FEW_PIXELS + 1)] {
+                        let mut next = 0;
+                        for region in &layout.regions {
+                            assert_eq!(region.low, next, "{route} w{w}a{a}");
+                            assert!(region.bits > 0 && region.chunk > 0, "{route} w{w}a{a}: {region:?}");
+                            next += region.bits;
+                        }
+                        assert_eq!(next, a, "{route} w{w}a{a}");
                     }
-                    assert_eq!(next, a, "{route} w{w}a{a}");
+                    // How weights are stored is nothing to activations.
+                    assert!(layout(FEW_PIXELS).reads(&layout(FEW_PIXELS + 1)), "{route} w{w}a{a}");
                 }
             }
         }

@@ -36,9 +36,10 @@ impl Limit {
         if !route.is_available() {
             return None;
         }
-        let layout = Layout::new(route, weights, activations);
+        let layout = Layout::new(route, weights, activations, usize::MAX);
         let (limit, planes) = match route.family {
             Family::Popcount => (arch::Limit::Popcount, weights.get()),
+            Family::Table if layout.spread && activations.get() == 1 => (arch::Limit::Pairs, weights.get()),
             Family::Table => (arch::Limit::Table, weights.get()),
             Family::Int8 if layout.regions.iter().any(|r| r.unit_bytes == 8) => (arch::Limit::Shorts, 1),
             Family::Int8 if layout.regions.iter().all(|r| r.chunk >= LEAST_CHUNK) => (arch::Limit::Int8Narrow, 1),

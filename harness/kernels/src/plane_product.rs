@@ -209,7 +209,7 @@ impl PlaneProduct {
                 let sink = Sink::Weighted { out: out.as_mut_ptr(), weight, activation, add: i + j > 0 };
                 // SAFETY: the activations and the length of the output were checked; there is a scale for every
                 // channel and every image.
-                unsafe { product.run_into(plane, sink, false, pool) };
+                unsafe { product.run_into(plane, sink, pool) };
             }
         }
         self.add_offsets(activations, levels, out, pool);

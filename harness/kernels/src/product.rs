@@ -103,7 +103,7 @@ impl Product {
         if depth > limit {
             return Err(KernelError::Overflow { depth, limit });
         }
-        let layout = Layout::new(route, weight_bits, activation_bits);
+        let layout = Layout::new(route, weight_bits, activation_bits, shape.batch * output[0] * output[1]);
         let (channels, outputs) = (shape.channels / shape.groups, shape.outputs / shape.groups);
         let packed = Panels::pack(&layout, weights, shape.groups, outputs, channels, shape.taps());
         let extent = [shape.batch, shape.height, shape.width];
@@ -143,7 +143,7 @@ impl Product {
     /// Bytes of the packed weights.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
-        self.weights.data.bytes().len()
+        self.weights.bytes()
     }
 
     /// Activations to fill: code 0 everywhere.
@@ -160,10 +160,8 @@ impl Product {
     pub fn run(&self, activations: &Activations, mut output: Output<'_>, pool: &Pool) -> Result<(), KernelError> {
         self.check(activations)?;
         output.check([self.shape.batch, self.output[0], self.output[1]], self.shape.outputs)?;
-        // Packed results share words and sums between channels: a pixel is one thread's alone.
-        let whole_pixels = matches!(output, Output::Packed { .. });
         // SAFETY: activations and output are the ones that were checked.
-        unsafe { self.run_into(activations, output.sink(), whole_pixels, pool) };
+        unsafe { self.run_into(activations, output.sink(), pool) };
         Ok(())
     }
 
@@ -189,13 +187,14 @@ impl Product {
         self.shape.batch * self.output[0] * self.output[1]
     }
 
-    /// Computes the product into `sink`; no two threads get the same pixel if `whole_pixels`.
+    /// Computes the product into `sink`.
     ///
     /// # Safety
     /// `activations` passed [`Product::check`]; the sink takes every pixel and channel of the output.
-    pub(crate) unsafe fn run_into(&self, activations: &Activations, sink: Sink<'_>, whole_pixels: bool, pool: &Pool) {
+    pub(crate) unsafe fn run_into(&self, activations: &Activations, sink: Sink<'_>, pool: &Pool) {
         let blocks = (self.shape.outputs / self.shape.groups).div_ceil(BLOCK);
-        let plan = Plan::new(self.pixels(), blocks, if whole_pixels { 1 } else { blocks }, pool.threads());
+        // Packed results share words and sums between channels: a pixel is one thread's alone.
+        let plan = Plan::new(self.pixels(), blocks, if sink.packs() { 1 } else { blocks }, pool.threads());
         pool.run(plan.tasks(), &|task| {
             let (pixels, blocks) = plan.part(task);
             for group in 0..self.shape.groups {
@@ -215,7 +214,7 @@ impl Product {
     ) {
         let (data, panels) = (activations.data.bytes().as_ptr(), &self.weights);
         let mut passes =
-            [Pass { base: data, pixel_bytes: 0, segments: &[], units: 0, unit_bytes: 0, chunk: 0, shift: 0 };
+            [Pass { base: data, pixel_bytes: 0, segments: &[], units: 0, unit_bytes: 0, chunk: 0, shift: 0, bits: 0 };
                 MAX_REGIONS];
         let pixel_units = self.layout.units(activations.channels);
         let regions = self.layout.regions.iter().zip(&activations.regions).zip(&self.segments);
@@ -229,78 +228,84 @@ impl Product {
                 unit_bytes: region.unit_bytes,
                 chunk: region.chunk,
                 shift: u32::from(region.low),
+                bits: region.bits,
             };
         }
         let passes = &passes[..self.layout.regions.len()];
         let outputs = self.shape.outputs / self.shape.groups;
         let weights = panels.data.bytes().as_ptr().wrapping_add(group * panels.panels * panels.panel_bytes);
 
-        let mut scratch = Scratch([[0; BLOCK]; MAX_COLUMNS]);
         let most = arch::most_columns(self.layout.route);
+        let width = BLOCK.min(outputs.next_multiple_of(panels.lanes));
+        let mut scratch = Scratch { sums: [0; BLOCK * COLUMNS], width };
+        // As many columns as there is room for, in whole tiles.
+        let strip = (BLOCK * COLUMNS / width).min(STRIP) / most * most;
         let mut place = self.place(pixels.start);
-        let mut at = pixels.start;
-        // Tiles of nearly the same width: seven columns are four and three, not six and one.
-        let tiles = pixels.len().div_ceil(most);
-        let (narrow, wider) = (pixels.len() / tiles, pixels.len() % tiles);
-        for tile in 0..tiles {
-            let columns = narrow + usize::from(tile < wider);
-            let mut windows = [0; MAX_COLUMNS];
-            let mut sums = [0; MAX_COLUMNS];
-            let mut classes = [0; MAX_COLUMNS];
-            for c in 0..columns {
-                windows[c] = self.window(activations, place);
-                classes[c] = self.correction.rows[place[1]] + self.correction.columns[place[2]];
-                place = self.after(place);
-                if !self.correction.by_sum.is_empty() {
-                    sums[c] = self.sum(activations, group, windows[c]);
-                }
-            }
+        for first in pixels.clone().step_by(strip) {
+            let strip = self.strip(activations, group, first..pixels.end.min(first + strip), &mut place);
             for block in blocks.clone() {
-                let first = block * BLOCK;
-                let count = BLOCK.min(outputs - first);
-                let mut panel = first / panels.lanes;
-                let end = (first + count).div_ceil(panels.lanes);
+                let channels = block * BLOCK..outputs.min((block + 1) * BLOCK);
+                let mut panel = channels.start / panels.lanes;
+                let end = channels.end.div_ceil(panels.lanes);
                 while panel < end {
-                    let rows = match arch::most_panels(self.layout.route, columns).min(end - panel) {
+                    let rows = match arch::most_panels(self.layout.route, strip.columns.min(most)).min(end - panel) {
                         0 | 1 => 1,
                         2 | 3 => 2,
                         _ => 4,
                     };
-                    let tile = Tile {
-                        passes,
-                        pixels: &windows,
-                        weights: weights.wrapping_add(panel * panels.panel_bytes),
-                        panel_bytes: panels.panel_bytes,
-                        plane_bytes: panels.plane_bytes,
-                        planes: panels.planes,
-                        pack: self.layout.pack,
-                    };
-                    let run = arch::tile(self.layout.route, columns, rows);
-                    // From the whole scratch, not from its first row: the other columns' rows are written through it.
-                    let out = scratch.0.as_mut_ptr().cast::<i32>().wrapping_add(panel * panels.lanes - first);
-                    // SAFETY: the route is available (checked in `new`). A window starts at a stored pixel and, the
-                    // output's size being computed from the padded input's, ends inside the image; its runs were made
-                    // for that image's width and `activations` has the same shape (checked in `run`). The panels lie
-                    // in the buffer of this group. A block is a whole number of panels, so the columns' rows, `BLOCK`
-                    // apart, take them.
-                    unsafe { run(&tile, out, BLOCK) };
+                    for columns in Tiles::of(strip.columns, most) {
+                        let run = arch::tile(self.layout.route, columns.len(), rows);
+                        let tile = Tile {
+                            passes,
+                            pixels: &strip.windows[columns.clone()],
+                            weights: weights.wrapping_add(panel * panels.panel_bytes),
+                            panel_bytes: panels.panel_bytes,
+                            plane_bytes: panels.plane_bytes,
+                            planes: panels.planes,
+                            shared: self.layout.shared(),
+                            short: self.layout.short_weights(),
+                        };
+                        let channel = panel * panels.lanes;
+                        let done = outputs.min((panel + rows) * panels.lanes) - channel;
+                        for c in columns.clone() {
+                            sink.prefetch(strip.first + c, self.shape.outputs, group * outputs + channel, done);
+                        }
+                        let out = scratch.at(columns.start, panel * panels.lanes - channels.start);
+                        // SAFETY: the route is available (checked in `new`). A window starts at a stored pixel and,
+                        // the output's size being computed from the padded input's, ends inside the image; its runs
+                        // were made for that image's width and `activations` has the same shape (checked in `run`).
+                        // The panels lie in the buffer of this group. A block is a whole number of panels, so the
+                        // columns' rows, `width` apart, take them.
+                        unsafe { run(&tile, out, width) };
+                    }
                     panel += rows;
                 }
-                for c in 0..columns {
-                    let row = &scratch.0[c][..count];
-                    let place = Place {
-                        pixel: at + c,
-                        first: group * outputs + first,
-                        outputs: self.shape.outputs,
-                        sum: sums[c],
-                        class: classes[c],
-                    };
-                    // SAFETY: the pixel and the channels exist; parts do not overlap, so this thread alone has them.
-                    unsafe { self.correction.finish(&mut sink, row, place) };
-                }
+                let rows = Rows { scratch: &scratch, strip: &strip, channels };
+                // SAFETY: pixels and channels exist; parts do not overlap, so this thread alone has them.
+                unsafe { self.correction.finish(&mut sink, rows, group * outputs, self.shape.outputs) };
             }
-            at += columns;
         }
+    }
+
+    /// The windows of `pixels`, of which the first is at `place`; moves `place` past the last.
+    fn strip(
+        &self,
+        activations: &Activations,
+        group: usize,
+        pixels: Range<usize>,
+        place: &mut [usize; 3],
+    ) -> Strip {
+        let (first, columns) = (pixels.start, pixels.len());
+        let mut strip = Strip { first, columns, windows: [0; STRIP], sums: [0; STRIP], classes: [0; STRIP] };
+        for c in 0..columns {
+            strip.windows[c] = self.window(activations, *place);
+            strip.classes[c] = self.correction.rows[place[1]] + self.correction.columns[place[2]];
+            *place = self.after(*place);
+            if !self.correction.by_sum.is_empty() {
+                strip.sums[c] = self.sum(activations, group, strip.windows[c]);
+            }
+        }
+        strip
     }
 
     /// `[image, row, column]` of output pixel `index`.
@@ -350,9 +355,73 @@ impl Product {
     }
 }
 
-/// One tile's sums, on cache lines.
+/// Columns of which the sums of a whole block are kept: at least two tiles of any route.
+const COLUMNS: usize = 12;
+
+/// Columns to which one panel of weights is applied before the next one, at most.
+const STRIP: usize = 48;
+
+/// Output pixels that come one after the other.
+struct Strip {
+    /// The first pixel.
+    first: usize,
+    columns: usize,
+    /// The stored pixel at which each one's window starts.
+    windows: [usize; STRIP],
+    /// Sum of the codes of each window.
+    sums: [i32; STRIP],
+    /// Which part of each window lies inside the image.
+    classes: [usize; STRIP],
+}
+
+/// The sums of a strip's columns and a block's channels, on cache lines.
 #[repr(align(64))]
-struct Scratch([[i32; BLOCK]; MAX_COLUMNS]);
+struct Scratch {
+    sums: [i32; BLOCK * COLUMNS],
+    /// Distance of two columns.
+    width: usize,
+}
+
+impl Scratch {
+    /// From the whole of it: other columns are written through the same pointer.
+    fn at(&mut self, column: usize, channel: usize) -> *mut i32 {
+        self.sums.as_mut_ptr().wrapping_add(column * self.width + channel)
+    }
+}
+
+/// Finished sums: the columns of a strip by some channels of a group.
+struct Rows<'a> {
+    scratch: &'a Scratch,
+    strip: &'a Strip,
+    channels: Range<usize>,
+}
+
+/// Columns in tiles of nearly the same width: seven columns are four and three, not six and one.
+struct Tiles {
+    next: usize,
+    end: usize,
+    left: usize,
+}
+
+impl Tiles {
+    fn of(columns: usize, most: usize) -> Tiles {
+        Tiles { next: 0, end: columns, left: columns.div_ceil(most) }
+    }
+}
+
+impl Iterator for Tiles {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        if self.left == 0 {
+            return None;
+        }
+        let start = self.next;
+        self.next += (self.end - start).div_ceil(self.left);
+        self.left -= 1;
+        Some(start..self.next)
+    }
+}
 
 /// The greatest depth at which no sum, nor the sum of products of stored codes, leaves 32 bits.
 pub(crate) fn greatest_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
@@ -399,72 +468,61 @@ impl Correction {
         Correction { scale, by_sum, constant, rows: classes.rows, columns: classes.columns }
     }
 
-    /// Turns sums of products of stored codes into sums of products of values and stores what becomes of them.
+    /// Turns sums of products of stored codes into sums of products of values and stores what becomes of them. The
+    /// group's first channel is `group` of `outputs`.
     ///
     /// # Safety
     /// As for [`Sink::store`].
-    unsafe fn finish(&self, sink: &mut Sink<'_>, row: &[i32], place: Place) {
+    unsafe fn finish(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2; the rest is the caller's promise.
-            return unsafe { self.finish_avx2(sink, row, place) };
+            return unsafe { self.finish_avx2(sink, rows, group, outputs) };
         }
         // SAFETY: the caller's promise.
-        unsafe { self.finish_here(sink, row, place) }
+        unsafe { self.finish_here(sink, rows, group, outputs) }
     }
 
     /// # Safety
     /// As for [`Sink::store`].
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    unsafe fn finish_avx2(&self, sink: &mut Sink<'_>, row: &[i32], place: Place) {
+    unsafe fn finish_avx2(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.finish_here(sink, row, place) }
+        unsafe { self.finish_here(sink, rows, group, outputs) }
     }
 
     /// # Safety
     /// As for [`Sink::store`].
     #[inline(always)]
-    unsafe fn finish_here(&self, sink: &mut Sink<'_>, row: &[i32], place: Place) {
-        let channels = place.first..place.first + row.len();
-        let constants = place.class * place.outputs;
-        let by_sum = self.by_sum.get(channels.clone());
-        let constant = self.constant.get(constants + channels.start..constants + channels.end);
-        let (scale, sum) = (self.scale, place.sum);
-        // SAFETY: the caller's promise.
-        unsafe {
-            match (by_sum, constant) {
-                (None, None) if scale == 1 => sink.store(place.pixel, place.outputs, place.first, row, |_, x| x),
-                (None, None) => {
-                    sink.store(place.pixel, place.outputs, place.first, row, |_, x| x.wrapping_mul(scale));
+    unsafe fn finish_here(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
+        let Rows { scratch, strip, channels } = rows;
+        let (first, count) = (group + channels.start, channels.len());
+        let by_sum = self.by_sum.get(first..first + count);
+        let scale = self.scale;
+        for c in 0..strip.columns {
+            let pixel = strip.first + c;
+            let row = &scratch.sums[c * scratch.width..][..count];
+            let constants = strip.classes[c] * outputs + first;
+            let constant = self.constant.get(constants..constants + count);
+            let sum = strip.sums[c];
+            // SAFETY: the caller's promise.
+            unsafe {
+                match (by_sum, constant) {
+                    (None, None) if scale == 1 => sink.store(pixel, outputs, first, row, |_, x| x),
+                    (None, None) => sink.store(pixel, outputs, first, row, |_, x| x.wrapping_mul(scale)),
+                    (Some(by_sum), None) => sink.store(pixel, outputs, first, row, |n, x| {
+                        x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum))
+                    }),
+                    (None, Some(constant)) => sink
+                        .store(pixel, outputs, first, row, |n, x| x.wrapping_mul(scale).wrapping_add(constant[n])),
+                    (Some(by_sum), Some(constant)) => sink.store(pixel, outputs, first, row, |n, x| {
+                        x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum)).wrapping_add(constant[n])
+                    }),
                 }
-                (Some(by_sum), None) => sink.store(place.pixel, place.outputs, place.first, row, |n, x| {
-                    x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum))
-                }),
-                (None, Some(constant)) => sink.store(place.pixel, place.outputs, place.first, row, |n, x| {
-                    x.wrapping_mul(scale).wrapping_add(constant[n])
-                }),
-                (Some(by_sum), Some(constant)) => sink.store(place.pixel, place.outputs, place.first, row, |n, x| {
-                    x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum)).wrapping_add(constant[n])
-                }),
             }
         }
     }
-}
-
-/// Where a row of sums belongs, and what corrects it.
-#[derive(Clone, Copy)]
-struct Place {
-    /// Output pixel.
-    pixel: usize,
-    /// First channel.
-    first: usize,
-    /// Channels of the output.
-    outputs: usize,
-    /// Sum of the codes of the window.
-    sum: i32,
-    /// Which part of the window lies inside the image.
-    class: usize,
 }
 
 /// How a product is divided among threads: tasks are ranges of pixels by ranges of channel blocks.

@@ -2,7 +2,11 @@
 
 use crate::buffer::Buffer;
 use crate::layout::{Layout, NIBBLE_GROUP};
+use crate::pack::SHORT_ORDER;
 use crate::route::{Family, Isa};
+
+/// Bytes after the weights that a loop may read and does not use: two vectors.
+const SLACK: usize = 128;
 
 /// Weight codes in panels: a panel holds as many output channels as a vector has lanes, plane after plane, unit after
 /// unit. Channels and units past the end are zero.
@@ -38,6 +42,11 @@ pub(crate) fn lanes(layout: &Layout) -> usize {
 }
 
 impl Panels {
+    /// Bytes of the weights.
+    pub(crate) fn bytes(&self) -> usize {
+        self.data.bytes().len() - SLACK
+    }
+
     /// Packs `codes`, `[groups * outputs, channels, taps]` row-major.
     pub(crate) fn pack(
         layout: &Layout,
@@ -57,11 +66,14 @@ impl Panels {
         let vector_bytes = match layout.route.family {
             Family::Popcount => 8 * lanes,
             Family::Table => lanes,
+            // Two vectors where weights take two bytes.
+            Family::Int8 if layout.short_weights() => 8 * lanes,
             Family::Int8 => 4 * lanes,
         };
-        let plane_bytes = units / layout.pack * vector_bytes;
+        let shared = layout.shared();
+        let plane_bytes = units / shared * vector_bytes;
         let panel_bytes = planes * plane_bytes;
-        let mut data = Buffer::zeroed(groups * panels * panel_bytes);
+        let mut data = Buffer::zeroed(groups * panels * panel_bytes + SLACK);
         let pixel_units = layout.units(channels);
         let bytes = data.bytes_mut();
         for (row, codes) in codes.chunks_exact(channels * taps).enumerate() {
@@ -72,7 +84,7 @@ impl Panels {
                 let (channel, tap) = (index / taps, index % taps);
                 let unit = tap * pixel_units + channel / layout.unit;
                 let within = channel % layout.unit;
-                let vector = start + unit / layout.pack * vector_bytes;
+                let vector = start + unit / shared * vector_bytes;
                 match layout.route.family {
                     Family::Popcount => {
                         for plane in 0..planes {
@@ -82,14 +94,21 @@ impl Panels {
                     }
                     Family::Table => {
                         let byte = table_byte(lane, lanes);
-                        let shift = if layout.unit == NIBBLE_GROUP { 4 * (unit % 2) } else { 0 } + within;
+                        let shift = if layout.unit == NIBBLE_GROUP { 4 * (unit % shared) } else { 0 } + within;
                         for plane in 0..planes {
                             bytes[vector + plane * plane_bytes + byte] |= (code >> plane & 1) << shift;
                         }
                     }
+                    Family::Int8 if layout.short_weights() => {
+                        // In the order of the activations: two of each output channel, then the other two.
+                        let place = SHORT_ORDER[within];
+                        let byte = vector + place / 2 * vector_bytes / 2 + 4 * lane + 2 * (place % 2);
+                        let value = i32::from(code) - layout.center;
+                        bytes[byte..byte + 2].copy_from_slice(&(value as i16).to_le_bytes());
+                    }
                     Family::Int8 => {
                         let value = (i32::from(code) - layout.center) as u8;
-                        let shift = 8 / layout.pack * (unit % layout.pack);
+                        let shift = 8 / shared * (unit % shared);
                         bytes[vector + 4 * lane + within] |= value << shift;
                     }
                 }

@@ -114,7 +114,7 @@ impl WideProduct {
         for ((range, product), (_, slice)) in self.slices.iter().zip(&activations.slices) {
             let sink = Sink::Sums64 { out: sums.as_mut_ptr(), add: range.start > 0 };
             // SAFETY: the slice and the length of the sums were checked.
-            unsafe { product.run_into(slice, sink, false, pool) };
+            unsafe { product.run_into(slice, sink, pool) };
         }
         Ok(())
     }

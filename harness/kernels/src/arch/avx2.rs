@@ -27,7 +27,13 @@ unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *m
 #[target_feature(enable = "avx2")]
 unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe { table::tile::<Avx2, R, C>(tile, out, stride) }
+    unsafe {
+        if C > 1 && tile.shared == 1 && tile.passes.iter().all(|pass| pass.bits == 1) {
+            table::tile_of_pairs::<Avx2, R, C>(tile, out, stride);
+        } else {
+            table::tile::<Avx2, R, C>(tile, out, stride);
+        }
+    }
 }
 
 /// # Safety
@@ -36,8 +42,10 @@ unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut 
 unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
     unsafe {
-        if tile.passes.iter().any(|pass| pass.unit_bytes == 8) {
-            int8::tile_of_shorts::<Avx2, R, C>(tile, out, stride);
+        if tile.short {
+            int8::tile_of_shorts::<Avx2, R, C, true>(tile, out, stride);
+        } else if tile.passes.iter().any(|pass| pass.unit_bytes == 8) {
+            int8::tile_of_shorts::<Avx2, R, C, false>(tile, out, stride);
         } else {
             int8::tile::<Avx2, R, C>(tile, out, stride);
         }
@@ -49,6 +57,7 @@ pub(crate) fn limit(limit: Limit) -> LimitFn {
     match limit {
         Limit::Popcount => popcount_limit,
         Limit::Table => table_limit,
+        Limit::Pairs => pairs_limit,
         Limit::Int8 => int8_limit,
         Limit::Int8Narrow => int8_narrow_limit,
         Limit::Shorts => shorts_limit,
@@ -69,6 +78,14 @@ unsafe fn popcount_limit(from: *const u8, steps: usize) -> u64 {
 unsafe fn table_limit(from: *const u8, steps: usize) -> u64 {
     // SAFETY: the caller's promise.
     unsafe { limits::table::<Avx2>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn pairs_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::pairs::<Avx2>(from, steps) }
 }
 
 /// # Safety
@@ -212,7 +229,8 @@ impl table::Shuffle for Avx2 {
         // SAFETY: see above; `wide` is exclusive.
         unsafe {
             let [even, odd] = &mut *wide;
-            *even = _mm256_add_epi16(*even, _mm256_and_si256(bytes, _mm256_set1_epi16(255)));
+            // With 256 times the odd bytes in it, which `finish` takes out.
+            *even = _mm256_add_epi16(*even, bytes);
             *odd = _mm256_add_epi16(*odd, _mm256_srli_epi16::<8>(bytes));
         }
     }
@@ -222,6 +240,7 @@ impl table::Shuffle for Avx2 {
         // SAFETY: see above; `out` holds 32 numbers.
         unsafe {
             let [even, odd] = *wide;
+            let even = _mm256_sub_epi16(even, _mm256_slli_epi16::<8>(odd));
             let low = _mm256_set1_epi32(0xffff);
             let shift = _mm_cvtsi32_si128(shift as i32);
             let parts = [
@@ -233,6 +252,40 @@ impl table::Shuffle for Avx2 {
             for (index, part) in parts.into_iter().enumerate() {
                 store(_mm256_sll_epi32(part, shift), add, out.add(8 * index));
             }
+        }
+    }
+}
+
+impl table::Pairs for Avx2 {
+    const JOINED: usize = 16;
+
+    #[inline(always)]
+    unsafe fn join_offsets(a: *const u8, b: *const u8, out: *mut u16) {
+        // SAFETY: see above; `out` holds sixteen numbers.
+        unsafe {
+            let (a, b) = (_mm256_loadu_si256(a.cast()), _mm256_loadu_si256(b.cast()));
+            _mm256_storeu_si256(out.cast(), _mm256_add_epi16(a, _mm256_add_epi16(b, b)));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pair_table(offset: usize) -> __m256i {
+        // SAFETY: see above; a table has 16 bytes.
+        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(table::PAIR_TABLES.as_ptr().add(offset).cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn wrap(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi8(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn first(both: __m256i, second: __m256i) -> __m256i {
+        // SAFETY: see above. A shift by four bits moves the upper half of a byte into the next one.
+        unsafe {
+            let sixteen = _mm256_and_si256(_mm256_slli_epi16::<4>(second), _mm256_set1_epi8(-16));
+            _mm256_sub_epi8(both, sixteen)
         }
     }
 }

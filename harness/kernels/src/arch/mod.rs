@@ -19,7 +19,10 @@ pub(crate) const MAX_COLUMNS: usize = 6;
 /// The most columns that a tile has on this route: its accumulators and operands stay in registers.
 pub(crate) fn most_columns(route: Route) -> usize {
     match (route.isa, route.family) {
-        // Sixteen registers hold two panels by four columns of accumulators, their operands and what is on the way.
+        // Sixteen registers hold two panels by six columns of accumulators, two vectors of weights, one of activations
+        // and a product.
+        (Isa::Avx2, Family::Int8) => 6,
+        // A table has an intermediate result more.
         (Isa::Avx2, _) => 4,
         // Thirty-two hold four panels by five columns: the compiler fetches the tables of all columns first.
         (Isa::Avx512, Family::Table) => 5,
@@ -42,6 +45,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) chunk: usize,
     /// Weight of the region in the code: its lowest bit.
     pub(crate) shift: u32,
+    /// Bits of the code that are in the region.
+    pub(crate) bits: u8,
 }
 
 /// A tile: some columns by some panels of output channels.
@@ -49,14 +54,16 @@ pub(crate) struct Pass<'a> {
 pub(crate) struct Tile<'a> {
     pub(crate) passes: &'a [Pass<'a>],
     /// First pixel of every column's window.
-    pub(crate) pixels: &'a [usize; MAX_COLUMNS],
+    pub(crate) pixels: &'a [usize],
     /// The first panel.
     pub(crate) weights: *const u8,
     pub(crate) panel_bytes: usize,
     pub(crate) plane_bytes: usize,
     pub(crate) planes: usize,
     /// Units that share a byte of the weights.
-    pub(crate) pack: usize,
+    pub(crate) shared: usize,
+    /// Whether weights take 16 bits.
+    pub(crate) short: bool,
 }
 
 /// Stores the sums of the tile's products in `out`: column `c`, channel `n` of the tile at `c * stride + n`.
@@ -105,6 +112,8 @@ pub(crate) fn tile(route: Route, columns: usize, panels: usize) -> TileFn {
 pub(crate) enum Limit {
     Popcount,
     Table,
+    /// Two columns at a time where the instruction set has a use for that, else the same as `Table`.
+    Pairs,
     Int8,
     /// Sums in 16 bits where the instruction set has a use for them, else the same as `Int8`.
     Int8Narrow,

@@ -42,7 +42,7 @@ unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i
 pub(crate) fn limit(limit: Limit) -> LimitFn {
     match limit {
         Limit::Popcount => popcount_limit,
-        Limit::Table => table_limit,
+        Limit::Table | Limit::Pairs => table_limit,
         Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
     }
 }

@@ -23,7 +23,13 @@ unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *m
 /// See [`TileFn`].
 unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe { table::tile::<Portable, R, C>(tile, out, stride) }
+    unsafe {
+        if C > 1 && tile.shared == 1 && tile.passes.iter().all(|pass| pass.bits == 1) {
+            table::tile_of_pairs::<Portable, R, C>(tile, out, stride);
+        } else {
+            table::tile::<Portable, R, C>(tile, out, stride);
+        }
+    }
 }
 
 /// # Safety
@@ -38,6 +44,7 @@ pub(crate) fn limit(limit: Limit) -> LimitFn {
     match limit {
         Limit::Popcount => popcount_limit,
         Limit::Table => table_limit,
+        Limit::Pairs => pairs_limit,
         Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
     }
 }
@@ -54,6 +61,13 @@ unsafe fn popcount_limit(from: *const u8, steps: usize) -> u64 {
 unsafe fn table_limit(from: *const u8, steps: usize) -> u64 {
     // SAFETY: the caller's promise.
     unsafe { limits::table::<Portable>(from, steps) }
+}
+
+/// # Safety
+/// See [`LimitFn`].
+unsafe fn pairs_limit(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { limits::pairs::<Portable>(from, steps) }
 }
 
 /// # Safety
@@ -168,6 +182,32 @@ impl table::Shuffle for Portable {
             let out = &mut out[byte % 4 * 4 + byte / 4];
             *out = if add { *out + sum } else { sum };
         }
+    }
+}
+
+impl table::Pairs for Portable {
+    const JOINED: usize = 1;
+
+    #[inline(always)]
+    unsafe fn join_offsets(a: *const u8, b: *const u8, out: *mut u16) {
+        // SAFETY: the caller gives two readable numbers and room for one.
+        unsafe { *out = a.cast::<u16>().read_unaligned() + 2 * b.cast::<u16>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn pair_table(offset: usize) -> [u8; 16] {
+        // SAFETY: the caller gives the offset of a table, which has 16 bytes.
+        unsafe { table::PAIR_TABLES.as_ptr().add(offset).cast::<[u8; 16]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn wrap(a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
+        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn first(both: [u8; 16], second: [u8; 16]) -> [u8; 16] {
+        std::array::from_fn(|i| both[i].wrapping_sub(second[i] << 4))
     }
 }
 

@@ -196,7 +196,7 @@ mod tests {
         fn fast_equals_plain(codes in prop::collection::vec(any::<u8>(), 0..300), a in 1u8..=8, w in 1u8..=8) {
             let bits = Bits::new(a).unwrap();
             let codes: Vec<u8> = codes.into_iter().map(|code| code & bits.max_code()).collect();
-            let regions = |family| Layout::new(Route { family, isa: Isa::Avx2 }, Bits::new(w).unwrap(), bits).regions;
+            let regions = |family| Layout::new(Route { family, isa: Isa::Avx2 }, Bits::new(w).unwrap(), bits, 1).regions;
             let room = || vec![0u8; codes.len() * 4 + 64];
             let (mut fast, mut slow) = (room(), room());
             for bit in 0..a {

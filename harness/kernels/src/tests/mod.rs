@@ -109,19 +109,29 @@ fn conformance(route: Route) {
     // Every pair of widths, at depths around the units' ends.
     for (w, a) in (1..=8).flat_map(|w| (1..=8).map(move |a| (w, a))) {
         for depth in if miri { &[65][..] } else { &[1, 63, 64, 65, 576, 2304] } {
-            let shape = Conv2d::matrix(if miri { 2 } else { 7 }, if miri { 5 } else { 37 }, *depth);
-            check(route, shape, bits(w), bits(a), usize::from(w + a) % 4, 1, u64::from(w * 8 + a));
+            // Weights lie more densely where there are few rows.
+            for rows in if miri { &[2, 9] } else { &[7, 11] } {
+                let shape = Conv2d::matrix(*rows, if miri { 5 } else { 37 }, *depth);
+                check(route, shape, bits(w), bits(a), usize::from(w + a) % 4, 1, u64::from(w * 8 + a));
+            }
         }
     }
     // Every tile that there is: seven panels are four, two and one, or three times two and one.
-    let lanes = lanes(&Layout::new(route, bits(3), bits(5)));
+    let lanes = lanes(&Layout::new(route, bits(3), bits(5), 1));
     for columns in 1..=MAX_COLUMNS {
-        check(route, Conv2d::matrix(columns, 7 * lanes - 1, 13), bits(3), bits(5), 3, 1, columns as u64);
+        for (w, a) in [(3, 5), (1, 1), (8, 8)] {
+            check(route, Conv2d::matrix(columns, 7 * lanes - 1, 13), bits(w), bits(a), 3, 1, columns as u64);
+            // Tiles of all widths again, where weights lie one by one.
+            check(route, Conv2d::matrix(8 + columns, 7 * lanes - 1, 13), bits(w), bits(a), 3, 1, columns as u64);
+        }
     }
     // Sums of 16 bits would overflow here.
     if !miri {
-        for (w, a) in [(1, 1), (1, 2), (1, 4), (2, 8), (8, 8), (4, 4)] {
-            check(route, Conv2d::matrix(3, 33, 30_000), bits(w), bits(a), 0, 1, 5);
+        for (w, a, depth) in
+            [(1, 1, 70_000), (1, 2, 30_000), (1, 4, 30_000), (2, 8, 30_000), (8, 8, 30_000), (4, 4, 30_000)]
+        {
+            check(route, Conv2d::matrix(3, 33, depth), bits(w), bits(a), 0, 1, 5);
+            check(route, Conv2d::matrix(9, 33, depth), bits(w), bits(a), 0, 1, 5);
         }
     }
     let config = Config { cases: if miri { 12 } else { 150 }, failure_persistence: None, ..Config::default() };

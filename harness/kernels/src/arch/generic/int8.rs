@@ -45,7 +45,7 @@ pub(crate) trait Shorts: Dot {
 }
 
 /// A drain costs about as much as this many units of sums in 32 bits save.
-pub(crate) const LEAST_CHUNK: usize = 8;
+pub(crate) const LEAST_CHUNK: usize = 4;
 
 /// # Safety
 /// As for [`crate::arch::TileFn`], for `C` columns and `R` panels, and the operations' instructions exist.
@@ -56,7 +56,7 @@ pub(crate) unsafe fn tile<D: Dot, const R: usize, const C: usize>(tile: &Tile<'_
         // SAFETY: the caller's promise. A chunk too small to be worth draining for is summed in 32 bits at once.
         unsafe {
             let narrow = D::NARROW && pass.chunk >= LEAST_CHUNK;
-            match (tile.pack, narrow) {
+            match (tile.shared, narrow) {
                 (4, true) => run::<D, R, C, 4, true>(tile, pass, out),
                 (2, true) => run::<D, R, C, 2, true>(tile, pass, out),
                 (_, true) => run::<D, R, C, 1, true>(tile, pass, out),
@@ -156,16 +156,17 @@ unsafe fn drain<D: Dot, const R: usize, const C: usize>(sums: &mut [[D::Vector; 
     }
 }
 
-/// The tile for activations stored in 16 bits.
+/// The tile for activations stored in 16 bits, and weights too if `SHORT`.
 ///
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
-pub(crate) unsafe fn tile_of_shorts<D: Shorts, const R: usize, const C: usize>(
+pub(crate) unsafe fn tile_of_shorts<D: Shorts, const R: usize, const C: usize, const SHORT: bool>(
     tile: &Tile<'_>,
     out: *mut i32,
     stride: usize,
 ) {
+    let vector = 4 * D::LANES;
     for pass in tile.passes {
         let mut weights = tile.weights;
         // SAFETY: offsets stay inside the segments and the panels, by the caller's promise.
@@ -178,8 +179,12 @@ pub(crate) unsafe fn tile_of_shorts<D: Shorts, const R: usize, const C: usize>(
                     for half in 0..2 {
                         let mut loaded = [D::zero(); R];
                         for r in 0..R {
-                            let whole = D::load(weights.add(r * tile.panel_bytes));
-                            loaded[r] = if half == 0 { D::even(whole) } else { D::odd(whole) };
+                            let panel = weights.add(r * tile.panel_bytes);
+                            loaded[r] = match (SHORT, half) {
+                                (true, _) => D::load(panel.add(half * vector)),
+                                (false, 0) => D::even(D::load(panel)),
+                                (false, _) => D::odd(D::load(panel)),
+                            };
                         }
                         for c in 0..C {
                             let activations = D::splat(columns[c].add(8 * unit + 4 * half));
@@ -188,7 +193,7 @@ pub(crate) unsafe fn tile_of_shorts<D: Shorts, const R: usize, const C: usize>(
                             }
                         }
                     }
-                    weights = weights.add(4 * D::LANES);
+                    weights = weights.add(if SHORT { 2 * vector } else { vector });
                 }
             }
             drain::<D, R, C>(&mut sums, false, Out { to: out, stride, add: false });

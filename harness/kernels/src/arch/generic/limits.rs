@@ -3,7 +3,7 @@
 
 use super::int8::{Dot, Shorts};
 use super::popcount::Words;
-use super::table::Shuffle;
+use super::table::{Pairs, Shuffle};
 
 /// Bytes that the loops go round in: a quarter of a small first-level cache.
 pub(crate) const BYTES: usize = 8192;
@@ -60,6 +60,32 @@ pub(crate) unsafe fn table<S: Shuffle>(from: *const u8, steps: usize) -> u64 {
         std::hint::black_box(sums);
     }
     8 * group * S::BYTES as u64 * steps as u64
+}
+
+/// Multiply-accumulates of single bits in `steps` steps, two columns at a time.
+///
+/// # Safety
+/// As for [`popcount`].
+#[inline(always)]
+pub(crate) unsafe fn pairs<S: Pairs>(from: *const u8, steps: usize) -> u64 {
+    // SAFETY: the caller's promise; the table is that of zero activations, as above.
+    unsafe {
+        let mut both = [S::zero(); 3];
+        let mut second = [S::zero(); 3];
+        let table = S::pair_table(std::hint::black_box(0));
+        for step in 0..steps {
+            let at = from.add(step * 64 % BYTES);
+            for r in 0..3 {
+                let mut sum = S::lookup(table, S::load(at.add(64 * r)));
+                sum = S::add(sum, S::lookup(table, S::load(at.add(64 * r + 16))));
+                sum = S::add(sum, S::lookup(table, S::load(at.add(64 * r + 32))));
+                both[r] = S::wrap(both[r], sum);
+                second[r] = S::add(second[r], S::high(sum));
+            }
+        }
+        std::hint::black_box((both, second));
+    }
+    3 * 3 * 2 * 4 * S::BYTES as u64 * steps as u64
 }
 
 /// Multiply-accumulates of bytes in `steps` steps, summed in 32 bits if `WIDE`, else in 16.
