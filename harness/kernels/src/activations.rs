@@ -1,5 +1,7 @@
 //! Activations, packed: a batch of pixels with their channels, padding included.
 
+use std::ops::Range;
+
 use crate::arch::generic::table::SLACK;
 use crate::buffer::Buffer;
 use crate::error::KernelError;
@@ -31,6 +33,16 @@ pub struct Activations {
     pub(crate) regions: Vec<Placed>,
     /// Sum of the codes of each group of each pixel, `[pixels, groups]`.
     pub(crate) sums: Vec<i32>,
+}
+
+/// Pixels that are stored end to end.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// The first one's index, padding not counted.
+    first: usize,
+    count: usize,
+    /// Where the first one is stored.
+    at: usize,
 }
 
 /// A region in the buffer.
@@ -91,9 +103,11 @@ impl Activations {
         self.check_length(codes.len())?;
         self.check_codes(codes)?;
         let channels = self.channels * self.groups;
-        self.by_pixels(None, |writer, index| {
-            let at = writer.pixel(index);
-            writer.write(at, 0, &codes[index * channels..(index + 1) * channels]);
+        self.by_runs(None, |writer, run| {
+            let codes = &codes[run.first * channels..][..run.count * channels];
+            for (pixel, codes) in codes.chunks_exact(channels).enumerate() {
+                writer.write(run.at + pixel, 0, codes);
+            }
         });
         Ok(())
     }
@@ -106,13 +120,26 @@ impl Activations {
         self.check_length(values.len())?;
         self.check_quantizer(quantize)?;
         let channels = self.channels * self.groups;
-        self.by_pixels(Some(pool), |writer, index| {
-            let at = writer.pixel(index);
+        // Pixels of whole units lie end to end, so several are packed as one.
+        let whole = self.groups == 1 && channels.is_multiple_of(self.layout.granularity());
+        let together = if whole { pack::CODES / channels } else { 0 };
+        self.by_runs(Some(pool), |writer, run| {
+            let values = &values[run.first * channels..][..run.count * channels];
             let mut codes = [0; pack::CODES];
-            for (part, values) in values[index * channels..(index + 1) * channels].chunks(pack::CODES).enumerate() {
-                let codes = &mut codes[..values.len()];
-                quantize.codes(values, codes);
-                writer.write(at, part * pack::CODES, codes);
+            if together > 0 {
+                for (block, values) in values.chunks(together * channels).enumerate() {
+                    let codes = &mut codes[..values.len()];
+                    quantize.codes(values, codes);
+                    writer.write_pixels(run.at + block * together, codes);
+                }
+                return;
+            }
+            for (pixel, values) in values.chunks_exact(channels).enumerate() {
+                for (part, values) in values.chunks(pack::CODES).enumerate() {
+                    let codes = &mut codes[..values.len()];
+                    quantize.codes(values, codes);
+                    writer.write(run.at + pixel, part * pack::CODES, codes);
+                }
             }
         });
         Ok(())
@@ -128,25 +155,36 @@ impl Activations {
         pool: Option<&Pool>,
     ) {
         let (here, groups) = (self.channels, self.groups);
-        self.by_pixels(pool, |writer, index| {
-            let at = writer.pixel(index);
+        self.by_runs(pool, |writer, run| {
             let mut block = [0; pack::CODES];
-            for group in 0..groups {
-                for part in (0..here).step_by(pack::CODES) {
-                    let block = &mut block[..pack::CODES.min(here - part)];
-                    codes((index * groups + group) * channels + first + part, block);
-                    writer.write_group(at, group, part, block);
+            for pixel in 0..run.count {
+                for group in 0..groups {
+                    for part in (0..here).step_by(pack::CODES) {
+                        let block = &mut block[..pack::CODES.min(here - part)];
+                        codes(((run.first + pixel) * groups + group) * channels + first + part, block);
+                        writer.write_group(run.at + pixel, group, part, block);
+                    }
                 }
             }
         });
     }
 
-    /// Calls `write` for every pixel without padding, on the calling thread or on all of a pool; no pixel is shared.
-    fn by_pixels(&mut self, pool: Option<&Pool>, write: impl Fn(&mut Writer<'_>, usize) + Sync) {
+    /// Calls `write` for runs of pixels that have every pixel without padding in them once, on the calling thread or on
+    /// all of a pool.
+    fn by_runs(&mut self, pool: Option<&Pool>, write: impl Fn(&mut Writer<'_>, Run) + Sync) {
         let pixels: usize = self.extent.iter().product();
+        // Without padding, all pixels lie end to end; else those of a row do.
+        let longest = if self.padding == [0, 0] { pixels } else { self.extent[2] };
+        let runs = |writer: &mut Writer<'_>, range: Range<usize>| {
+            let mut first = range.start;
+            while first < range.end {
+                let count = (longest - first % longest).min(range.end - first);
+                write(writer, Run { first, count, at: writer.pixel(first) });
+                first += count;
+            }
+        };
         let Some(pool) = pool else {
-            let mut writer = self.writer();
-            return (0..pixels).for_each(|index| write(&mut writer, index));
+            return runs(&mut self.writer(), 0..pixels);
         };
         let least = TASK.div_ceil(self.channels * self.groups);
         // A few tasks a thread even out what else the processors do.
@@ -154,9 +192,7 @@ impl Activations {
         let writer = self.writer();
         pool.run(pixels.div_ceil(step), &|task| {
             let mut writer = writer;
-            for index in task * step..((task + 1) * step).min(pixels) {
-                write(&mut writer, index);
-            }
+            runs(&mut writer, task * step..((task + 1) * step).min(pixels));
         });
     }
 
@@ -253,6 +289,24 @@ impl Writer<'_> {
             let (now, later) = rest.split_at(count);
             self.write_group(at, group, within, now);
             (channel, rest) = (channel + count, later);
+        }
+    }
+
+    /// Writes the codes of whole pixels of a single group of whole units, of which the first is stored at `at`.
+    fn write_pixels(&mut self, at: usize, codes: &[u8]) {
+        let count = codes.len() / self.channels;
+        assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.pixels());
+        for (region, placed) in self.layout.regions.iter().zip(self.regions) {
+            let offset = placed.start + at * placed.pixel_bytes;
+            // SAFETY: the pixels exist (asserted), so their bytes lie in the buffer, and the caller keeps other threads
+            // away from them.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), count * placed.pixel_bytes) };
+            pack::codes(self.layout, *region, 0, codes, bytes);
+        }
+        // SAFETY: there is one sum for each pixel; the pixels were asserted to exist.
+        let sums = unsafe { std::slice::from_raw_parts_mut(self.sums.add(at), count) };
+        for (sum, codes) in sums.iter_mut().zip(codes.chunks_exact(self.channels)) {
+            *sum = pack::sum(codes);
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) const SHORT_ORDER: [usize; 4] = [0, 2, 1, 3];
 
 /// Sum of codes.
 pub(crate) fn sum(codes: &[u8]) -> i32 {
-    codes.chunks(64).map(|chunk| i32::from(chunk.iter().map(|&code| u16::from(code)).sum::<u16>())).sum()
+    simd::sum(codes)
 }
 
 /// Packs one region of the codes of channels `first..first + codes.len()`; `bytes` are those of the whole group.

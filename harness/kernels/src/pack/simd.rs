@@ -4,10 +4,10 @@
 use crate::layout::Region;
 
 macro_rules! dispatch {
-    ($(#[$doc:meta])* $name:ident$(<const $n:ident: usize>)?($($argument:ident: $type:ty),*), $plain:path, $fast:path) => {
+    ($(#[$doc:meta])* $name:ident$(<const $n:ident: usize>)?($($argument:ident: $type:ty),*) $(-> $result:ty)?, $plain:path, $fast:path) => {
         $(#[$doc])*
         #[inline]
-        pub(super) fn $name$(<const $n: usize>)?($($argument: $type),*) {
+        pub(super) fn $name$(<const $n: usize>)?($($argument: $type),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             if is_x86_feature_detected!("avx2") {
                 // SAFETY: the processor has AVX2, which is all that the function asks for.
@@ -30,6 +30,9 @@ dispatch!(
 dispatch!(
     /// Every code in 16 bits, units of four in the order of [`SHORT_ORDER`].
     shorts(codes: &[u8], bytes: &mut [u8]), plain::shorts, avx2::shorts);
+dispatch!(
+    /// Sum of codes.
+    sum(codes: &[u8]) -> i32, plain::sum, avx2::sum);
 dispatch!(
     /// Uniform codes; see [`super::Quantize::Uniform`].
     uniform(values: &[f32], inverse: f32, most: f32, codes: &mut [u8]), plain::uniform, avx2::uniform);
@@ -76,6 +79,11 @@ mod plain {
                 unit[2 * place..2 * place + 2].copy_from_slice(&[code, 0]);
             }
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn sum(codes: &[u8]) -> i32 {
+        codes.iter().map(|&code| i32::from(code)).sum()
     }
 
     #[inline(always)]
@@ -173,13 +181,68 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
+    pub(super) fn sum(codes: &[u8]) -> i32 {
+        let mut sums = _mm256_setzero_si256();
+        let chunks = codes.chunks_exact(32);
+        let rest = plain::sum(chunks.remainder());
+        for chunk in chunks {
+            // SAFETY: a chunk has 32 bytes.
+            let codes = unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) };
+            sums = _mm256_add_epi64(sums, _mm256_sad_epu8(codes, _mm256_setzero_si256()));
+        }
+        let halves = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        let both = _mm_add_epi64(halves, _mm_unpackhi_epi64(halves, halves));
+        rest + _mm_cvtsi128_si32(both)
+    }
+
+    #[target_feature(enable = "avx2")]
     pub(super) fn uniform(values: &[f32], inverse: f32, most: f32, codes: &mut [u8]) {
-        plain::uniform(values, inverse, most, codes);
+        let (scale, zero, top) = (_mm256_set1_ps(inverse), _mm256_setzero_ps(), _mm256_set1_ps(most));
+        let whole = values.len() / 32 * 32;
+        for (values, codes) in values.chunks_exact(32).zip(codes.chunks_exact_mut(32)) {
+            let mut parts = [_mm256_setzero_si256(); 4];
+            for (index, part) in parts.iter_mut().enumerate() {
+                // SAFETY: a chunk has four vectors.
+                let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * index)) };
+                // A maximum with NaN is its second operand; the conversion rounds half to even.
+                let x = _mm256_min_ps(_mm256_max_ps(_mm256_mul_ps(x, scale), zero), top);
+                *part = _mm256_cvtps_epi32(x);
+            }
+            store_bytes(parts, codes);
+        }
+        plain::uniform(&values[whole..], inverse, most, &mut codes[whole..]);
     }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]) {
-        plain::thresholds(values, boundaries, codes);
+        let whole = values.len() / 32 * 32;
+        for (values, codes) in values.chunks_exact(32).zip(codes.chunks_exact_mut(32)) {
+            let mut parts = [_mm256_setzero_si256(); 4];
+            for (index, part) in parts.iter_mut().enumerate() {
+                // SAFETY: a chunk has four vectors.
+                let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * index)) };
+                for &boundary in boundaries {
+                    // Minus one where it is reached.
+                    let reached = _mm256_cmp_ps::<_CMP_GE_OQ>(x, _mm256_set1_ps(boundary));
+                    *part = _mm256_sub_epi32(*part, _mm256_castps_si256(reached));
+                }
+            }
+            store_bytes(parts, codes);
+        }
+        plain::thresholds(&values[whole..], boundaries, &mut codes[whole..]);
+    }
+
+    /// Stores 32 numbers below 256 as bytes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn store_bytes(parts: [__m256i; 4], codes: &mut [u8]) {
+        let [a, b, c, d] = parts;
+        let bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+        // Packing works in each half by itself.
+        let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        assert!(codes.len() == 32);
+        // SAFETY: there are 32 codes.
+        unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast(), bytes) };
     }
 }
 
@@ -192,6 +255,23 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn fast_quantizers_equal_plain_ones(
+            values in prop::collection::vec(
+                prop_oneof![any::<f32>(), -1.0f32..9.0, (-4i32..20).prop_map(|half| half as f32 / 2.0)], 0..100,
+            ),
+            a in 1u8..=8, inverse in prop_oneof![Just(1.0f32), 0.01f32..300.0],
+        ) {
+            let most = f32::from(Bits::new(a).unwrap().max_code());
+            let (mut fast, mut slow) = (vec![9; values.len()], vec![7; values.len()]);
+            uniform(&values, inverse, most, &mut fast);
+            plain::uniform(&values, inverse, most, &mut slow);
+            prop_assert_eq!(&fast, &slow);
+            thresholds(&values, &[0.5, 1.5, 3.0], &mut fast);
+            plain::thresholds(&values, &[0.5, 1.5, 3.0], &mut slow);
+            prop_assert_eq!(&fast, &slow);
+        }
+
         #[test]
         fn fast_equals_plain(codes in prop::collection::vec(any::<u8>(), 0..300), a in 1u8..=8, w in 1u8..=8) {
             let bits = Bits::new(a).unwrap();
@@ -209,6 +289,7 @@ mod tests {
                 plain::pairs(&codes, region, &mut slow);
                 prop_assert_eq!(&fast, &slow);
             }
+            prop_assert_eq!(sum(&codes), plain::sum(&codes));
             shorts(&codes, &mut fast);
             plain::shorts(&codes, &mut slow);
             prop_assert_eq!(&fast, &slow);
