@@ -9,6 +9,7 @@ use crate::layout::Layout;
 use crate::levels::Bits;
 use crate::pack::{self, Quantize};
 use crate::pool::Pool;
+use crate::stored::{Run, Stored};
 
 /// Codes that a thread packs at least before it asks for more: some microseconds of work.
 const TASK: usize = 1 << 14;
@@ -21,10 +22,7 @@ const TASK: usize = 1 << 14;
 #[derive(Debug, Clone)]
 pub struct Activations {
     pub(crate) layout: Layout,
-    /// `[batch, height, width]` without padding.
-    pub(crate) extent: [usize; 3],
-    /// Rows and columns of zero pixels on each side.
-    pub(crate) padding: [usize; 2],
+    pub(crate) stored: Stored,
     /// Channels of one group.
     pub(crate) channels: usize,
     pub(crate) groups: usize,
@@ -33,16 +31,6 @@ pub struct Activations {
     pub(crate) regions: Vec<Placed>,
     /// Sum of the codes of each group of each pixel, `[pixels, groups]`.
     pub(crate) sums: Vec<i32>,
-}
-
-/// Pixels that are stored end to end.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    /// The first one's index, padding not counted.
-    first: usize,
-    count: usize,
-    /// Where the first one is stored.
-    at: usize,
 }
 
 /// A region in the buffer.
@@ -55,15 +43,11 @@ pub(crate) struct Placed {
 impl Activations {
     pub(crate) fn zeroed(
         layout: Layout,
-        extent: [usize; 3],
-        padding: [usize; 2],
+        stored: Stored,
         channels: usize,
         groups: usize,
     ) -> Result<Activations, KernelError> {
-        let [batch, height, width] = extent;
-        let rows = height.checked_add(2 * padding[0]).ok_or(KernelError::TooLarge)?;
-        let columns = width.checked_add(2 * padding[1]).ok_or(KernelError::TooLarge)?;
-        let pixels = batch.checked_mul(rows).and_then(|n| n.checked_mul(columns)).ok_or(KernelError::TooLarge)?;
+        let pixels = stored.count();
         let mut end: usize = 0;
         let mut regions = Vec::with_capacity(layout.regions.len());
         for region in &layout.regions {
@@ -73,7 +57,7 @@ impl Activations {
             end = bytes.and_then(|b| end.checked_add(b.next_multiple_of(64))).ok_or(KernelError::TooLarge)?;
         }
         let sums = vec![0; pixels * groups];
-        Ok(Activations { layout, extent, padding, channels, groups, data: Buffer::zeroed(end + SLACK), regions, sums })
+        Ok(Activations { layout, stored, channels, groups, data: Buffer::zeroed(end + SLACK), regions, sums })
     }
 
     /// Bit width of the codes.
@@ -85,7 +69,7 @@ impl Activations {
     /// `[batch, height, width, channels]` without padding.
     #[must_use]
     pub fn shape(&self) -> [usize; 4] {
-        let [batch, height, width] = self.extent;
+        let [batch, height, width] = self.stored.extent;
         [batch, height, width, self.channels * self.groups]
     }
 
@@ -103,7 +87,7 @@ impl Activations {
         self.check_length(codes.len())?;
         self.check_codes(codes)?;
         let channels = self.channels * self.groups;
-        self.by_runs(None, |writer, run| {
+        self.by_runs(None, |writer, run, _| {
             let codes = &codes[run.first * channels..][..run.count * channels];
             for (pixel, codes) in codes.chunks_exact(channels).enumerate() {
                 writer.write(run.at + pixel, 0, codes);
@@ -123,9 +107,8 @@ impl Activations {
         // Pixels of whole units lie end to end, so several are packed as one.
         let whole = self.groups == 1 && channels.is_multiple_of(self.layout.granularity());
         let together = if whole { pack::CODES / channels } else { 0 };
-        self.by_runs(Some(pool), |writer, run| {
+        self.by_runs(Some(pool), |writer, run, codes| {
             let values = &values[run.first * channels..][..run.count * channels];
-            let mut codes = [0; pack::CODES];
             if together > 0 {
                 for (block, values) in values.chunks(together * channels).enumerate() {
                     let codes = &mut codes[..values.len()];
@@ -155,8 +138,7 @@ impl Activations {
         pool: Option<&Pool>,
     ) {
         let (here, groups) = (self.channels, self.groups);
-        self.by_runs(pool, |writer, run| {
-            let mut block = [0; pack::CODES];
+        self.by_runs(pool, |writer, run, block| {
             for pixel in 0..run.count {
                 for group in 0..groups {
                     for part in (0..here).step_by(pack::CODES) {
@@ -169,18 +151,18 @@ impl Activations {
         });
     }
 
-    /// Calls `write` for runs of pixels that have every pixel without padding in them once, on the calling thread or on
-    /// all of a pool.
-    fn by_runs(&mut self, pool: Option<&Pool>, write: impl Fn(&mut Writer<'_>, Run) + Sync) {
-        let pixels: usize = self.extent.iter().product();
-        // Without padding, all pixels lie end to end; else those of a row do.
-        let longest = if self.padding == [0, 0] { pixels } else { self.extent[2] };
+    /// Calls `write` for runs of pixels that have every stored pixel without padding in them once, on the calling thread
+    /// or on all of a pool. The bytes that it is given are for codes on their way.
+    fn by_runs(&mut self, pool: Option<&Pool>, write: impl Fn(&mut Writer<'_>, Run, &mut [u8; pack::CODES]) + Sync) {
+        let stored = self.stored;
+        let pixels = stored.inner();
         let runs = |writer: &mut Writer<'_>, range: Range<usize>| {
-            let mut first = range.start;
-            while first < range.end {
-                let count = (longest - first % longest).min(range.end - first);
-                write(writer, Run { first, count, at: writer.pixel(first) });
-                first += count;
+            let mut codes = [0; pack::CODES];
+            let mut next = range.start;
+            while next < range.end {
+                let run = stored.run(next, range.end - next);
+                next += run.count;
+                write(writer, run, &mut codes);
             }
         };
         let Some(pool) = pool else {
@@ -222,24 +204,15 @@ impl Activations {
     pub(crate) fn writer(&mut self) -> Writer<'_> {
         Writer {
             layout: &self.layout,
-            extent: self.extent,
-            padding: self.padding,
+            stored: self.stored,
             channels: self.channels,
             groups: self.groups,
             regions: &self.regions,
             data: self.data.bytes_mut().as_mut_ptr(),
+            pixels: self.sums.len() / self.groups,
             sums: self.sums.as_mut_ptr(),
             single_group: self.groups == 1,
         }
-    }
-
-    /// Index of output or input pixel `[n, y, x]`, given in order, in the padded tensor.
-    pub(crate) fn stored_width(&self) -> usize {
-        self.extent[2] + 2 * self.padding[1]
-    }
-
-    pub(crate) fn stored_height(&self) -> usize {
-        self.extent[1] + 2 * self.padding[0]
     }
 }
 
@@ -248,13 +221,14 @@ impl Activations {
 #[derive(Clone, Copy)]
 pub(crate) struct Writer<'a> {
     layout: &'a Layout,
-    extent: [usize; 3],
-    padding: [usize; 2],
+    stored: Stored,
     channels: usize,
     groups: usize,
     regions: &'a [Placed],
     data: *mut u8,
     sums: *mut i32,
+    /// Pixels that are stored.
+    pixels: usize,
     single_group: bool,
 }
 
@@ -265,13 +239,9 @@ unsafe impl Send for Writer<'_> {}
 unsafe impl Sync for Writer<'_> {}
 
 impl Writer<'_> {
-    /// Position of the `index`-th pixel, padding not counted, among all stored ones.
-    pub(crate) fn pixel(&self, index: usize) -> usize {
-        let [_, height, width] = self.extent;
-        let (row, x) = (index / width, index % width);
-        let (n, y) = (row / height, row % height);
-        let stored_width = width + 2 * self.padding[1];
-        (n * (height + 2 * self.padding[0]) + y + self.padding[0]) * stored_width + x + self.padding[1]
+    /// Where the `index`-th pixel, padding not counted, is stored, if it is.
+    pub(crate) fn place(&self, index: usize) -> Option<usize> {
+        self.stored.place(index)
     }
 
     /// Writes `codes` to channels `first..` of the pixel stored at `at`, and adds to or sets its sums. `first` is a
@@ -295,7 +265,7 @@ impl Writer<'_> {
     /// Writes the codes of whole pixels of a single group of whole units, of which the first is stored at `at`.
     fn write_pixels(&mut self, at: usize, codes: &[u8]) {
         let count = codes.len() / self.channels;
-        assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.pixels());
+        assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.pixels);
         for (region, placed) in self.layout.regions.iter().zip(self.regions) {
             let offset = placed.start + at * placed.pixel_bytes;
             // SAFETY: the pixels exist (asserted), so their bytes lie in the buffer, and the caller keeps other threads
@@ -305,14 +275,12 @@ impl Writer<'_> {
         }
         // SAFETY: there is one sum for each pixel; the pixels were asserted to exist.
         let sums = unsafe { std::slice::from_raw_parts_mut(self.sums.add(at), count) };
-        for (sum, codes) in sums.iter_mut().zip(codes.chunks_exact(self.channels)) {
-            *sum = pack::sum(codes);
-        }
+        pack::sums(codes, self.channels, sums);
     }
 
     fn write_group(&mut self, at: usize, group: usize, first: usize, codes: &[u8]) {
         let units = self.layout.units(self.channels);
-        assert!(at * self.groups + group < self.pixels() * self.groups && first + codes.len() <= self.channels);
+        assert!(at < self.pixels && group < self.groups && first + codes.len() <= self.channels);
         for (region, placed) in self.layout.regions.iter().zip(self.regions) {
             let group_bytes = units * region.unit_bytes;
             let offset = placed.start + at * placed.pixel_bytes + group * group_bytes;
@@ -321,14 +289,10 @@ impl Writer<'_> {
             let bytes = unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), group_bytes) };
             pack::codes(self.layout, *region, first, codes, bytes);
         }
-        let sum: i32 = pack::sum(codes);
+        let mut sum = 0;
+        pack::sums(codes, codes.len(), std::slice::from_mut(&mut sum));
         // SAFETY: there is one sum for each group of each pixel; the index was asserted.
         let total = unsafe { &mut *self.sums.add(at * self.groups + group) };
         *total = if first == 0 { sum } else { *total + sum };
-    }
-
-    fn pixels(&self) -> usize {
-        let [batch, height, width] = self.extent;
-        batch * (height + 2 * self.padding[0]) * (width + 2 * self.padding[1])
     }
 }

@@ -357,8 +357,9 @@ impl Sink<'_> {
                 let mut codes = [0; BLOCK];
                 let codes = &mut codes[..sums.len()];
                 requantize.codes(first, sums, value, codes);
-                let stored = out.pixel(pixel);
-                out.write(stored, first, codes);
+                if let Some(at) = out.place(pixel) {
+                    out.write(at, first, codes);
+                }
             }
             Sink::Sums64 { out, add } => {
                 // SAFETY: as above, by the promise that `Product::run_into` was given.

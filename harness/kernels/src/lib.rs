@@ -36,6 +36,7 @@ mod pool;
 mod product;
 pub mod rounding;
 mod route;
+mod stored;
 #[cfg(test)]
 mod tests;
 pub mod thresholds;

@@ -12,6 +12,7 @@ use crate::layout::Layout;
 use crate::levels::Bits;
 use crate::pool::Pool;
 use crate::route::Route;
+use crate::stored::Stored;
 use crate::weights::Panels;
 
 /// Most regions that activations are split into: eight planes.
@@ -42,6 +43,8 @@ pub struct Product {
     output: [usize; 2],
     layout: Layout,
     weights: Panels,
+    /// Steps of a window from one stored pixel to another.
+    stride: [usize; 2],
     /// Windows as runs of pixels: offsets from the first pixel, and their length.
     runs: (Vec<usize>, usize),
     /// The same in bytes, a row for each region.
@@ -106,13 +109,13 @@ impl Product {
         let layout = Layout::new(route, weight_bits, activation_bits, shape.batch * output[0] * output[1]);
         let (channels, outputs) = (shape.channels / shape.groups, shape.outputs / shape.groups);
         let packed = Panels::pack(&layout, weights, shape.groups, outputs, channels, shape.taps());
-        let extent = [shape.batch, shape.height, shape.width];
-        let blank = Activations::zeroed(layout.clone(), extent, shape.padding, channels, shape.groups)?;
+        let blank = Activations::zeroed(layout.clone(), Stored::of(&shape)?, channels, shape.groups)?;
         let runs = shape.runs();
         let in_bytes = |pixel_bytes: usize| runs.0.iter().map(|pixels| pixels * pixel_bytes).collect();
         let segments = blank.regions.iter().map(|placed| in_bytes(placed.pixel_bytes)).collect();
         let correction = Correction::new(&shape, output, &layout, &packed, grid);
-        Ok(Product { shape, output, layout, weights: packed, runs, segments, blank, correction })
+        let stride = blank.stored.stride(&shape);
+        Ok(Product { shape, output, layout, stride, weights: packed, runs, segments, blank, correction })
     }
 
     /// The shape it was made for.
@@ -169,16 +172,13 @@ impl Product {
     pub(crate) fn check(&self, activations: &Activations) -> Result<(), KernelError> {
         let blank = &self.blank;
         let same = activations.layout.reads(&self.layout)
-            && activations.extent == blank.extent
-            && activations.padding == blank.padding
+            && activations.stored == blank.stored
             && activations.channels == blank.channels
             && activations.groups == blank.groups;
         if same {
             return Ok(());
         }
-        let describe = |a: &Activations| {
-            format!("{} of {:?}, padding {:?}", a.layout.describe(a.channels, a.groups), a.extent, a.padding)
-        };
+        let describe = |a: &Activations| format!("{} of {}", a.layout.describe(a.channels, a.groups), a.stored);
         Err(KernelError::Layout { expected: describe(blank), found: describe(activations) })
     }
 
@@ -288,13 +288,7 @@ impl Product {
     }
 
     /// The windows of `pixels`, of which the first is at `place`; moves `place` past the last.
-    fn strip(
-        &self,
-        activations: &Activations,
-        group: usize,
-        pixels: Range<usize>,
-        place: &mut [usize; 3],
-    ) -> Strip {
+    fn strip(&self, activations: &Activations, group: usize, pixels: Range<usize>, place: &mut [usize; 3]) -> Strip {
         let (first, columns) = (pixels.start, pixels.len());
         let mut strip = Strip { first, columns, windows: [0; STRIP], sums: [0; STRIP], classes: [0; STRIP] };
         for c in 0..columns {
@@ -329,8 +323,9 @@ impl Product {
 
     /// The stored pixel at which the window of the output pixel at `place` starts.
     fn window(&self, activations: &Activations, [image, row, column]: [usize; 3]) -> usize {
-        let [down, right] = self.shape.stride;
-        (image * activations.stored_height() + row * down) * activations.stored_width() + column * right
+        let [height, width] = activations.stored.size;
+        let [down, right] = self.stride;
+        (image * height + row * down) * width + column * right
     }
 
     /// Sum of the codes that one group sees in the window of output pixel `pixel`.
@@ -514,8 +509,9 @@ impl Correction {
                     (Some(by_sum), None) => sink.store(pixel, outputs, first, row, |n, x| {
                         x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum))
                     }),
-                    (None, Some(constant)) => sink
-                        .store(pixel, outputs, first, row, |n, x| x.wrapping_mul(scale).wrapping_add(constant[n])),
+                    (None, Some(constant)) => {
+                        sink.store(pixel, outputs, first, row, |n, x| x.wrapping_mul(scale).wrapping_add(constant[n]))
+                    }
                     (Some(by_sum), Some(constant)) => sink.store(pixel, outputs, first, row, |n, x| {
                         x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum)).wrapping_add(constant[n])
                     }),

@@ -15,9 +15,9 @@ pub(crate) const CODES: usize = 768;
 /// Place of each of four codes among the 16-bit numbers of their unit: even ones first, as bytes of weights come apart.
 pub(crate) const SHORT_ORDER: [usize; 4] = [0, 2, 1, 3];
 
-/// Sum of codes.
-pub(crate) fn sum(codes: &[u8]) -> i32 {
-    simd::sum(codes)
+/// The sums of every `channels` codes.
+pub(crate) fn sums(codes: &[u8], channels: usize, sums: &mut [i32]) {
+    simd::sums(codes, channels, sums);
 }
 
 /// Packs one region of the codes of channels `first..first + codes.len()`; `bytes` are those of the whole group.

@@ -125,6 +125,11 @@ fn conformance(route: Route) {
             check(route, Conv2d::matrix(8 + columns, 7 * lanes - 1, 13), bits(w), bits(a), 3, 1, columns as u64);
         }
     }
+    // Pixels between the steps of a window of one pixel are not stored.
+    for (stride, groups) in [([2, 2], 1), ([1, 3], 2), ([5, 1], 1)] {
+        let shape = Conv2d { stride, groups, height: 5, width: 4, ..Conv2d::same(2, 1, 6, 4, 1) };
+        check(route, shape, bits(2), bits(3), 3, 2, 7);
+    }
     // Sums of 16 bits would overflow here.
     if !miri {
         for (w, a, depth) in

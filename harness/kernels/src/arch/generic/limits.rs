@@ -96,11 +96,11 @@ pub(crate) unsafe fn pairs<S: Pairs>(from: *const u8, steps: usize) -> u64 {
 pub(crate) unsafe fn int8<D: Dot, const WIDE: bool>(from: *const u8, steps: usize) -> u64 {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut sums = [[D::zero(); 4]; 2];
+        let mut sums = [[D::zero(); 6]; 2];
         for step in 0..steps {
             let at = from.add(step * 64 % BYTES);
             let weights = [D::load(at), D::load(at.add(64))];
-            for c in 0..4 {
+            for c in 0..6 {
                 let activations = D::splat(at.add(4 * c));
                 for r in 0..2 {
                     sums[r][c] = if WIDE {
@@ -113,7 +113,7 @@ pub(crate) unsafe fn int8<D: Dot, const WIDE: bool>(from: *const u8, steps: usiz
         }
         std::hint::black_box(sums);
     }
-    8 * 4 * D::LANES as u64 * steps as u64
+    12 * 4 * D::LANES as u64 * steps as u64
 }
 
 /// Multiply-accumulates of bytes by 16-bit numbers in `steps` steps.
@@ -124,11 +124,11 @@ pub(crate) unsafe fn int8<D: Dot, const WIDE: bool>(from: *const u8, steps: usiz
 pub(crate) unsafe fn shorts<D: Shorts>(from: *const u8, steps: usize) -> u64 {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut sums = [[D::zero(); 4]; 2];
+        let mut sums = [[D::zero(); 6]; 2];
         for step in 0..steps {
             let at = from.add(step * 64 % BYTES);
             let weights = [D::load(at), D::load(at.add(64))];
-            for c in 0..4 {
+            for c in 0..6 {
                 let activations = D::splat(at.add(4 * c));
                 for r in 0..2 {
                     sums[r][c] = D::pairs(sums[r][c], activations, weights[r]);
@@ -137,5 +137,5 @@ pub(crate) unsafe fn shorts<D: Shorts>(from: *const u8, steps: usize) -> u64 {
         }
         std::hint::black_box(sums);
     }
-    8 * 2 * D::LANES as u64 * steps as u64
+    12 * 2 * D::LANES as u64 * steps as u64
 }
