@@ -299,17 +299,12 @@ unsafe impl Sync for Sink<'_> {}
 pub(crate) const BLOCK: usize = 384;
 
 impl Sink<'_> {
-    /// Asks for the memory that [`Sink::store`] will write, so that it does not wait for it.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, pixel: usize, outputs: usize, first: usize, count: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if let Sink::Sums(out) = *self {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            let out = out.wrapping_add(pixel * outputs + first);
-            for line in (0..count).step_by(16) {
-                // SAFETY: a prefetch may be given any address.
-                unsafe { _mm_prefetch::<_MM_HINT_ET0>(out.wrapping_add(line).cast()) };
-            }
+    /// Where the results start, if they are of four bytes each and nothing is read before they are written.
+    pub(crate) fn words(&self) -> Option<*const u8> {
+        match *self {
+            Sink::Sums(out) => Some(out.cast_const().cast()),
+            Sink::Scaled { out, .. } => Some(out.cast_const().cast()),
+            _ => None,
         }
     }
 

@@ -253,6 +253,8 @@ impl Product {
                         2 | 3 => 2,
                         _ => 4,
                     };
+                    let (channel, done) = (panel * panels.lanes, outputs.min((panel + rows) * panels.lanes));
+                    let results = sink.words().map(|start| start.wrapping_add(4 * (group * outputs + channel)));
                     for columns in Tiles::of(strip.columns, most) {
                         let run = arch::tile(self.layout.route, columns.len(), rows);
                         let tile = Tile {
@@ -265,12 +267,13 @@ impl Product {
                             shared: self.layout.shared(),
                             short: self.layout.short_weights(),
                         };
-                        let channel = panel * panels.lanes;
-                        let done = outputs.min((panel + rows) * panels.lanes) - channel;
-                        for c in columns.clone() {
-                            sink.prefetch(strip.first + c, self.shape.outputs, group * outputs + channel, done);
+                        if let Some(results) = results {
+                            for c in columns.clone() {
+                                let row = 4 * (strip.first + c) * self.shape.outputs;
+                                arch::prefetch(results.wrapping_add(row), 4 * (done - channel));
+                            }
                         }
-                        let out = scratch.at(columns.start, panel * panels.lanes - channels.start);
+                        let out = scratch.at(columns.start, channel - channels.start);
                         // SAFETY: the route is available (checked in `new`). A window starts at a stored pixel and,
                         // the output's size being computed from the padded input's, ends inside the image; its runs
                         // were made for that image's width and `activations` has the same shape (checked in `run`).

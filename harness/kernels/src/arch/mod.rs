@@ -107,6 +107,19 @@ pub(crate) fn tile(route: Route, columns: usize, panels: usize) -> TileFn {
     }
 }
 
+/// Asks for memory that will be written, so that the stores do not wait for it.
+#[inline(always)]
+pub(crate) fn prefetch(start: *const u8, bytes: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    for line in (0..bytes).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a prefetch may be given any address.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(start.wrapping_add(line).cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = (start, bytes);
+}
+
 /// What a limit loop measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
