@@ -3,16 +3,18 @@
 use std::ops::Range;
 
 use crate::activations::Activations;
-use crate::arch::{self, MAX_COLUMNS, Pass, Tile};
-use crate::classes::Classes;
+use crate::arch::{self, Pass, Tile};
+use crate::correction::Correction;
 use crate::epilogue::{BLOCK, Grid, Output, Sink};
 use crate::error::KernelError;
 use crate::geometry::Conv2d;
 use crate::layout::Layout;
 use crate::levels::Bits;
+use crate::plan::{Plan, Tiles};
 use crate::pool::Pool;
 use crate::route::Route;
 use crate::stored::Stored;
+use crate::strip::{Rows, STRIP, Scratch, Strip};
 use crate::weights::Panels;
 
 /// Most regions that activations are split into: eight planes.
@@ -52,20 +54,6 @@ pub struct Product {
     /// Empty activations that [`Product::activations`] hands out copies of.
     blank: Activations,
     correction: Correction,
-}
-
-/// `y = scale * p + by_sum[n] * (sum of the window's codes) + constant[class][n]` from the sum `p` of products of
-/// stored codes. All in wrapping 32-bit arithmetic: the result fits, so what wraps on the way unwraps.
-#[derive(Debug, Clone)]
-struct Correction {
-    scale: i32,
-    /// Empty where no output needs the sums of codes.
-    by_sum: Vec<i32>,
-    /// `[classes, outputs]`; empty where all are zero.
-    constant: Vec<i32>,
-    /// Class of every output row and column: which rows or columns of the window lie inside the image.
-    rows: Vec<usize>,
-    columns: Vec<usize>,
 }
 
 impl Product {
@@ -237,9 +225,9 @@ impl Product {
 
         let most = arch::most_columns(self.layout.route);
         let width = BLOCK.min(outputs.next_multiple_of(panels.lanes));
-        let mut scratch = Scratch { sums: [0; BLOCK * COLUMNS], width };
+        let mut scratch = Scratch::new(width);
         // As many columns as there is room for, in whole tiles.
-        let strip = (BLOCK * COLUMNS / width).min(STRIP) / most * most;
+        let strip = scratch.columns().min(STRIP) / most * most;
         let mut place = self.place(pixels.start);
         for first in pixels.clone().step_by(strip) {
             let strip = self.strip(activations, group, first..pixels.end.min(first + strip), &mut place);
@@ -353,74 +341,6 @@ impl Product {
     }
 }
 
-/// Columns of which the sums of a whole block are kept: at least two tiles of any route.
-const COLUMNS: usize = 12;
-
-/// Columns to which one panel of weights is applied before the next one, at most.
-const STRIP: usize = 48;
-
-/// Output pixels that come one after the other.
-struct Strip {
-    /// The first pixel.
-    first: usize,
-    columns: usize,
-    /// The stored pixel at which each one's window starts.
-    windows: [usize; STRIP],
-    /// Sum of the codes of each window.
-    sums: [i32; STRIP],
-    /// Which part of each window lies inside the image.
-    classes: [usize; STRIP],
-}
-
-/// The sums of a strip's columns and a block's channels, on cache lines.
-#[repr(align(64))]
-struct Scratch {
-    sums: [i32; BLOCK * COLUMNS],
-    /// Distance of two columns.
-    width: usize,
-}
-
-impl Scratch {
-    /// From the whole of it: other columns are written through the same pointer.
-    fn at(&mut self, column: usize, channel: usize) -> *mut i32 {
-        self.sums.as_mut_ptr().wrapping_add(column * self.width + channel)
-    }
-}
-
-/// Finished sums: the columns of a strip by some channels of a group.
-struct Rows<'a> {
-    scratch: &'a Scratch,
-    strip: &'a Strip,
-    channels: Range<usize>,
-}
-
-/// Columns in tiles of nearly the same width: seven columns are four and three, not six and one.
-struct Tiles {
-    next: usize,
-    end: usize,
-    left: usize,
-}
-
-impl Tiles {
-    fn of(columns: usize, most: usize) -> Tiles {
-        Tiles { next: 0, end: columns, left: columns.div_ceil(most) }
-    }
-}
-
-impl Iterator for Tiles {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        if self.left == 0 {
-            return None;
-        }
-        let start = self.next;
-        self.next += (self.end - start).div_ceil(self.left);
-        self.left -= 1;
-        Some(start..self.next)
-    }
-}
-
 /// The greatest depth at which no sum, nor the sum of products of stored codes, leaves 32 bits.
 pub(crate) fn greatest_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
     let reach = |step: i32, zero: i32, bits: Bits| {
@@ -431,132 +351,4 @@ pub(crate) fn greatest_depth(weights: Bits, activations: Bits, grid: &Grid) -> u
     let values = zero.saturating_mul(reach(grid.activation_step, grid.activation_zero, activations));
     let codes = i64::from(weights.max_code()) * i64::from(activations.max_code());
     (i64::from(i32::MAX) / values.max(codes)) as usize
-}
-
-impl Correction {
-    fn new(shape: &Conv2d, output: [usize; 2], layout: &Layout, weights: &Panels, grid: &Grid) -> Correction {
-        let outputs = shape.outputs;
-        let zero = |n: usize| grid.weight_zero[n % grid.weight_zero.len()];
-        let scale = grid.activation_step.wrapping_mul(grid.weight_step);
-        let by_sum: Vec<i32> = (0..outputs)
-            .map(|n| scale.wrapping_mul(layout.center).wrapping_sub(grid.activation_step.wrapping_mul(zero(n))))
-            .collect();
-        let by_sum = if by_sum.iter().all(|&b| b == 0) { Vec::new() } else { by_sum };
-        if grid.activation_zero == 0 {
-            return Correction {
-                scale,
-                by_sum,
-                constant: Vec::new(),
-                rows: vec![0; output[0]],
-                columns: vec![0; output[1]],
-            };
-        }
-        let classes = Classes::new(shape, output);
-        let mut constant = vec![0i32; classes.count() * outputs];
-        let channels = (shape.channels / shape.groups) as i32;
-        for (class, constants) in constant.chunks_exact_mut(outputs).enumerate() {
-            let depth = channels.wrapping_mul(classes.taps(class).count() as i32);
-            for (n, constant) in constants.iter_mut().enumerate() {
-                let codes: i32 = classes.taps(class).map(|tap| weights.tap_sums[tap * outputs + n]).sum();
-                *constant = grid
-                    .activation_zero
-                    .wrapping_mul(zero(n).wrapping_mul(depth).wrapping_sub(grid.weight_step.wrapping_mul(codes)));
-            }
-        }
-        Correction { scale, by_sum, constant, rows: classes.rows, columns: classes.columns }
-    }
-
-    /// Turns sums of products of stored codes into sums of products of values and stores what becomes of them. The
-    /// group's first channel is `group` of `outputs`.
-    ///
-    /// # Safety
-    /// As for [`Sink::store`].
-    unsafe fn finish(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2; the rest is the caller's promise.
-            return unsafe { self.finish_avx2(sink, rows, group, outputs) };
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.finish_here(sink, rows, group, outputs) }
-    }
-
-    /// # Safety
-    /// As for [`Sink::store`].
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn finish_avx2(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { self.finish_here(sink, rows, group, outputs) }
-    }
-
-    /// # Safety
-    /// As for [`Sink::store`].
-    #[inline(always)]
-    unsafe fn finish_here(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
-        let Rows { scratch, strip, channels } = rows;
-        let (first, count) = (group + channels.start, channels.len());
-        let by_sum = self.by_sum.get(first..first + count);
-        let scale = self.scale;
-        for c in 0..strip.columns {
-            let pixel = strip.first + c;
-            let row = &scratch.sums[c * scratch.width..][..count];
-            let constants = strip.classes[c] * outputs + first;
-            let constant = self.constant.get(constants..constants + count);
-            let sum = strip.sums[c];
-            // SAFETY: the caller's promise.
-            unsafe {
-                match (by_sum, constant) {
-                    (None, None) if scale == 1 => sink.store(pixel, outputs, first, row, |_, x| x),
-                    (None, None) => sink.store(pixel, outputs, first, row, |_, x| x.wrapping_mul(scale)),
-                    (Some(by_sum), None) => sink.store(pixel, outputs, first, row, |n, x| {
-                        x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum))
-                    }),
-                    (None, Some(constant)) => {
-                        sink.store(pixel, outputs, first, row, |n, x| x.wrapping_mul(scale).wrapping_add(constant[n]))
-                    }
-                    (Some(by_sum), Some(constant)) => sink.store(pixel, outputs, first, row, |n, x| {
-                        x.wrapping_mul(scale).wrapping_add(by_sum[n].wrapping_mul(sum)).wrapping_add(constant[n])
-                    }),
-                }
-            }
-        }
-    }
-}
-
-/// How a product is divided among threads: tasks are ranges of pixels by ranges of channel blocks.
-struct Plan {
-    pixels: usize,
-    pixel_step: usize,
-    blocks: usize,
-    block_step: usize,
-}
-
-impl Plan {
-    /// `divisible` is the most parts that the blocks may be split into.
-    fn new(pixels: usize, blocks: usize, divisible: usize, threads: usize) -> Plan {
-        if threads == 1 {
-            return Plan { pixels, pixel_step: pixels, blocks, block_step: blocks };
-        }
-        // Pixels are split first: threads then share the weights and no line of the output. Four tasks a thread even
-        // out what the system takes away.
-        let tiles = pixels.div_ceil(MAX_COLUMNS);
-        let pixel_step = tiles.div_ceil(4 * threads) * MAX_COLUMNS;
-        let wanted = (2 * threads).div_ceil(pixels.div_ceil(pixel_step)).min(divisible);
-        Plan { pixels, pixel_step, blocks, block_step: blocks.div_ceil(wanted) }
-    }
-
-    fn tasks(&self) -> usize {
-        self.pixels.div_ceil(self.pixel_step) * self.blocks.div_ceil(self.block_step)
-    }
-
-    /// Pixels and blocks of a task.
-    fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
-        let block_tasks = self.blocks.div_ceil(self.block_step);
-        let range = |index: usize, step: usize, end: usize| index * step..((index + 1) * step).min(end);
-        (
-            range(task / block_tasks, self.pixel_step, self.pixels),
-            range(task % block_tasks, self.block_step, self.blocks),
-        )
-    }
 }
