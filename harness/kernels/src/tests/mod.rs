@@ -110,7 +110,12 @@ fn conformance(route: Route) {
     for (w, a) in (1..=8).flat_map(|w| (1..=8).map(move |a| (w, a))) {
         for depth in if miri { &[65][..] } else { &[1, 63, 64, 65, 576, 2304] } {
             // Weights lie more densely where there are few rows.
-            for rows in if miri { &[2, 9] } else { &[7, 11] } {
+            let rows: &[usize] = match (miri, w == a && w % 7 == 1) {
+                (false, _) => &[7, 11],
+                (true, true) => &[2, 9],
+                (true, false) => &[2],
+            };
+            for rows in rows {
                 let shape = Conv2d::matrix(*rows, if miri { 5 } else { 37 }, *depth);
                 check(route, shape, bits(w), bits(a), usize::from(w + a) % 4, 1, u64::from(w * 8 + a));
             }
@@ -118,11 +123,14 @@ fn conformance(route: Route) {
     }
     // Every tile that there is: seven panels are four, two and one, or three times two and one.
     let lanes = lanes(&Layout::new(route, bits(3), bits(5), 1));
-    for columns in 1..=MAX_COLUMNS {
-        for (w, a) in [(3, 5), (1, 1), (8, 8)] {
-            check(route, Conv2d::matrix(columns, 7 * lanes - 1, 13), bits(w), bits(a), 3, 1, columns as u64);
-            // Tiles of all widths again, where weights lie one by one.
-            check(route, Conv2d::matrix(8 + columns, 7 * lanes - 1, 13), bits(w), bits(a), 3, 1, columns as u64);
+    let panels = if miri { 2 } else { 7 };
+    for columns in if miri { 3..=3 } else { 1..=MAX_COLUMNS } {
+        for (w, a) in if miri { &[(1, 1)][..] } else { &[(3, 5), (1, 1), (8, 8)] } {
+            // Tiles of all widths twice: weights lie more densely where there are few rows.
+            for rows in [columns, 8 + columns] {
+                let shape = Conv2d::matrix(rows, panels * lanes - 1, 13);
+                check(route, shape, bits(*w), bits(*a), 3, 1, columns as u64);
+            }
         }
     }
     // Pixels between the steps of a window of one pixel are not stored.
