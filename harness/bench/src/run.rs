@@ -150,7 +150,7 @@ fn time_shape(request: &Request, shape: &Shape, pool: &Pool) -> Result<(Vec<Peer
     let values = values(conv.batch * conv.height * conv.width * conv.channels);
     let mut setups = Vec::new();
     for &pair in &request.pairs {
-        let chosen = [Route::choose(pair.weights, pair.activations)];
+        let chosen = [Route::choose(pair.weights, pair.activations, conv.pixels())];
         for &route in request.routes.as_deref().unwrap_or(&chosen) {
             let setup = Setup::new(shape, pair, route, &values, pool)?;
             setup.check(shape, &values, pool)?;
@@ -299,7 +299,7 @@ fn cell(
         weight_bits: setup.pair.weights.get(),
         activation_bits: setup.pair.activations.get(),
         route: setup.route.to_string(),
-        chosen: setup.route == Route::choose(setup.pair.weights, setup.pair.activations),
+        chosen: setup.route == Route::choose(setup.pair.weights, setup.pair.activations, shape.conv.pixels()),
         threads,
         time_s: run.median,
         pack_s: pack.median,

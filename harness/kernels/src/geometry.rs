@@ -91,6 +91,12 @@ impl Conv2d {
         Ok([extent(0, self.height)?, extent(1, self.width)?])
     }
 
+    /// Output pixels, or rows of a matrix; none where the shape does not fit together.
+    #[must_use]
+    pub fn pixels(&self) -> usize {
+        self.output().map_or(0, |[height, width]| self.batch * height * width)
+    }
+
     /// Products summed for one output.
     #[must_use]
     pub fn depth(&self) -> usize {

@@ -43,7 +43,7 @@ pub(crate) struct Layout {
 }
 
 /// Output pixels up to which a product waits for its weights rather than for their unpacking.
-const FEW_PIXELS: usize = 8;
+pub(crate) const FEW_PIXELS: usize = 8;
 
 /// Channels that one six-bit table step takes.
 pub(crate) const WIDE_GROUP: usize = 6;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::layout::FEW_PIXELS;
 use crate::levels::Bits;
 
 /// How a product of codes is computed.
@@ -92,15 +93,16 @@ impl Route {
     }
 
     /// The route expected to be fastest on this processor for weights of `weights` bits and activations of
-    /// `activations` bits, by the measured cost of a multiply-accumulate in each family.
+    /// `activations` bits in a product of `pixels` output pixels or rows, by the measured cost of a multiply-accumulate
+    /// in each family.
     #[must_use]
-    pub fn choose(weights: Bits, activations: Bits) -> Route {
-        Route::choose_on(Isa::best(), weights, activations)
+    pub fn choose(weights: Bits, activations: Bits, pixels: usize) -> Route {
+        Route::choose_on(Isa::best(), weights, activations, pixels)
     }
 
     /// [`Route::choose`] on a given instruction set.
     #[must_use]
-    pub fn choose_on(isa: Isa, weights: Bits, activations: Bits) -> Route {
+    pub fn choose_on(isa: Isa, weights: Bits, activations: Bits, pixels: usize) -> Route {
         let (w, a) = (weights.get(), activations.get());
         let family = match isa {
             // A plain processor has a fast 64-bit population count and no byte shuffle.
@@ -111,9 +113,19 @@ impl Route {
                     Family::Int8
                 }
             }
-            // A table pass costs about as much whatever the activations' width up to four bits, and there is one a
-            // weight plane; byte products cost about two such passes.
-            Isa::Avx2 | Isa::Neon => match (w, a) {
+            // Many rows share weights that need not be unpacked. A table pass for each weight plane and each four bits
+            // of the activations costs the more, the sooner its sums fill a byte: at four bits more than half of what
+            // byte products do.
+            Isa::Avx2 if pixels > FEW_PIXELS => match (w, a) {
+                (1, 1..=5) | (2, 1..=2) | (3, 1) => Family::Table,
+                _ => Family::Int8,
+            },
+            // Where they are unpacked for few rows, tables take less of that.
+            Isa::Avx2 => match (w, a) {
+                (1, _) | (2 | 3, 1..=4) => Family::Table,
+                _ => Family::Int8,
+            },
+            Isa::Neon => match (w, a) {
                 (1, _) | (2, 1..=4) => Family::Table,
                 _ => Family::Int8,
             },
@@ -199,7 +211,9 @@ mod tests {
     fn what_is_chosen_can_run() {
         for w in 1..=8 {
             for a in 1..=8 {
-                assert!(Route::choose(Bits::new(w).unwrap(), Bits::new(a).unwrap()).is_available());
+                for pixels in [1, FEW_PIXELS + 1] {
+                    assert!(Route::choose(Bits::new(w).unwrap(), Bits::new(a).unwrap(), pixels).is_available());
+                }
             }
         }
         assert!(Route::available().any(|route| route.isa == Isa::Portable));
