@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Looks at the counter that a waiting thread takes before it sleeps: some tens of microseconds, the gap between the
-/// layers of a network.
-const SPINS: usize = 20_000;
+/// layers of a network. To an interpreter they are seconds.
+const SPINS: usize = if cfg!(miri) { 20 } else { 20_000 };
 
 /// A fixed set of threads. The calling thread is one of them, so a pool of one starts none.
 pub struct Pool {
