@@ -35,6 +35,7 @@ pub(crate) trait Dot {
 }
 
 /// What a set without a dot product that holds any two bytes needs besides: products of 16-bit numbers.
+#[cfg(target_arch = "x86_64")]
 pub(crate) trait Shorts: Dot {
     /// Bytes 0 and 2 of every lane, signed, in 16 bits.
     unsafe fn even(weights: Self::Vector) -> Self::Vector;
@@ -160,6 +161,7 @@ unsafe fn drain<D: Dot, const R: usize, const C: usize>(sums: &mut [[D::Vector; 
 ///
 /// # Safety
 /// As for [`tile`].
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) unsafe fn tile_of_shorts<D: Shorts, const R: usize, const C: usize, const SHORT: bool>(
     tile: &Tile<'_>,

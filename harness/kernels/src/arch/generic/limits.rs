@@ -1,7 +1,9 @@
 //! The floor: each family's innermost instructions alone, on operands in registers and the first-level cache, with no
 //! packing, no widening and no epilogue.
 
-use super::int8::{Dot, Shorts};
+use super::int8::Dot;
+#[cfg(target_arch = "x86_64")]
+use super::int8::Shorts;
 use super::popcount::Words;
 use super::table::{Pairs, Shuffle};
 
@@ -120,6 +122,7 @@ pub(crate) unsafe fn int8<D: Dot, const WIDE: bool>(from: *const u8, steps: usiz
 ///
 /// # Safety
 /// As for [`popcount`].
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) unsafe fn shorts<D: Shorts>(from: *const u8, steps: usize) -> u64 {
     // SAFETY: the caller's promise.
