@@ -209,7 +209,6 @@ impl Activations {
             groups: self.groups,
             regions: &self.regions,
             data: self.data.bytes_mut().as_mut_ptr(),
-            pixels: self.sums.len() / self.groups,
             sums: self.sums.as_mut_ptr(),
             single_group: self.groups == 1,
         }
@@ -227,8 +226,6 @@ pub(crate) struct Writer<'a> {
     regions: &'a [Placed],
     data: *mut u8,
     sums: *mut i32,
-    /// Pixels that are stored.
-    pixels: usize,
     single_group: bool,
 }
 
@@ -265,7 +262,7 @@ impl Writer<'_> {
     /// Writes the codes of whole pixels of a single group of whole units, of which the first is stored at `at`.
     fn write_pixels(&mut self, at: usize, codes: &[u8]) {
         let count = codes.len() / self.channels;
-        assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.pixels);
+        assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.stored.count());
         for (region, placed) in self.layout.regions.iter().zip(self.regions) {
             let offset = placed.start + at * placed.pixel_bytes;
             // SAFETY: the pixels exist (asserted), so their bytes lie in the buffer, and the caller keeps other threads
@@ -280,7 +277,7 @@ impl Writer<'_> {
 
     fn write_group(&mut self, at: usize, group: usize, first: usize, codes: &[u8]) {
         let units = self.layout.units(self.channels);
-        assert!(at < self.pixels && group < self.groups && first + codes.len() <= self.channels);
+        assert!(at < self.stored.count() && group < self.groups && first + codes.len() <= self.channels);
         for (region, placed) in self.layout.regions.iter().zip(self.regions) {
             let group_bytes = units * region.unit_bytes;
             let offset = placed.start + at * placed.pixel_bytes + group * group_bytes;

@@ -11,11 +11,11 @@ use crate::weights::Panels;
 /// stored codes. All in wrapping 32-bit arithmetic: the result fits, so what wraps on the way unwraps.
 #[derive(Debug, Clone)]
 pub(crate) struct Correction {
-    pub(crate) scale: i32,
+    scale: i32,
     /// Empty where no output needs the sums of codes.
     pub(crate) by_sum: Vec<i32>,
     /// `[classes, outputs]`; empty where all are zero.
-    pub(crate) constant: Vec<i32>,
+    constant: Vec<i32>,
     /// Class of every output row and column: which rows or columns of the window lie inside the image.
     pub(crate) rows: Vec<usize>,
     pub(crate) columns: Vec<usize>,

@@ -94,7 +94,7 @@ impl Product {
         if depth > limit {
             return Err(KernelError::Overflow { depth, limit });
         }
-        let layout = Layout::new(route, weight_bits, activation_bits, shape.batch * output[0] * output[1]);
+        let layout = Layout::new(route, weight_bits, activation_bits, shape.pixels());
         let (channels, outputs) = (shape.channels / shape.groups, shape.outputs / shape.groups);
         let packed = Panels::pack(&layout, weights, shape.groups, outputs, channels, shape.taps());
         let blank = Activations::zeroed(layout.clone(), Stored::of(&shape)?, channels, shape.groups)?;
@@ -127,8 +127,7 @@ impl Product {
     /// Multiply-accumulates of one run.
     #[must_use]
     pub fn macs(&self) -> u64 {
-        let pixels = self.shape.batch * self.output[0] * self.output[1];
-        pixels as u64 * self.shape.outputs as u64 * self.shape.depth() as u64
+        self.pixels() as u64 * self.shape.outputs as u64 * self.shape.depth() as u64
     }
 
     /// Bytes of the packed weights.
@@ -172,7 +171,7 @@ impl Product {
 
     /// Output pixels: images, rows and columns.
     pub(crate) fn pixels(&self) -> usize {
-        self.shape.batch * self.output[0] * self.output[1]
+        self.shape.pixels()
     }
 
     /// Computes the product into `sink`.
