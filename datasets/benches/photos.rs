@@ -107,7 +107,7 @@ impl Drop for Pillow {
     }
 }
 
-/// Median, least and greatest.
+/// Median, least and largest.
 fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     (values[values.len() / 2], values[0], values[values.len() - 1])
@@ -165,8 +165,8 @@ fn main() {
     // Of each round, so that a slow minute of the machine slows both.
     let ratios: Vec<f64> = rates[TRAINING].iter().zip(&others).map(|(ours, other)| ours / other).collect();
     let line = |name: &str, rates: Vec<f64>| {
-        let (median, least, greatest) = spread(rates);
-        println!("{median:7.0}  ({least:.0} to {greatest:.0})  {name}");
+        let (median, min, max) = spread(rates);
+        println!("{median:7.0}  ({min:.0} to {max:.0})  {name}");
     };
     for ((name, _), rates) in arms.iter().zip(rates) {
         line(name, rates);
@@ -178,8 +178,8 @@ fn main() {
         return;
     }
     line("random crop 224, flip, normalise by Pillow", others);
-    let (median, least, greatest) = spread(ratios);
-    println!("{median:7.2}  ({least:.2} to {greatest:.2})  times Pillow");
+    let (median, min, max) = spread(ratios);
+    println!("{median:7.2}  ({min:.2} to {max:.2})  times Pillow");
 }
 
 fn copy(from: &Path, to: &Path) {

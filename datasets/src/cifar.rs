@@ -130,7 +130,7 @@ impl Cifar {
             }
             let found = bytes.chunks_exact(record).map(|record| record[labels.place]);
             if let Some((index, label)) = found.enumerate().find(|&(_, label)| usize::from(label) >= labels.classes) {
-                return Err((path, Problem::Label { label, index, greatest: labels.classes - 1 }));
+                return Err((path, Problem::Label { label, index, max: labels.classes - 1 }));
             }
             all.extend(bytes);
         }

@@ -155,14 +155,14 @@ pub enum Problem {
         beside: String,
     },
     /// A label that is no class.
-    #[error("label {label} at index {index} is no class, expected 0 to {greatest}")]
+    #[error("label {label} at index {index} is no class, expected 0 to {max}")]
     Label {
         /// The label.
         label: u8,
         /// Index of its image, from 0.
         index: usize,
-        /// Greatest class.
-        greatest: usize,
+        /// Largest class.
+        max: usize,
     },
     /// Training and test images differ in size.
     #[error("holds images of {test}, expected {train} as in the training images")]
@@ -241,16 +241,14 @@ pub enum Problem {
         looked_for: String,
     },
     /// A line of a file of classes.
-    #[error(
-        "line {line}: `{class}` is no class, expected the name of a folder in `train` or a number from 0 to {greatest}"
-    )]
+    #[error("line {line}: `{class}` is no class, expected the name of a folder in `train` or a number from 0 to {max}")]
     LabelLine {
         /// Line, from 1.
         line: usize,
         /// What stands for the class.
         class: String,
-        /// Greatest class.
-        greatest: usize,
+        /// Largest class.
+        max: usize,
     },
     /// A photograph whose class is not given.
     #[error("says nothing of `{name}`, expected a line with its class")]

@@ -104,7 +104,7 @@ impl IdxFolder {
         }
         let labels = file.read()?;
         match labels.iter().position(|&label| usize::from(label) >= self.classes) {
-            Some(index) => Err((path, Problem::Label { label: labels[index], index, greatest: self.classes - 1 })),
+            Some(index) => Err((path, Problem::Label { label: labels[index], index, max: self.classes - 1 })),
             None => Ok(labels),
         }
     }

@@ -42,7 +42,7 @@ const LEAST_AREA: OptionDoc = OptionDoc {
     name: "least_area",
     kind: OptionKind::Float { min: 0.01, max: 1.0 },
     default: OptionDefault::Float(0.08),
-    doc: "least portion of a photograph that a random crop has",
+    doc: "least fraction of a photograph that a random crop has",
 };
 const FLIP: OptionDoc = OptionDoc {
     name: "flip",
@@ -54,7 +54,7 @@ const JITTER: OptionDoc = OptionDoc {
     name: "jitter",
     kind: OptionKind::Float { min: 0.0, max: 1.0 },
     default: OptionDefault::Float(0.0),
-    doc: "greatest random change of brightness, contrast and saturation of training images",
+    doc: "largest random change of brightness, contrast and saturation of training images",
 };
 const SCALED: OptionDoc = OptionDoc {
     name: "scaled",

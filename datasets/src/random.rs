@@ -48,8 +48,8 @@ mod tests {
             for high in 0..1 << 16 {
                 counts[below(|| high << 16 | 0x8000, bound) as usize] += 1;
             }
-            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-            assert!(most - least <= 1, "bound {bound}: between {least} and {most} times");
+            let (min, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            assert!(most - min <= 1, "bound {bound}: between {min} and {most} times");
         }
     }
 

@@ -42,9 +42,9 @@ pub(crate) struct Row {
     /// Of those, how many failed and how many diverged.
     pub(crate) failed: usize,
     pub(crate) diverged: usize,
-    /// Portion of test samples right, by seed.
+    /// Fraction of test samples right, by seed.
     pub(crate) top1: Metric,
-    /// Portion with the right class among five, by seed.
+    /// Fraction with the right class among five, by seed.
     pub(crate) top5: Metric,
     /// Perplexity, by seed.
     pub(crate) perplexity: Metric,

@@ -24,8 +24,8 @@ use crate::sheet::{Data, Value};
 pub struct BatchNormLayer {
     /// What the layer is called in the key.
     pub name: String,
-    /// Portion of (channel, accumulator value) at which constants rounded to so many fractional bits give another
-    /// code than real arithmetic: shift and portion, 0..=1, by rising shift.
+    /// Fraction of (channel, accumulator value) at which constants rounded to so many fractional bits give another
+    /// code than real arithmetic: shift and fraction, 0..=1, by rising shift.
     pub mismatch: Vec<(u32, f64)>,
     /// The smallest shift at which each channel has exact integers.
     pub smallest_shifts: Vec<u32>,
@@ -120,11 +120,11 @@ fn shifts(layers: &[BatchNormLayer]) -> Plot {
         })
         .collect();
     let all = || counts.iter().flatten();
-    let (least, most) = (all().map(|(s, _)| *s).min().unwrap_or(0), all().map(|(s, _)| *s).max().unwrap_or(0));
+    let (min, most) = (all().map(|(s, _)| *s).min().unwrap_or(0), all().map(|(s, _)| *s).max().unwrap_or(0));
     let width = GROUP / layers.len() as f64;
     let mut items = Vec::new();
     for (i, counts) in counts.iter().enumerate() {
-        let left = |shift: u32| f64::from(shift - least) - GROUP / 2.0 + i as f64 * width;
+        let left = |shift: u32| f64::from(shift - min) - GROUP / 2.0 + i as f64 * width;
         items.extend(counts.iter().map(|(&shift, &count)| Item::Bar {
             from: (left(shift), 0.0),
             to: (left(shift) + width, f64::from(count)),
@@ -137,7 +137,7 @@ fn shifts(layers: &[BatchNormLayer]) -> Plot {
             title: "Smallest exact shift".to_owned(),
             x_label: "Shift (fractional bits)".to_owned(),
             y_label: "Channels".to_owned(),
-            x: Scale::Categories((least..=most).map(|shift| shift.to_string()).collect()),
+            x: Scale::Categories((min..=most).map(|shift| shift.to_string()).collect()),
             y: Scale::from_zero(f64::from(highest)),
         },
         items,

@@ -43,7 +43,7 @@ pub struct CommitPoint {
     pub mean: f64,
     /// Least over seeds.
     pub low: f64,
-    /// Greatest over seeds.
+    /// Largest over seeds.
     pub high: f64,
     /// Seeds behind it.
     pub seeds: usize,
@@ -241,7 +241,7 @@ fn grid(series: &[CommitSeries]) -> Grid {
         left("Message"),
         right("Mean"),
         right("Least"),
-        right("Greatest"),
+        right("Largest"),
         right("Seeds"),
         left("Mark"),
     ];

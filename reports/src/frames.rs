@@ -17,7 +17,7 @@ use crate::labels::{Labels, is_float, width};
 ///   `device_name`
 /// * whole numbers: `weight_width`, `activation_width`, `gradient_width` (bits, full precision as 32), `is_float` (0
 ///   or 1); `seed`, `parameters`, `macs`, `weight_bits`, `bit_ops`
-/// * numbers, absent where there is none or it is not finite: `top1`, `top5` (portions), `perplexity`, `loss` (nats),
+/// * numbers, absent where there is none or it is not finite: `top1`, `top5` (fractions), `perplexity`, `loss` (nats),
 ///   `effective_weight_bits`, `effective_activation_bits` (mean over quantized layers), `seconds`
 ///
 /// Metrics of trials that did not end well are absent: those networks are not finished.

@@ -219,7 +219,7 @@ fn layers(record: &RunRecord) -> Grid {
             format!("{:.4}", layer.relative_mse),
             angle.map_or_else(String::new, two_decimals),
             two_decimals(layer.effective_bits),
-            two_decimals(100.0 * layer.portion),
+            two_decimals(100.0 * layer.fraction),
         ]
     };
     Grid { columns, rows: record.layers.iter().map(row).collect(), notes: Vec::new() }

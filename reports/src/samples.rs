@@ -61,7 +61,7 @@ pub(crate) fn record() -> Builder {
         attempt: 1,
         losses: None,
         split: None,
-        answers: None,
+        correct_samples: None,
     })
 }
 
@@ -108,7 +108,7 @@ impl Builder {
             relative_mse: 0.1,
             effective_bits,
             code_counts: Vec::new(),
-            portion: 1.0,
+            fraction: 1.0,
             values: None,
         };
         self.0.layers = layers.iter().enumerate().map(layer).collect();

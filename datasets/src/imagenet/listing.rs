@@ -143,7 +143,7 @@ fn labelled(
         }
         let by_number = || class.parse().ok().filter(|&class: &u16| usize::from(class) < numbers.len());
         let class = numbers.get(class).copied().or_else(by_number).ok_or_else(|| {
-            let problem = Problem::LabelLine { line: number, class: class.to_owned(), greatest: numbers.len() - 1 };
+            let problem = Problem::LabelLine { line: number, class: class.to_owned(), max: numbers.len() - 1 };
             (Some(path.clone()), problem)
         })?;
         given.insert(name.rsplit_once('.').map_or(name, |(stem, _)| stem), class);

@@ -15,11 +15,11 @@ pub(crate) struct Recipe {
     pub(crate) size: usize,
     /// Length of the short side before the centre is cropped, at least `size`.
     pub(crate) resize: usize,
-    /// Least portion of the area that a random crop has.
+    /// Least fraction of the area that a random crop has.
     pub(crate) least_area: f64,
     /// Mirror every other time.
     pub(crate) flip: bool,
-    /// Greatest change of brightness, contrast and saturation; 0: none.
+    /// Largest change of brightness, contrast and saturation; 0: none.
     pub(crate) jitter: f64,
     /// Turn photographs upright as EXIF says.
     pub(crate) upright: bool,

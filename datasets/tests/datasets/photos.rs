@@ -124,9 +124,9 @@ proptest! {
 #[test]
 fn random_changes_do_what_their_options_say() {
     let root = folder();
-    let changed = |least: f64, flip: bool, jitter: f64| {
+    let changed = |min: f64, flip: bool, jitter: f64| {
         let options = [
-            ("least_area", OptionValue::Float(least)),
+            ("least_area", OptionValue::Float(min)),
             ("flip", OptionValue::Bool(flip)),
             ("jitter", OptionValue::Float(jitter)),
         ];

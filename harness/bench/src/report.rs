@@ -45,7 +45,7 @@ pub struct Peer {
     pub time_s: f64,
     /// `2 * macs / time`, in 10^9.
     pub gops: f64,
-    /// Share of the float multiply-add loop's rate, f32 only.
+    /// Fraction of the float multiply-add loop's rate, f32 only.
     pub fraction_of_limit: Option<f64>,
     /// Quartile distance over the median.
     pub spread: f64,
@@ -92,7 +92,7 @@ pub struct Cell {
     pub ratio_f32: Option<Measured>,
     /// Times as fast as the fastest int8 of libtorch, whose input is quantized already; packing included here.
     pub ratio_int8: Option<Measured>,
-    /// Share of the limit's rate, packing not included.
+    /// Fraction of the limit's rate, packing not included.
     pub fraction_of_limit: f64,
     /// What the limit is: the route's innermost instructions, or reading the weights.
     pub bound: &'static str,

@@ -284,9 +284,9 @@ fn cell(
     let by_compute = |round: usize| macs / (compute / times.compute[round] * threads as f64);
     let by_reading = |round: usize| times.read[round] * setup.product.weight_bytes() as f64 / read / threads as f64;
     let rounds = 0..times.run.len();
-    let least: Vec<f64> = rounds.clone().map(|round| by_compute(round).max(by_reading(round))).collect();
-    let fraction = Measured::of(rounds.clone().map(|round| least[round] / times.run[round]))?;
-    let limit = Measured::of(least.iter().map(|seconds| 2e-9 * macs / seconds))?;
+    let min: Vec<f64> = rounds.clone().map(|round| by_compute(round).max(by_reading(round))).collect();
+    let fraction = Measured::of(rounds.clone().map(|round| min[round] / times.run[round]))?;
+    let limit = Measured::of(min.iter().map(|seconds| 2e-9 * macs / seconds))?;
     let reading = rounds.clone().filter(|&round| by_reading(round) > by_compute(round)).count();
     let bytes = setup.product.weight_bytes() + setup.activations.bytes() + 4 * m * n;
     Some(Cell {

@@ -159,7 +159,7 @@ fn size(shape: &[usize], kind: Kind) -> Result<usize, NpyError> {
         return Err(NpyError::Empty(shape.to_vec()));
     }
     let bytes = shape.iter().try_fold(kind.bytes(), |product, &size| product.checked_mul(size));
-    // The greatest size of anything in memory.
+    // The largest size of anything in memory.
     let fits = bytes.filter(|&bytes| isize::try_from(bytes).is_ok());
     fits.ok_or_else(|| NpyError::Huge(shape.to_vec()))
 }

@@ -59,7 +59,7 @@ fn layer(draw: &mut Draw, channels: usize, (low, high): (i64, i64), bits: u32) -
 fn differing(layer: &Value, output: &Value) -> (u64, u64) {
     let number = |object: &Map<String, Value>, key: &str| object.get(key).or(layer.get(key)).unwrap().as_f64().unwrap();
     let bits = layer["bits"].as_u64().unwrap();
-    let greatest = (1i64 << bits) - 1;
+    let max = (1i64 << bits) - 1;
     let shift = output["shift"].as_u64().unwrap();
     let (channels, pairs) = (layer["channels"].as_array().unwrap(), output["channels"].as_array().unwrap());
     assert_eq!(channels.len(), pairs.len());
@@ -73,12 +73,12 @@ fn differing(layer: &Value, output: &Value) -> (u64, u64) {
             let y = of("gamma") * (x as f64 * of("input_scale") - of("mean")) / deviation + of("beta");
             let position = y / of("output_scale") + 0.5;
             let threshold = position.round();
-            if (1.0..=greatest as f64).contains(&threshold) && (position - threshold).abs() < 1e-9 {
+            if (1.0..=max as f64).contains(&threshold) && (position - threshold).abs() < 1e-9 {
                 unsure += 1;
                 continue;
             }
-            let expected = (position.floor() as i64).clamp(0, greatest);
-            let found = ((a * x + b) >> shift).clamp(0, greatest);
+            let expected = (position.floor() as i64).clamp(0, max);
+            let found = ((a * x + b) >> shift).clamp(0, max);
             differing += u64::from(found != expected);
         }
     }

@@ -68,7 +68,7 @@ impl Quantized {
         row[usize::from(self.codes[i])]
     }
 
-    /// Everything in the summary that follows from the arrays, for a portion of 1.
+    /// Everything in the summary that follows from the arrays, for a fraction of 1.
     fn check(&self, x: &[f64]) {
         let note = &self.summary;
         assert_eq!(note["portion"], 1.0, "{note}");
@@ -152,8 +152,8 @@ fn dorefa_is_its_paper() {
     };
     for bits in [2, 8] {
         let n = f64::from((1u32 << bits) - 1);
-        let greatest = x.iter().map(|v| v.tanh().abs()).fold(0.0, f64::max);
-        let positions: Vec<f64> = x.iter().map(|v| n * (v.tanh() / (2.0 * greatest) + 0.5)).collect();
+        let max = x.iter().map(|v| v.tanh().abs()).fold(0.0, f64::max);
+        let positions: Vec<f64> = x.iter().map(|v| n * (v.tanh() / (2.0 * max) + 0.5)).collect();
         let weights = of("weight", bits, &[]);
         assert_codes(&weights.codes, &positions, "weights");
         assert_near(&weights.values, weights.codes.iter().map(|&c| 2.0 * f64::from(c) / n - 1.0), "weights");
@@ -187,7 +187,7 @@ fn balanced_is_a_partition_into_quantiles() {
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&a, &b| x[a].total_cmp(&x[b]));
     assert!(order.windows(2).all(|pair| x[pair[0]] < x[pair[1]]));
-    let greatest = x.iter().map(|v| v.abs()).fold(0.0, f64::max);
+    let max = x.iter().map(|v| v.abs()).fold(0.0, f64::max);
     for bits in [1u32, 3, 8] {
         let got = quantize(&file, &["--method", "balanced", "--bits", &bits.to_string()]);
         got.check(&x);
@@ -195,7 +195,7 @@ fn balanced_is_a_partition_into_quantiles() {
         for (rank, &i) in order.iter().enumerate() {
             assert_eq!(usize::from(got.codes[i]), (rank << bits) / x.len(), "{bits} bits, rank {rank}");
         }
-        let level = |code: &u8| 2.0 * greatest * (f64::from(*code) / n - 0.5);
+        let level = |code: &u8| 2.0 * max * (f64::from(*code) / n - 0.5);
         assert_near(&got.values, got.codes.iter().map(level), "balanced");
         assert_eq!(got.summary["effective_bits"], f64::from(bits));
     }
@@ -210,7 +210,7 @@ fn sets(method: &str, bits: u64) -> &'static [&'static str] {
     }
 }
 
-/// Every method for one role at its least and its greatest width: it runs, and its codes decode to its values.
+/// Every method for one role at its least and its largest width: it runs, and its codes decode to its values.
 fn every_method(role: &str) {
     let methods = Workplace::new("").run(&["methods", "--json"]).stdout;
     let x = Draw(4).normals(6 * 5 * 3 * 3);
@@ -219,8 +219,8 @@ fn every_method(role: &str) {
     for method in serde_json::from_str::<Vec<Value>>(&methods).unwrap() {
         let name = method["name"].as_str().unwrap();
         let supported = method["roles"][role]["supported"] == true;
-        let Some(least) = method["bits"]["min"].as_u64().filter(|_| supported) else { continue };
-        for bits in BTreeSet::from([least, method["bits"]["max"].as_u64().unwrap()]) {
+        let Some(min) = method["bits"]["min"].as_u64().filter(|_| supported) else { continue };
+        for bits in BTreeSet::from([min, method["bits"]["max"].as_u64().unwrap()]) {
             let width = bits.to_string();
             let arguments = [&["--method", name, "--role", role, "--bits", &width], sets(name, bits)].concat();
             let got = quantize(&file, &arguments);
@@ -249,7 +249,7 @@ fn every_method_quantizes_gradients() {
 }
 
 #[test]
-fn a_portion_stays_as_it_was() {
+fn a_fraction_stays_as_it_was() {
     let x = Draw(5).normals(8 * 9);
     let file = npy::array("<f8", true, &[8, 1, 3, 3], &x);
     let of = |seed: &str| {

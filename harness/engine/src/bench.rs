@@ -51,7 +51,7 @@ pub struct Row {
     pub images_per_second: f64,
     /// Time of a step over the float step of the same network and round: median over the rounds.
     pub ratio_to_float: f64,
-    /// Least and greatest of these ratios.
+    /// Least and largest of these ratios.
     pub ratio_range: (f64, f64),
 }
 
@@ -181,9 +181,9 @@ impl Bench {
     }
 
     fn step(&mut self) -> Result<(), EngineError> {
-        let step = Step { step: 0, total: 1, seed: 0, training: true };
-        let scores = self.network.forward(&self.images, &step)?;
-        let loss = scores.f_cross_entropy_loss(&self.labels, None::<Tensor>, Reduction::Mean, -100, 0.0)?;
+        let step = StepContext { step: 0, total: 1, seed: 0, training: true };
+        let logits = self.network.forward(&self.images, &step)?;
+        let loss = logits.f_cross_entropy_loss(&self.labels, None::<Tensor>, Reduction::Mean, -100, 0.0)?;
         self.optimizer.zero_grad();
         loss.f_backward()?;
         Ok(self.optimizer.step(0.01)?)

@@ -4,7 +4,7 @@ use harness_datasets::{Contents, Split};
 use harness_methods::core::Step;
 use harness_models::Network;
 use harness_records::config::TrialConfig;
-use harness_records::record::{Answers, Metrics};
+use harness_records::record::{CorrectSamples, Metrics};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::data::{self, Batch, DeviceImages, DeviceText};
@@ -20,30 +20,30 @@ pub const STREAMS: u32 = 10;
 const WINDOW: usize = 50;
 
 /// Guesses that count for top-5.
-const GUESSES: i64 = 5;
+const TOP_K: i64 = 5;
 
 /// A split to evaluate on.
 #[derive(Debug)]
-pub enum Held {
+pub enum EvalSplit {
     /// Images and their number of classes.
     Images(DeviceImages, i64),
     /// A text in [`STREAMS`] streams.
     Text(DeviceText),
 }
 
-impl Held {
+impl EvalSplit {
     /// The test split of a trial.
     ///
     /// # Errors
     /// Whatever is wrong with the data set.
-    pub fn test(config: &TrialConfig, contents: Contents, device: Device) -> Result<Held, EngineError> {
+    pub fn test(config: &TrialConfig, contents: Contents, device: Device) -> Result<EvalSplit, EngineError> {
         let (dataset, limit) = (&config.dataset, config.train.limit_test);
         Ok(match contents {
-            Contents::Images(shape) => Held::Images(
+            Contents::Images(shape) => EvalSplit::Images(
                 data::load(dataset, Split::Test, limit, device)?,
                 i64::try_from(shape.classes).unwrap_or(i64::MAX),
             ),
-            Contents::Text(_) => Held::Text(data::load_text(dataset, Split::Test, limit, STREAMS, device)?),
+            Contents::Text(_) => EvalSplit::Text(data::load_text(dataset, Split::Test, limit, STREAMS, device)?),
         })
     }
 
@@ -51,12 +51,16 @@ impl Held {
     ///
     /// # Errors
     /// Whatever is wrong with the data set.
-    pub fn validation(config: &TrialConfig, contents: Contents, device: Device) -> Result<Option<Held>, EngineError> {
+    pub fn validation(
+        config: &TrialConfig,
+        contents: Contents,
+        device: Device,
+    ) -> Result<Option<EvalSplit>, EngineError> {
         let (dataset, limit) = (&config.dataset, config.train.limit_test);
         match contents {
             Contents::Images(_) => Ok(None),
             Contents::Text(_) => {
-                Ok(Some(Held::Text(data::load_text(dataset, Split::Validation, limit, STREAMS, device)?)))
+                Ok(Some(EvalSplit::Text(data::load_text(dataset, Split::Validation, limit, STREAMS, device)?)))
             }
         }
     }
@@ -65,8 +69,8 @@ impl Held {
     #[must_use]
     pub fn images(&self) -> Option<&DeviceImages> {
         match self {
-            Held::Images(images, _) => Some(images),
-            Held::Text(_) => None,
+            EvalSplit::Images(images, _) => Some(images),
+            EvalSplit::Text(_) => None,
         }
     }
 
@@ -76,8 +80,8 @@ impl Held {
     /// When libtorch fails.
     pub fn first(&self) -> Result<Tensor, EngineError> {
         match self {
-            Held::Images(images, _) => Ok(images.first(BATCH)?.images),
-            Held::Text(text) => match text.windows(WINDOW).next() {
+            EvalSplit::Images(images, _) => Ok(images.first(BATCH)?.images),
+            EvalSplit::Text(text) => match text.windows(WINDOW).next() {
                 Some(window) => Ok(text.window(&window)?.0.f_tr()?),
                 None => Err(EngineError::ShortText { words: 0, batch: STREAMS }),
             },
@@ -91,16 +95,16 @@ impl Held {
     pub fn evaluate(
         &self,
         network: &mut Network,
-        step: &Step,
+        step: &StepContext,
         between: impl FnMut() -> Result<(), EngineError>,
-    ) -> Result<(Metrics, Option<Answers>), EngineError> {
-        let step = Step { training: false, ..*step };
+    ) -> Result<(Metrics, Option<CorrectSamples>), EngineError> {
+        let step = StepContext { training: false, ..*step };
         match self {
-            Held::Images(images, classes) => {
-                let (metrics, answers) = on_images(network, images, *classes, &step, between)?;
-                Ok((metrics, Some(answers)))
+            EvalSplit::Images(images, classes) => {
+                let (metrics, correct_samples) = on_images(network, images, *classes, &step, between)?;
+                Ok((metrics, Some(correct_samples)))
             }
-            Held::Text(text) => Ok((on_text(network, text, &step, between)?, None)),
+            EvalSplit::Text(text) => Ok((on_text(network, text, &step, between)?, None)),
         }
     }
 }
@@ -109,9 +113,9 @@ fn on_images(
     network: &mut Network,
     images: &DeviceImages,
     classes: i64,
-    step: &Step,
+    step: &StepContext,
     mut between: impl FnMut() -> Result<(), EngineError>,
-) -> Result<(Metrics, Answers), EngineError> {
+) -> Result<(Metrics, CorrectSamples), EngineError> {
     let mut sums = Sums::default();
     for batch in images.in_order(BATCH) {
         let batch = batch?;
@@ -120,32 +124,32 @@ fn on_images(
     }
     // Files that do not decode may have been left out.
     let n = sums.right.len() as f64;
-    let answers = Answers::new(sums.right);
+    let correct_samples = CorrectSamples::new(sums.right);
     let metrics = Metrics {
         loss: sums.loss / n,
-        top1: Some(answers.right() as f64 / n),
-        top5: (classes > GUESSES).then_some(sums.five as f64 / n),
+        top1: Some(correct_samples.correct() as f64 / n),
+        top5: (classes > TOP_K).then_some(sums.five as f64 / n),
         perplexity: None,
     };
-    Ok((metrics, answers))
+    Ok((metrics, correct_samples))
 }
 
 /// The mean loss a word, and the exponential of it.
 fn on_text(
     network: &mut Network,
     text: &DeviceText,
-    step: &Step,
+    step: &StepContext,
     mut between: impl FnMut() -> Result<(), EngineError>,
 ) -> Result<Metrics, EngineError> {
     let mut state = network.initial_state(i64::from(STREAMS), step)?;
     let mut sum = 0.0;
     for window in text.windows(WINDOW) {
         let (input, targets) = text.window(&window)?;
-        let (scores, after) = tch::no_grad(|| network.forward_tokens(&input.f_tr()?, &state, step))?;
+        let (logits, after) = tch::no_grad(|| network.forward_tokens(&input.f_tr()?, &state, step))?;
         state = after;
-        let scores = scores.f_flatten(0, 1)?;
+        let logits = logits.f_flatten(0, 1)?;
         let targets = targets.f_tr()?.f_reshape([-1])?;
-        let loss = scores.f_cross_entropy_loss(&targets, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
+        let loss = logits.f_cross_entropy_loss(&targets, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
         sum += f64::try_from(&loss.f_to_kind(Kind::Double)?)?;
         between()?;
     }
@@ -158,18 +162,18 @@ fn on_text(
 struct Sums {
     loss: f64,
     five: i64,
-    /// Of every sample so far, whether the first guess is right.
+    /// Of every sample so far, whether the prediction is correct.
     right: Vec<bool>,
 }
 
 impl Sums {
-    fn add(&mut self, network: &mut Network, batch: &Batch, step: &Step) -> Result<(), EngineError> {
+    fn add(&mut self, network: &mut Network, batch: &Batch, step: &StepContext) -> Result<(), EngineError> {
         let Batch { images: x, labels: y } = batch;
-        let scores = network.forward(x, step)?;
-        let loss = scores.f_cross_entropy_loss(y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
+        let logits = network.forward(x, step)?;
+        let loss = logits.f_cross_entropy_loss(y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
         self.loss += f64::try_from(&loss.f_to_kind(Kind::Double)?)?;
-        let guesses = GUESSES.min(scores.size()[1]);
-        let (_, best) = scores.f_topk(guesses, 1, true, true)?;
+        let predictions = TOP_K.min(logits.size()[1]);
+        let (_, best) = logits.f_topk(predictions, 1, true, true)?;
         let right = best.f_eq_tensor(&y.f_unsqueeze(1)?)?;
         let count = |right: &Tensor| -> Result<i64, EngineError> { Ok(i64::try_from(&right.f_sum(Kind::Int64)?)?) };
         self.right.extend(Vec::<bool>::try_from(&right.f_select(1, 0)?.f_contiguous()?)?);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness_methods::core::{Method, Options, Step};
+use harness_methods::core::{Method, Options, StepContext};
 use harness_models::network::IntegerNorm;
 use harness_models::{Network, Plan};
 use harness_records::config::TrialConfig;
@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::checkpoint;
 use crate::data::Batch;
-use crate::evaluate::{BATCH, Held};
+use crate::evaluate::{BATCH, EvalSplit};
 use crate::failure::EngineError;
 use crate::training::samples;
 
@@ -21,8 +21,8 @@ use crate::training::samples;
 pub struct Trained {
     network: Network,
     dataset: String,
-    test: Held,
-    step: Step,
+    test: EvalSplit,
+    step: StepContext,
     /// Owns the variables of the network.
     _store: nn::VarStore,
 }
@@ -32,11 +32,11 @@ pub struct Trained {
 pub struct IntegerReport {
     /// Test images.
     pub images: u64,
-    /// Images whose first guess changed.
+    /// Images whose prediction changed.
     pub changed_predictions: u64,
-    /// Portion right, as trained.
+    /// Fraction right, as trained.
     pub top1: f64,
-    /// Portion right with integer batch normalization.
+    /// Fraction right with integer batch normalization.
     pub integer_top1: f64,
     /// One entry for each batch normalization that was replaced, counts over all images.
     pub norms: Vec<NormReport>,
@@ -55,7 +55,7 @@ pub struct NormReport {
     pub channels: usize,
     /// Least accumulator value that can occur.
     pub x_min: i64,
-    /// Greatest accumulator value that can occur.
+    /// Largest accumulator value that can occur.
     pub x_max: i64,
     /// Shared shift.
     pub shift: u32,
@@ -80,7 +80,7 @@ impl Trained {
         let store = nn::VarStore::new(device);
         let network = Network::new(&plan, &store.root())?;
         checkpoint::load_model(model, &store)?;
-        let test = Held::test(config, contents, device)?;
+        let test = EvalSplit::test(config, contents, device)?;
         let step = samples::last_step(contents, &config.train);
         Ok(Trained { network, dataset: config.dataset.name.clone(), test, step, _store: store })
     }
@@ -98,7 +98,7 @@ impl Trained {
     /// # Errors
     /// When the method cannot fold a normalization, or the network fails.
     pub fn with_integer_norm(&mut self, method: &dyn Method, options: &Options) -> Result<IntegerReport, EngineError> {
-        let Held::Images(test, _) = &self.test else {
+        let EvalSplit::Images(test, _) = &self.test else {
             return Err(EngineError::Kind { name: self.dataset.clone(), holds: "text", expected: "images" });
         };
         let mut report = IntegerReport {
@@ -114,10 +114,10 @@ impl Trained {
         for batch in test.in_order(BATCH) {
             let Batch { images, labels } = batch?;
             let (own, pass) = tch::no_grad(|| -> Result<_, EngineError> {
-                let own = self.network.forward(&images, &Step { training: false, ..step })?;
+                let own = self.network.forward(&images, &StepContext { training: false, ..step })?;
                 Ok((own, self.network.integer_forward(&images, &step, method, options)?))
             })?;
-            let (own, integer) = (own.f_argmax(1, false)?, pass.scores.f_argmax(1, false)?);
+            let (own, integer) = (own.f_argmax(1, false)?, pass.logits.f_argmax(1, false)?);
             right += count_equal(&own, &labels)?;
             integer_right += count_equal(&integer, &labels)?;
             let count = labels.size()[0].unsigned_abs();

@@ -30,7 +30,7 @@ pub enum Event {
         total: u64,
         /// Loss of the last step.
         loss: f64,
-        /// Portion of the training images of this epoch so far that were right; none for a text.
+        /// Fraction of the training images of this epoch so far that were right; none for a text.
         top1: Option<f64>,
         /// Training images (or words) a second in this epoch.
         samples_per_second: f64,

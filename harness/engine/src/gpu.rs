@@ -2,7 +2,7 @@
 
 use harness_records::config::{Precision, TrainConfig};
 
-/// Portion of the peak that a training step of a convolutional network reaches: an assumption, not a measurement.
+/// Fraction of the peak that a training step of a convolutional network reaches: an assumption, not a measurement.
 pub const UTILISATION: f64 = 0.3;
 
 /// A GPU with its peaks in TFLOP/s, dense, from its maker's data sheet.

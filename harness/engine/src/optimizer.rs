@@ -62,16 +62,16 @@ impl Optimizer {
         }
     }
 
-    /// Scales all gradients so that their common L2 norm is at most `greatest`. Does not wait for the device.
+    /// Scales all gradients so that their common L2 norm is at most `max`. Does not wait for the device.
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn clip_norm(&self, greatest: f64) -> Result<(), TchError> {
+    pub fn clip_norm(&self, max: f64) -> Result<(), TchError> {
         tch::no_grad(|| {
             let gradients: Vec<Tensor> = self.gradients().filter(Tensor::defined).collect();
             let norms = gradients.iter().map(Tensor::f_norm).collect::<Result<Vec<_>, _>>()?;
             let factor = (Tensor::f_stack(&norms, 0)?.f_norm()?.f_add_scalar(1e-6)?.f_reciprocal()?)
-                .f_mul_scalar(greatest)?
+                .f_mul_scalar(max)?
                 .f_clamp_max(1.0)?;
             for mut gradient in gradients {
                 let _ = gradient.f_mul_(&factor)?;
@@ -245,10 +245,10 @@ mod tests {
         let norm = |weight: &Tensor, bias: &Tensor| {
             (weight.grad().square().sum(Kind::Float) + bias.grad().square().sum(Kind::Float)).sqrt().double_value(&[])
         };
-        for (greatest, expected) in [(1.0, 1.0), (100.0, 6.0)] {
+        for (max, expected) in [(1.0, 1.0), (100.0, 6.0)] {
             optimizer.zero_grad();
             ((&weight * 3.0).sum(Kind::Float) + (&bias * 0.0).sum(Kind::Float)).backward();
-            optimizer.clip_norm(greatest).unwrap();
+            optimizer.clip_norm(max).unwrap();
             assert!((norm(&weight, &bias) - expected).abs() < 1e-5, "{}", norm(&weight, &bias));
         }
     }

@@ -9,8 +9,8 @@ use harness_records::attempt::{AttemptEnd, Ended};
 use harness_records::config::TrialConfig;
 use harness_records::lease::Lease;
 use harness_records::record::{
-    Answers, EpochRecord, FORMAT, FailureClass, LayerRecord, Losses, ModelRecord, RunRecord, SiteRecord, Split, Status,
-    TimeRecord, TrialError, ValuesRecord,
+    CorrectSamples, EpochRecord, FORMAT, FailureClass, LayerRecord, Losses, ModelRecord, RunRecord, SiteRecord, Split,
+    Status, TimeRecord, TrialError, ValuesRecord,
 };
 use harness_records::store::{ResumeState, StoreError, TrialDir};
 use harness_records::trial::Trial;
@@ -117,7 +117,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
     let end = AttemptEnd::now(status.into(), error.clone(), epochs);
     let config = &job.trial.config;
     let metrics = finish.as_ref().and(training.epochs.last()).map(|epoch| epoch.test.clone());
-    let (layers, answers) = finish.map_or((Vec::new(), None), |finish| (finish.layers, finish.answers));
+    let (layers, correct_samples) = finish.map_or((Vec::new(), None), |finish| (finish.layers, finish.correct_samples));
     let record = RunRecord {
         format: FORMAT,
         id: job.trial.id.clone(),
@@ -140,7 +140,7 @@ pub fn run(mut job: Job<'_>) -> Result<RunRecord, EngineError> {
         attempt,
         losses: training.losses,
         split,
-        answers,
+        correct_samples,
     };
     let dir = job.dir;
     both(|| dir.end_attempt(attempt, end), || dir.write_record(&record))?;
@@ -225,7 +225,7 @@ impl Progress {
 struct Finish {
     layers: Vec<LayerRecord>,
     /// Of the last evaluation.
-    answers: Option<Answers>,
+    correct_samples: Option<CorrectSamples>,
 }
 
 /// An attempt, in as many parts of a batch as `split` says.
@@ -265,7 +265,7 @@ fn train(
         (job.report)(Event::Epoch { id: job.trial.id.clone(), record });
     }
     training.write_model(job)?;
-    Ok(Finish { layers: after.sites.into_iter().map(layer_record).collect(), answers: after.answers })
+    Ok(Finish { layers: after.sites.into_iter().map(layer_record).collect(), correct_samples: after.correct_samples })
 }
 
 /// The record of a trial whose process died: what its last checkpoint says, and why.
@@ -304,7 +304,7 @@ pub(crate) fn record_of_death(
         attempt: dir.attempts()?,
         losses: progress.losses,
         split: progress.split,
-        answers: None,
+        correct_samples: None,
     })
 }
 
@@ -318,7 +318,7 @@ fn layer_record(site: SiteStatistics) -> LayerRecord {
         relative_mse: site.statistics.relative_mse,
         effective_bits: site.statistics.effective_bits,
         code_counts: site.statistics.code_counts,
-        portion: site.statistics.portion,
+        fraction: site.statistics.fraction,
         values: Some(ValuesRecord {
             cosine: site.statistics.values.cosine,
             low: site.statistics.values.low,
@@ -339,7 +339,7 @@ pub(crate) fn site_record(site: &SiteStatistics) -> SiteRecord {
         role: site.role.to_string(),
         relative_mse: site.statistics.relative_mse,
         effective_bits: site.statistics.effective_bits,
-        portion: site.statistics.portion,
+        fraction: site.statistics.fraction,
         code_counts: if site.bits <= COUNTED_BITS { site.statistics.code_counts.clone() } else { Vec::new() },
     }
 }

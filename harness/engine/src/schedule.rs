@@ -4,34 +4,34 @@ use harness_records::config::ScheduleConfig;
 
 /// Length of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Horizon {
+pub struct ScheduleLength {
     /// Steps of one epoch, at least 1.
     pub steps_per_epoch: u64,
     /// Steps of the whole training.
     pub total: u64,
 }
 
-impl Horizon {
+impl ScheduleLength {
     /// Cuts the training into `parts` of equal length (the last one takes what is left): the step within its part and
     /// that part's horizon.
     #[must_use]
-    pub fn part(self, step: u64, parts: u32) -> (u64, Horizon) {
+    pub fn part(self, step: u64, parts: u32) -> (u64, ScheduleLength) {
         let parts = u64::from(parts).clamp(1, self.total.max(1));
         let length = self.total / parts;
         let index = (step / length.max(1)).min(parts - 1);
         let start = index * length;
         let total = if index + 1 == parts { self.total - start } else { length };
-        (step.saturating_sub(start), Horizon { total, ..self })
+        (step.saturating_sub(start), ScheduleLength { total, ..self })
     }
 }
 
 /// Factor of the base learning rate at `step` (from 0).
 #[must_use]
-pub fn factor(schedule: &ScheduleConfig, step: u64, horizon: Horizon) -> f64 {
-    let epoch = step / horizon.steps_per_epoch;
-    let warmup = warmup_steps(schedule, horizon);
-    // Portion of what comes after the warm-up that is done.
-    let rest = horizon.total as f64 - warmup;
+pub fn factor(schedule: &ScheduleConfig, step: u64, length: ScheduleLength) -> f64 {
+    let epoch = step / length.steps_per_epoch;
+    let warmup = warmup_steps(schedule, length);
+    // Fraction of what comes after the warm-up that is done.
+    let rest = length.total as f64 - warmup;
     let progress = if rest > 0.0 { ((step as f64 - warmup) / rest).clamp(0.0, 1.0) } else { 1.0 };
     let shape = match schedule {
         ScheduleConfig::Constant { .. } => 1.0,
@@ -46,7 +46,7 @@ pub fn factor(schedule: &ScheduleConfig, step: u64, horizon: Horizon) -> f64 {
     shape * rise
 }
 
-fn warmup_steps(schedule: &ScheduleConfig, horizon: Horizon) -> f64 {
+fn warmup_steps(schedule: &ScheduleConfig, length: ScheduleLength) -> f64 {
     let epochs = match schedule {
         ScheduleConfig::Constant { warmup }
         | ScheduleConfig::Step { warmup, .. }
@@ -54,7 +54,7 @@ fn warmup_steps(schedule: &ScheduleConfig, horizon: Horizon) -> f64 {
         | ScheduleConfig::Linear { warmup, .. }
         | ScheduleConfig::Cosine { warmup, .. } => *warmup,
     };
-    epochs * horizon.steps_per_epoch as f64
+    epochs * length.steps_per_epoch as f64
 }
 
 fn power(gamma: f64, times: u64) -> f64 {
@@ -66,11 +66,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HORIZON: Horizon = Horizon { steps_per_epoch: 10, total: 100 };
+    const LENGTH: ScheduleLength = ScheduleLength { steps_per_epoch: 10, total: 100 };
 
     fn check(schedule: &ScheduleConfig, rows: &[(u64, f64)]) {
         for &(step, expected) in rows {
-            let found = factor(schedule, step, HORIZON);
+            let found = factor(schedule, step, LENGTH);
             assert!((found - expected).abs() < 1e-12, "{schedule:?} at {step}: {found}, expected {expected}");
         }
     }
@@ -96,12 +96,12 @@ mod tests {
 
     #[test]
     fn parts_are_equal_and_the_last_takes_the_rest() {
-        let horizon = Horizon { steps_per_epoch: 3, total: 11 };
-        let starts: Vec<u64> = (0..11).filter(|&step| horizon.part(step, 3).0 == 0).collect();
+        let length = ScheduleLength { steps_per_epoch: 3, total: 11 };
+        let starts: Vec<u64> = (0..11).filter(|&step| length.part(step, 3).0 == 0).collect();
         assert_eq!(starts, [0, 3, 6]);
-        assert_eq!(horizon.part(10, 3), (4, Horizon { steps_per_epoch: 3, total: 5 }));
-        assert_eq!(horizon.part(7, 1), (7, horizon));
-        assert_eq!(horizon.part(5, 100), (0, Horizon { steps_per_epoch: 3, total: 1 }));
+        assert_eq!(length.part(10, 3), (4, ScheduleLength { steps_per_epoch: 3, total: 5 }));
+        assert_eq!(length.part(7, 1), (7, length));
+        assert_eq!(length.part(5, 100), (0, ScheduleLength { steps_per_epoch: 3, total: 1 }));
     }
 
     proptest! {
@@ -113,7 +113,7 @@ mod tests {
                 ScheduleConfig::Cosine { end, warmup },
                 ScheduleConfig::Step { every: 2, gamma: end, warmup },
             ] {
-                let f = factor(&schedule, step, HORIZON);
+                let f = factor(&schedule, step, LENGTH);
                 prop_assert!((0.0..=1.0).contains(&f), "{schedule:?}: {f}");
             }
         }

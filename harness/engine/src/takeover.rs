@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The store cannot be read or written.
-pub fn bury_dead(
+pub fn take_over_dead(
     store: &Store,
     trials: &[Trial],
     tell: &mut dyn FnMut(&Trial, String),

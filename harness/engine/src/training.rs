@@ -13,7 +13,7 @@ use harness_methods::core::Step;
 use harness_models::Plan;
 use harness_models::network::SiteStatistics;
 use harness_records::config::TrialConfig;
-use harness_records::record::{Answers, EpochRecord, FORMAT, Losses, Metrics};
+use harness_records::record::{CorrectSamples, EpochRecord, FORMAT, Losses, Metrics};
 use harness_records::resume::{Resumable, ResumeState};
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -24,7 +24,7 @@ use crate::evaluate::Held;
 use crate::event::Event;
 use crate::failure::EngineError;
 use crate::run::{Job, Progress, site_record};
-use crate::schedule::Horizon;
+use crate::schedule::ScheduleLength;
 use learner::Learner;
 use samples::Samples;
 use sums::Sums;
@@ -44,19 +44,19 @@ const NAMES: usize = 5;
 pub(crate) struct Training {
     learner: Learner,
     train: Samples,
-    validation: Option<Held>,
-    test: Held,
-    horizon: Horizon,
+    validation: Option<EvalSplit>,
+    test: EvalSplit,
+    length: ScheduleLength,
     sums: Sums,
     /// An epoch that a checkpoint was taken in.
-    underway: Option<Underway>,
+    epoch_progress: Option<EpochProgress>,
     /// Files that were left out and told of.
     left_out: usize,
 }
 
 /// How far an epoch is, beside what its sums say.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Underway {
+struct EpochProgress {
     /// Steps done.
     steps: u64,
     /// Samples seen.
@@ -81,19 +81,19 @@ impl Training {
         let steps_per_epoch = train.steps(&config.train);
         Ok(Training {
             learner: Learner::new(config, job.dir, &plan, streams, teacher, device)?,
-            validation: Held::validation(config, contents, device)?,
-            test: Held::test(config, contents, device)?,
-            horizon: Horizon { steps_per_epoch, total: steps_per_epoch * u64::from(config.train.epochs) },
+            validation: EvalSplit::validation(config, contents, device)?,
+            test: EvalSplit::test(config, contents, device)?,
+            length: ScheduleLength { steps_per_epoch, total: steps_per_epoch * u64::from(config.train.epochs) },
             train,
             sums: Sums::new(device)?,
-            underway: None,
+            epoch_progress: None,
             left_out: 0,
         })
     }
 
     /// Goes back to the last checkpoint, if there is one that fits.
     pub(crate) fn resume(&mut self, job: &mut Job<'_>, progress: &mut Progress) -> Result<(), EngineError> {
-        progress.losses = Some(Losses::new(self.horizon.total));
+        progress.losses = Some(Losses::new(self.length.total));
         match self.try_resume(job) {
             Ok(None) => {}
             Ok(Some(state)) => {
@@ -106,7 +106,7 @@ impl Training {
                 (job.report)(Event::Note { id: job.trial.id.clone(), message });
                 job.dir.remove_checkpoint()?;
                 *self = Training::new(job, progress)?;
-                progress.losses = Some(Losses::new(self.horizon.total));
+                progress.losses = Some(Losses::new(self.length.total));
             }
         }
         Ok(())
@@ -121,7 +121,7 @@ impl Training {
             (job.report)(Event::Note { id: job.trial.id.clone(), message });
         }
         let unfit = |error: serde_json::Error| EngineError::Checkpoint(error.to_string());
-        self.underway = serde_json::from_value(state.engine.clone()).map_err(unfit)?;
+        self.epoch_progress = serde_json::from_value(state.engine.clone()).map_err(unfit)?;
         checkpoint::load(&path, self.parts(), job.device)?;
         Ok(Some(state))
     }
@@ -130,8 +130,8 @@ impl Training {
         parts(&self.learner, &self.sums)
     }
 
-    fn key(&self, config: &TrialConfig, step: u64, training: bool) -> Step {
-        Step { step, total: self.horizon.total, seed: config.train.seed, training }
+    fn key(&self, config: &TrialConfig, step: u64, training: bool) -> StepContext {
+        StepContext { step, total: self.length.total, seed: config.train.seed, training }
     }
 
     /// One pass over the training set, or what a checkpoint has left of it, with the evaluation after it.
@@ -154,7 +154,7 @@ impl Training {
             epoch,
             lr: learned.lr,
             train_loss: self.sums.total_loss()? / samples,
-            train_top1: learned.portion_right(&self.sums, &self.train)?,
+            train_top1: learned.fraction_correct(&self.sums, &self.train)?,
             validation,
             test,
             train_seconds: learned.seconds,
@@ -185,21 +185,21 @@ impl Training {
 
     /// The steps of an epoch. The host waits for the device only where it looks at the loss: at every step on the CPU;
     /// on a GPU every [`LOOK_EVERY_ON_GPU`] steps, at a checkpoint and at the end.
-    fn learn(&mut self, job: &mut Job<'_>, epoch: u32, progress: &mut Progress) -> Result<Underway, EngineError> {
+    fn learn(&mut self, job: &mut Job<'_>, epoch: u32, progress: &mut Progress) -> Result<EpochProgress, EngineError> {
         let config = &job.trial.config;
-        let mut done = match self.underway.take() {
-            Some(underway) => underway,
+        let mut done = match self.epoch_progress.take() {
+            Some(epoch_progress) => epoch_progress,
             None => {
                 self.sums = Sums::new(job.device)?;
                 self.learner.begin(&self.key(config, progress.steps, true))?;
-                Underway::default()
+                EpochProgress::default()
             }
         };
-        let Horizon { steps_per_epoch, total } = self.horizon;
+        let ScheduleLength { steps_per_epoch, total } = self.length;
         let look_every = if job.device == Device::Cpu { 1 } else { LOOK_EVERY_ON_GPU };
         let (seconds_before, began) = (done.seconds, Instant::now());
         let mut reported = began;
-        let Training { learner, train, sums, horizon, .. } = self;
+        let Training { learner, train, sums, length, .. } = self;
         for sample in train.epoch(&config.train, epoch, done.steps) {
             if let Some(end) = job.interrupted(progress, total) {
                 // Nobody else may have the trial when its files are written.
@@ -209,9 +209,9 @@ impl Training {
                 return Err(end);
             }
             let sample = sample?;
-            let key = Step { step: progress.steps, total, seed: config.train.seed, training: true };
+            let key = StepContext { step: progress.steps, total, seed: config.train.seed, training: true };
             done.samples += sample.count;
-            let (lr, loss) = learner.step(config, sample, &key, *horizon, sums)?;
+            let (lr, loss) = learner.step(config, sample, &key, *length, sums)?;
             done.lr = lr;
             done.steps += 1;
             progress.steps += 1;
@@ -241,7 +241,7 @@ impl Training {
                     done: progress.steps,
                     total,
                     loss: value,
-                    top1: done.portion_right(sums, train)?,
+                    top1: done.fraction_correct(sums, train)?,
                     samples_per_second: done.samples as f64 / done.seconds,
                 });
             }
@@ -252,14 +252,14 @@ impl Training {
     /// Metrics, answers and statistics of every quantized site, activations on the first test samples.
     fn evaluate(&mut self, job: &Job<'_>, progress: &Progress) -> Result<Evaluated, EngineError> {
         let key = self.key(&job.trial.config, progress.steps, false);
-        let total = self.horizon.total;
+        let total = self.length.total;
         let between = || job.interrupted(progress, total).map_or(Ok(()), Err);
         let Training { learner, validation, test, .. } = self;
         learner.evaluated(|network, _| {
             let validation = validation.as_ref().map(|held| held.evaluate(network, &key, between)).transpose()?;
-            let (metrics, answers) = test.evaluate(network, &key, between)?;
+            let (metrics, correct_samples) = test.evaluate(network, &key, between)?;
             let sites = network.statistics(&test.first()?, &key)?;
-            let after = After { sites, answers };
+            let after = After { sites, correct_samples };
             Ok(Evaluated { validation: validation.map(|(metrics, _)| metrics), test: metrics, after })
         })
     }
@@ -284,14 +284,14 @@ pub(crate) struct After {
     /// Statistics of every quantized site.
     pub(crate) sites: Vec<SiteStatistics>,
     /// Which test images were right.
-    pub(crate) answers: Option<Answers>,
+    pub(crate) correct_samples: Option<CorrectSamples>,
 }
 
-impl Underway {
-    /// Portion of the training samples so far that were right; none for a text.
-    fn portion_right(&self, sums: &Sums, train: &Samples) -> Result<Option<f64>, EngineError> {
+impl EpochProgress {
+    /// Fraction of the training samples so far that were right; none for a text.
+    fn fraction_correct(&self, sums: &Sums, train: &Samples) -> Result<Option<f64>, EngineError> {
         Ok(match train {
-            Samples::Images(_) => Some(sums.total_right()? as f64 / self.samples as f64),
+            Samples::Images(_) => Some(sums.total_correct()? as f64 / self.samples as f64),
             Samples::Text(_) => None,
         })
     }
@@ -304,8 +304,13 @@ fn parts(learner: &Learner, sums: &Sums) -> Vec<Part> {
 }
 
 /// Writes a checkpoint: at the end of an epoch, or in the middle of the one that is `underway`.
-fn save(job: &Job<'_>, progress: &Progress, underway: Option<&Underway>, parts: Vec<Part>) -> Result<(), EngineError> {
-    let engine = serde_json::to_value(underway).map_err(|error| EngineError::Checkpoint(error.to_string()))?;
+fn save(
+    job: &Job<'_>,
+    progress: &Progress,
+    epoch_progress: Option<&EpochProgress>,
+    parts: Vec<Part>,
+) -> Result<(), EngineError> {
+    let engine = serde_json::to_value(epoch_progress).map_err(|error| EngineError::Checkpoint(error.to_string()))?;
     let state = ResumeState {
         format: FORMAT,
         id: job.trial.id.clone(),

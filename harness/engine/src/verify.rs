@@ -109,7 +109,7 @@ pub fn first_difference(one: &RunRecord, other: &RunRecord) -> Option<String> {
     if text(&one.layers) != text(&other.layers) {
         return Some("what was measured on the final layers differs".to_owned());
     }
-    (one.answers != other.answers).then(|| "other test samples are right".to_owned())
+    (one.correct_samples != other.correct_samples).then(|| "other test samples are right".to_owned())
 }
 
 /// Numbers are the same when they are written the same: every bit shows, and NaN is NaN.

@@ -168,9 +168,9 @@ impl Activations {
         let Some(pool) = pool else {
             return runs(&mut self.writer(), 0..pixels);
         };
-        let least = TASK.div_ceil(self.channels * self.groups);
+        let min = TASK.div_ceil(self.channels * self.groups);
         // A few tasks a thread even out what else the processors do.
-        let step = pixels.div_ceil(4 * pool.threads()).max(least);
+        let step = pixels.div_ceil(4 * pool.threads()).max(min);
         let writer = self.writer();
         pool.run(pixels.div_ceil(step), &|task| {
             let mut writer = writer;

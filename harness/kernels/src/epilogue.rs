@@ -73,12 +73,12 @@ impl Requantize {
         if shift > 62 {
             return Err(KernelError::Epilogue { what: "the shift is out of range, expected at most 62" });
         }
-        let greatest =
+        let max =
             |&(a, b): &(i64, i64)| a.checked_abs()?.checked_mul(most.checked_abs()?)?.checked_add(b.checked_abs()?);
-        let Some(greatest) = channels.iter().map(greatest).collect::<Option<Vec<i64>>>() else {
+        let Some(max) = channels.iter().map(max).collect::<Option<Vec<i64>>>() else {
             return Err(KernelError::Epilogue { what: "a * x + b may not fit 64 bits for the given bound of x" });
         };
-        let small = shift < 31 && greatest.iter().all(|&g| i32::try_from(g).is_ok());
+        let small = shift < 31 && max.iter().all(|&g| i32::try_from(g).is_ok());
         let rule = if small {
             let part = |pick: fn(&(i64, i64)) -> i64| channels.iter().map(|c| pick(c) as i32).collect();
             Rule::Affine32 { a: part(|c| c.0), b: part(|c| c.1), shift }
@@ -384,28 +384,28 @@ fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
 
 #[inline(always)]
 fn scaled(out: &mut [f32], sums: &[i32], value: impl Fn(usize, i32) -> i32, scale: &[f32], bias: &[f32], relu: bool) {
-    let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+    let min = if relu { 0.0 } else { f32::NEG_INFINITY };
     let count = out.len();
     // One loop for each form, so that each is a loop over vectors.
     match (scale, bias) {
         (&[scale], []) => {
             for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale).max(least);
+                out[n] = (value(n, sums[n]) as f32 * scale).max(min);
             }
         }
         (&[scale], bias) => {
             for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale + bias[n]).max(least);
+                out[n] = (value(n, sums[n]) as f32 * scale + bias[n]).max(min);
             }
         }
         (scale, []) => {
             for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale[n]).max(least);
+                out[n] = (value(n, sums[n]) as f32 * scale[n]).max(min);
             }
         }
         (scale, bias) => {
             for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale[n] + bias[n]).max(least);
+                out[n] = (value(n, sums[n]) as f32 * scale[n] + bias[n]).max(min);
             }
         }
     }

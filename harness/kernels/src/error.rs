@@ -62,7 +62,7 @@ pub enum KernelError {
     Overflow {
         /// Products summed.
         depth: usize,
-        /// Greatest depth for these bit widths.
+        /// Largest depth for these bit widths.
         limit: usize,
     },
     /// A shift or clip of the epilogue is out of range.

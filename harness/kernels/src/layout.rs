@@ -109,11 +109,11 @@ impl Layout {
                     1
                 };
                 let center = if w == 8 { 128 } else { 0 };
-                let greatest = if w == 8 { 128 } else { usize::from(weight_bits.max_code()) };
+                let max = if w == 8 { 128 } else { usize::from(weight_bits.max_code()) };
                 // Without a dot-product instruction, pairs of products of bytes are summed in 16 bits; where these cannot
                 // hold even one pair, activations are stored in 16 bits and multiplied as such.
                 let chunk = if matches!(isa, Isa::Avx2) {
-                    32_767 / (2 * greatest * usize::from(activation_bits.max_code()))
+                    32_767 / (2 * max * usize::from(activation_bits.max_code()))
                 } else {
                     usize::MAX
                 };

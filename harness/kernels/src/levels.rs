@@ -25,7 +25,7 @@ impl Bits {
         1 << self.0
     }
 
-    /// Greatest code, `2^k - 1`: also the number of steps of a uniform grid.
+    /// Largest code, `2^k - 1`: also the number of steps of a uniform grid.
     #[must_use]
     pub const fn max_code(self) -> u8 {
         (self.codes() - 1) as u8

@@ -90,7 +90,7 @@ impl Product {
                 found: grid.weight_zero.len(),
             });
         }
-        let limit = greatest_depth(weight_bits, activation_bits, grid);
+        let limit = max_depth(weight_bits, activation_bits, grid);
         if depth > limit {
             return Err(KernelError::Overflow { depth, limit });
         }
@@ -340,8 +340,8 @@ impl Product {
     }
 }
 
-/// The greatest depth at which no sum, nor the sum of products of stored codes, leaves 32 bits.
-pub(crate) fn greatest_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
+/// The largest depth at which no sum, nor the sum of products of stored codes, leaves 32 bits.
+pub(crate) fn max_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
     let reach = |step: i32, zero: i32, bits: Bits| {
         let end = i64::from(step) * i64::from(bits.max_code()) - i64::from(zero);
         i64::from(zero).abs().max(end.abs())

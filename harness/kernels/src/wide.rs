@@ -9,7 +9,7 @@ use crate::geometry::Conv2d;
 use crate::levels::Bits;
 use crate::pack::{CODES, Quantize};
 use crate::pool::Pool;
-use crate::product::{Product, greatest_depth};
+use crate::product::{Product, max_depth};
 use crate::route::Route;
 
 /// A [`Product`] whose sums are 64 bits wide: exact at every depth.
@@ -64,7 +64,7 @@ impl WideProduct {
         if weights.len() != expected {
             return Err(KernelError::Length { operand: "weights", expected, found: weights.len() });
         }
-        let limit = greatest_depth(weight_bits, activation_bits, grid);
+        let limit = max_depth(weight_bits, activation_bits, grid);
         let most = limit / taps;
         if most == 0 {
             return Err(KernelError::Overflow { depth: taps, limit });

@@ -23,7 +23,7 @@ pub enum ModelError {
         layers: String,
     },
     /// The images are too small for the network.
-    #[error("layer `{layer}`: {height}x{width} images are too small here, expected at least {least}x{least}")]
+    #[error("layer `{layer}`: {height}x{width} images are too small here, expected at least {min}x{min}")]
     TooSmall {
         /// Layer name.
         layer: String,
@@ -32,7 +32,7 @@ pub enum ModelError {
         /// Width that reaches the layer.
         width: i64,
         /// Least height and width.
-        least: i64,
+        min: i64,
     },
     /// The data set gives the other kind of data.
     #[error("model `{model}` reads {reads}, which the data set does not give")]

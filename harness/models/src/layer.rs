@@ -65,12 +65,12 @@ pub enum Layer {
     },
     /// `[n, c, h, w]` to `[n, c h w]`.
     Flatten,
-    /// Zeroes a portion of the elements in training and scales the rest up.
+    /// Zeroes a fraction of the elements in training and scales the rest up.
     Dropout {
         /// Layer name; keys its random numbers.
         name: String,
-        /// Portion, in [0, 1).
-        portion: f64,
+        /// Fraction, in [0, 1).
+        fraction: f64,
     },
     /// Every `stride`-th pixel of every `stride`-th row, with channels of zeros before and after to make `out` of
     /// them: the shortcut without parameters, option A of He et al. 2016, section 3.3.
@@ -250,7 +250,7 @@ impl Window {
 
     /// Least side of an image.
     #[must_use]
-    pub fn least(self) -> i64 {
+    pub fn min(self) -> i64 {
         (self.size - 2 * self.padding - if self.ceil { self.stride - 1 } else { 0 }).max(1)
     }
 }

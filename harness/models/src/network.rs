@@ -3,12 +3,12 @@
 mod integer;
 mod module;
 mod norm;
-mod occupied;
+mod placed;
 mod recurrent;
 mod weight;
 
 use harness_methods::core::statistics::Statistics;
-use harness_methods::core::{MethodError, Role, Step};
+use harness_methods::core::{MethodError, Role, StepContext};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::ModelError;
@@ -16,7 +16,7 @@ use crate::plan::{Input, Plan};
 use crate::recurrent::{LayerState, State};
 pub use integer::{IntegerNorm, IntegerPass};
 use module::Module;
-use occupied::Occupied;
+use placed::PlacedQuantizer;
 
 /// A network that can be trained. All its state is variables of the store it was built under.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ trait Observer {
     /// Whether [`Observer::see`] does anything.
     fn watches(&self) -> bool;
 
-    fn see(&mut self, occupied: &mut Occupied, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError>;
+    fn see(&mut self, placed: &mut PlacedQuantizer, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError>;
 }
 
 /// Sees nothing.
@@ -60,14 +60,14 @@ impl Observer for Blind {
         false
     }
 
-    fn see(&mut self, _: &mut Occupied, _: &Tensor, _: &Tensor) -> Result<(), ModelError> {
+    fn see(&mut self, _: &mut PlacedQuantizer, _: &Tensor, _: &Tensor) -> Result<(), ModelError> {
         Ok(())
     }
 }
 
 /// Keeps the statistics of every site.
 struct Measure {
-    step: Step,
+    step: StepContext,
     sites: Vec<SiteStatistics>,
 }
 
@@ -76,15 +76,15 @@ impl Observer for Measure {
         true
     }
 
-    fn see(&mut self, occupied: &mut Occupied, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError> {
-        let site = occupied.quantizer.site().clone();
+    fn see(&mut self, placed: &mut PlacedQuantizer, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError> {
+        let site = placed.quantizer.site().clone();
         let wrap = |source: MethodError| ModelError::Site { layer: site.layer.clone(), source };
-        let codes = occupied.quantizer.quantize(x, &self.step).map_err(wrap)?;
+        let codes = placed.quantizer.quantize(x, &self.step).map_err(wrap)?;
         let statistics = Statistics::of(full_precision, &codes).map_err(wrap)?;
         self.sites.push(SiteStatistics {
             layer: site.layer.clone(),
             role: site.role,
-            method: occupied.method,
+            method: placed.method,
             bits: site.bits.get(),
             shape: x.size(),
             statistics,
@@ -95,7 +95,7 @@ impl Observer for Measure {
 
 /// What goes with the data through the modules.
 struct Pass<'a> {
-    step: &'a Step,
+    step: &'a StepContext,
     observer: &'a mut dyn Observer,
     /// Sequences processed side by side; 0 for images.
     batch: i64,
@@ -144,16 +144,16 @@ impl Network {
         self.products = Some(kind);
     }
 
-    /// Scores `[n, classes]` of images `[n, c, h, w]`; of a language model, scores `[time, batch, vocabulary]` of
+    /// Logits `[n, classes]` of images `[n, c, h, w]`; of a language model, logits `[time, batch, vocabulary]` of
     /// tokens `[time, batch]` from the initial state.
     ///
     /// # Errors
     /// When libtorch or a quantizer fails.
-    pub fn forward(&mut self, input: &Tensor, step: &Step) -> Result<Tensor, ModelError> {
+    pub fn forward(&mut self, input: &Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
         Ok(self.run(input, &[], step, &mut Blind)?.0)
     }
 
-    /// Scores `[time, batch, vocabulary]`, f32, of tokens `[time, batch]`, i64, that follow `state`, and the state
+    /// Logits `[time, batch, vocabulary]`, f32, of tokens `[time, batch]`, i64, that follow `state`, and the state
     /// after them. See [`crate::recurrent`].
     ///
     /// # Errors
@@ -162,7 +162,7 @@ impl Network {
         &mut self,
         tokens: &Tensor,
         state: &State,
-        step: &Step,
+        step: &StepContext,
     ) -> Result<(Tensor, State), ModelError> {
         self.check_state(tokens, state)?;
         self.run(tokens, &state.layers, step, &mut Blind)
@@ -172,7 +172,7 @@ impl Network {
     ///
     /// # Errors
     /// When libtorch or a quantizer fails.
-    pub fn initial_state(&mut self, batch: i64, step: &Step) -> Result<State, ModelError> {
+    pub fn initial_state(&mut self, batch: i64, step: &StepContext) -> Result<State, ModelError> {
         let device = self.device;
         let start = |module: &mut Module| match module {
             Module::Recurrent(layer) => Some(layer.initial(batch, device, step)),
@@ -187,8 +187,8 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::forward`], and when a value is not finite.
-    pub fn statistics(&mut self, input: &Tensor, step: &Step) -> Result<Vec<SiteStatistics>, ModelError> {
-        let step = Step { training: false, ..*step };
+    pub fn statistics(&mut self, input: &Tensor, step: &StepContext) -> Result<Vec<SiteStatistics>, ModelError> {
+        let step = StepContext { training: false, ..*step };
         let mut measure = Measure { step, sites: Vec::new() };
         let _scores = tch::no_grad(|| self.run(input, &[], &step, &mut measure))?;
         Ok(measure.sites)
@@ -206,7 +206,7 @@ impl Network {
         &mut self,
         input: &Tensor,
         states: &[LayerState],
-        step: &Step,
+        step: &StepContext,
         observer: &mut dyn Observer,
     ) -> Result<(Tensor, State), ModelError> {
         let (x, batch) = match self.input {
@@ -215,11 +215,11 @@ impl Network {
         };
         let products = self.products.filter(|_| step.training);
         let mut pass = Pass { step, observer, batch, before: states.iter(), after: Vec::new(), products };
-        let mut scores = module::forward_all(&mut self.modules, x, &mut pass)?;
+        let mut logits = module::forward_all(&mut self.modules, x, &mut pass)?;
         if self.input == Input::Tokens {
-            scores = scores.f_view([-1, batch, scores.size()[1]])?;
+            logits = logits.f_view([-1, batch, logits.size()[1]])?;
         }
-        Ok((scores, State { layers: pass.after }))
+        Ok((logits, State { layers: pass.after }))
     }
 
     fn check_state(&self, tokens: &Tensor, state: &State) -> Result<(), ModelError> {

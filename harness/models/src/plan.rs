@@ -57,7 +57,7 @@ pub struct PlanStep {
     /// Number in the order of the data; keys random draws.
     pub index: u64,
     /// Quantizers that stand here.
-    pub quant: Vec<Planned>,
+    pub quant: Vec<QuantizerPlan>,
     /// What stands at an activation in full precision.
     pub nonlinearity: Nonlinearity,
 }
@@ -65,7 +65,7 @@ pub struct PlanStep {
 impl PlanStep {
     /// The quantizer of this role at the site of this name.
     #[must_use]
-    pub fn planned(&self, role: Role, site: &str) -> Option<&Planned> {
+    pub fn planned(&self, role: Role, site: &str) -> Option<&QuantizerPlan> {
         self.quant.iter().find(|planned| planned.site.role == role && planned.site.layer == site)
     }
 }
@@ -95,7 +95,7 @@ impl LayerCost {
 
 /// A method at a site.
 #[derive(Clone)]
-pub struct Planned {
+pub struct QuantizerPlan {
     /// The method.
     pub method: &'static dyn Method,
     /// Where.
@@ -104,7 +104,7 @@ pub struct Planned {
     pub options: Options,
 }
 
-impl std::fmt::Debug for Planned {
+impl std::fmt::Debug for QuantizerPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} at {} {}", self.method.about().about.name, self.site.layer, self.site.role)
     }
@@ -153,7 +153,7 @@ impl Plan {
     }
 
     /// Every quantizer, in the order of the data.
-    pub fn sites(&self) -> impl Iterator<Item = &Planned> {
+    pub fn sites(&self) -> impl Iterator<Item = &QuantizerPlan> {
         self.every_step().into_iter().flat_map(|step| step.quant.iter())
     }
 }

@@ -9,7 +9,7 @@
 //! let mut network = Network::new(&plan, &store.root())?;
 //! let mut state = network.initial_state(batch, &step)?;          // every layer's states, [batch, hidden] each
 //! for tokens in segments {                                       // i64 [time, batch], on the network's device
-//!     let (scores, next) = network.forward_tokens(&tokens, &state, &step)?;   // f32 [time, batch, vocabulary]
+//!     let (logits, next) = network.forward_tokens(&tokens, &state, &step)?;   // f32 [time, batch, vocabulary]
 //!     // ... loss, backward, optimizer step ...
 //!     state = next.detached()?;                                  // truncated back-propagation through time ends here
 //! }

@@ -22,7 +22,7 @@ pub struct Catalog {
 pub struct Entry {
     /// Name, source and options.
     pub about: &'static About,
-    /// Methods only: least and greatest bit width; `None` where there are no bits to choose, as for `float`.
+    /// Methods only: least and largest bit width; `None` where there are no bits to choose, as for `float`.
     /// With one possible width, `bits` may be left out of a sweep file.
     pub bits: Option<(u8, u8)>,
     /// Methods only: what it can quantize.

@@ -94,7 +94,7 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// Largest global L2 norm of all gradients together; `None`: no clipping.
     pub clip_norm: Option<f64>,
-    /// Portion of the target spread evenly over all classes, in [0, 1).
+    /// Fraction of the target spread evenly over all classes, in [0, 1).
     pub label_smoothing: f64,
     /// Keys every random number of the trial.
     pub seed: u64,
@@ -242,7 +242,7 @@ impl From<Init> for InitKeys {
 pub struct Distill {
     /// Id of the trial whose final network is the teacher.
     pub teacher: String,
-    /// Share of the teacher in the loss, in [0, 1].
+    /// Fraction of the teacher in the loss, in [0, 1].
     pub alpha: f64,
     /// `T`, greater than 0.
     pub temperature: f64,

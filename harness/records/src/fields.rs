@@ -121,7 +121,7 @@ fn whole(node: &Node, min: u64, max: u64) -> Option<u64> {
     }
 }
 
-fn portion(node: &Node) -> Option<f64> {
+fn fraction(node: &Node) -> Option<f64> {
     number(node).filter(|v| (0.0..1.0).contains(v))
 }
 
@@ -136,12 +136,12 @@ impl Kind {
             Kind::Whole { min, max } => whole(node, min, max).map(|v| json!(v)),
             Kind::Positive => number(node).filter(|v| *v > 0.0).map(|v| json!(v)),
             Kind::NotNegative => number(node).filter(|v| *v >= 0.0).map(|v| json!(v)),
-            Kind::Portion => portion(node).map(|v| json!(v)),
+            Kind::Portion => fraction(node).map(|v| json!(v)),
             Kind::Share => number(node).filter(|v| (0.0..=1.0).contains(v)).map(|v| json!(v)),
             Kind::Word(words) => node.text().filter(|word| words.contains(word)).map(|word| json!(word)),
             Kind::Portions => match &node.value {
                 Value::List(nodes) if nodes.len() == 2 => {
-                    nodes.iter().map(portion).collect::<Option<Vec<f64>>>().map(|v| json!(v))
+                    nodes.iter().map(fraction).collect::<Option<Vec<f64>>>().map(|v| json!(v))
                 }
                 _ => None,
             },
@@ -180,7 +180,7 @@ pub(crate) const TRAIN: &[Field] = &[
         name: "label_smoothing",
         kind: Kind::Portion,
         default: Fallback::Number(0.0),
-        doc: "Portion of the target spread evenly over all classes.",
+        doc: "Fraction of the target spread evenly over all classes.",
     },
     Field {
         name: "seed",
@@ -259,13 +259,13 @@ pub(crate) const DISTILL: &[Field] = &[
         name: "alpha",
         kind: Kind::Share,
         default: Fallback::Number(1.0),
-        doc: "Share of the teacher in the loss; the rest is cross entropy with the labels.",
+        doc: "Fraction of the teacher in the loss; the rest is cross entropy with the labels.",
     },
     Field {
         name: "temperature",
         kind: Kind::Positive,
         default: Fallback::Number(1.0),
-        doc: "What the scores of both are divided by before the softmax.",
+        doc: "Temperature: the logits of student and teacher are divided by it before the softmax.",
     },
 ];
 

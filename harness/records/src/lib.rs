@@ -6,19 +6,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod answers;
 pub mod atomic;
 pub mod attempt;
 pub mod catalog;
 pub mod config;
+mod correct_samples;
 mod dependency;
 mod document;
 pub mod expand;
 mod fields;
 pub mod filter;
+mod garbage;
 pub mod lease;
 pub mod listing;
-mod litter;
 pub mod losses;
 pub mod node;
 mod number;

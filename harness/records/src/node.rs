@@ -163,14 +163,14 @@ impl Node {
     /// A text that two values share exactly when they say the same, wherever they stood: the order of keys does not
     /// matter, and `1` is `1.0`.
     #[must_use]
-    pub fn meaning(&self) -> String {
+    pub fn canonical_text(&self) -> String {
         match &self.value {
             Value::Text(text) => format!("{text:?}"),
             Value::Float(v) if v.fract() == 0.0 && v.abs() < 1e18 => (*v as i128).to_string(),
-            Value::List(items) => format!("[{}]", items.iter().map(Node::meaning).collect::<Vec<_>>().join(",")),
+            Value::List(items) => format!("[{}]", items.iter().map(Node::canonical_text).collect::<Vec<_>>().join(",")),
             Value::Map(pairs) => {
                 let mut pairs: Vec<String> =
-                    pairs.iter().map(|(key, value)| format!("{:?}:{}", key.name, value.meaning())).collect();
+                    pairs.iter().map(|(key, value)| format!("{:?}:{}", key.name, value.canonical_text())).collect();
                 pairs.sort();
                 format!("{{{}}}", pairs.join(","))
             }

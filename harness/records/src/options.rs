@@ -45,14 +45,14 @@ pub enum OptionKind {
     Int {
         /// Least value.
         min: i64,
-        /// Greatest value.
+        /// Largest value.
         max: i64,
     },
     /// A finite number, both ends included.
     Float {
         /// Least value.
         min: f64,
-        /// Greatest value.
+        /// Largest value.
         max: f64,
     },
     /// One of a few words.

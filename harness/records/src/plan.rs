@@ -147,7 +147,7 @@ fn axis(key: &Key, node: &Node, catalog: &Catalog) -> Result<Axis, Problem> {
     }
     let mut seen: HashMap<String, &Node> = HashMap::new();
     for item in items {
-        if let Some(first) = seen.insert(item.meaning(), item) {
+        if let Some(first) = seen.insert(item.canonical_text(), item) {
             let message = format!("the axis `{}` has this value twice", key.name);
             return Err(Problem::new(item.origin.clone(), message).hint(format!("first at {}", first.origin)));
         }

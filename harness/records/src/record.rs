@@ -5,13 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::answers::Answers;
 use crate::config::TrialConfig;
+pub use crate::correct_samples::CorrectSamples;
 pub use crate::losses::Losses;
 
 /// Format this version writes.
 ///
-/// 1: everything not named below. 2: which test samples were right ([`RunRecord::answers`]), what the values of a
+/// 1: everything not named below. 2: which test samples were right ([`RunRecord::correct_samples`]), what the values of a
 /// quantized tensor were ([`LayerRecord::values`]), the quantized sites after every epoch ([`EpochRecord::sites`]); all
 /// of them may be absent, so records of format 1 read as they are. Also `validation` of an epoch, and `limit_test`, `accumulate`, `ema`,
 /// `amp`, `bptt`, `checkpoint_every`, `init` and `distill` of a training. 3: parts a batch was cut into because it did
@@ -57,8 +57,8 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
     /// Which samples of the test set the final network gets right; `None` where nothing was evaluated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answers: Option<Answers>,
+    #[serde(rename = "answers", default, skip_serializing_if = "Option::is_none")]
+    pub correct_samples: Option<CorrectSamples>,
 }
 
 /// A batch that did not fit and was computed in parts, whose gradients were added up. The gradient is that of the whole
@@ -186,16 +186,16 @@ impl FailureClass {
     }
 }
 
-/// Metrics on the test set. Portions, not percentages.
+/// Metrics on the test set. Fractions, not percentages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Mean cross entropy, nats.
     #[serde(with = "crate::number")]
     pub loss: f64,
-    /// Portion of samples whose first guess is right, in [0, 1].
+    /// Fraction of samples whose prediction is correct, in [0, 1].
     #[serde(with = "crate::number::option", default)]
     pub top1: Option<f64>,
-    /// Portion of samples with the right class among the first five guesses; `None` below six classes.
+    /// Fraction of samples with the right class among the five largest logits; `None` below six classes.
     #[serde(with = "crate::number::option", default)]
     pub top5: Option<f64>,
     /// exp(loss) a token, for language models.
@@ -214,7 +214,7 @@ pub struct EpochRecord {
     /// Mean training loss over the epoch, in training mode.
     #[serde(with = "crate::number")]
     pub train_loss: f64,
-    /// Portion of training samples right, in training mode.
+    /// Fraction of training samples right, in training mode.
     #[serde(with = "crate::number::option", default)]
     pub train_top1: Option<f64>,
     /// Evaluation on the validation split after the epoch; `None` where the data set has none.
@@ -250,8 +250,8 @@ pub struct SiteRecord {
     #[serde(with = "crate::number")]
     pub effective_bits: f64,
     /// As in [`LayerRecord`].
-    #[serde(with = "crate::number")]
-    pub portion: f64,
+    #[serde(rename = "portion", with = "crate::number")]
+    pub fraction: f64,
     /// As in [`LayerRecord`]; empty where codes are so wide that the counts would be most of the record.
     pub code_counts: Vec<u64>,
 }
@@ -277,9 +277,9 @@ pub struct LayerRecord {
     pub effective_bits: f64,
     /// How often each code occurs, `2^bits` counts.
     pub code_counts: Vec<u64>,
-    /// Portion of the elements that are quantized, 0..=1.
-    #[serde(with = "crate::number")]
-    pub portion: f64,
+    /// Fraction of the elements that are quantized, 0..=1.
+    #[serde(rename = "portion", with = "crate::number")]
+    pub fraction: f64,
     /// The values themselves; `None` where they were not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<ValuesRecord>,
@@ -294,7 +294,7 @@ pub struct ValuesRecord {
     /// Least value of both.
     #[serde(with = "crate::number")]
     pub low: f64,
-    /// Greatest value of both.
+    /// Largest value of both.
     #[serde(with = "crate::number")]
     pub high: f64,
     /// How many values of the tensor lie in each of equally wide bins from `low` to `high`.

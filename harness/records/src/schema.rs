@@ -248,16 +248,16 @@ fn variants(table: &[Variant], default: &str) -> Value {
 }
 
 fn field(field: &Field) -> Value {
-    let portion = json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1});
+    let fraction = json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1});
     let mut schema = match field.kind {
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Kind::Positive => json!({"type": "number", "exclusiveMinimum": 0}),
         Kind::NotNegative => json!({"type": "number", "minimum": 0}),
-        Kind::Portion => portion,
+        Kind::Portion => fraction,
         Kind::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
         Kind::Word(words) => json!({"enum": words}),
-        Kind::Portions => json!({"type": "array", "minItems": 2, "maxItems": 2, "items": portion}),
+        Kind::Portions => json!({"type": "array", "minItems": 2, "maxItems": 2, "items": fraction}),
         Kind::Epochs => {
             json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "integer", "minimum": 1}})
         }

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use crate::atomic;
 pub use crate::attempt::Attempt;
+pub use crate::garbage::Litter;
 use crate::lease::{self, Owner, Watch};
-pub use crate::litter::Litter;
 use crate::record::{FORMAT, RunRecord};
 pub use crate::resume::ResumeState;
 pub use crate::trial_dir::{Claim, TrialDir};

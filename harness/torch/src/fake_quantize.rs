@@ -16,7 +16,7 @@ pub struct UniformGrid {
     pub offset: f32,
     /// Code of x = 0 (before clamping).
     pub zero_point: i32,
-    /// Greatest code, 1..=255.
+    /// Largest code, 1..=255.
     pub max_code: u8,
     /// Integer distance of neighbouring levels.
     pub step: i32,

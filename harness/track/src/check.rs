@@ -30,7 +30,7 @@ use crate::statistics::holm;
 /// How a check decides.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Portion of checks without any change that may call something changed.
+    /// Fraction of checks without any change that may call something changed.
     pub alpha: f64,
     /// Probability with which the differences that are called detectable would be found.
     pub power: f64,

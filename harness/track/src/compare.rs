@@ -192,7 +192,7 @@ impl Entry {
     /// The same metrics to the bit, and the same answers.
     fn same_result(&self, other: &Entry) -> bool {
         let bits = |entry: &Entry| entry.metrics.iter().map(|(k, v)| (k.clone(), v.to_bits())).collect::<Vec<_>>();
-        self.status == other.status && bits(self) == bits(other) && self.answers == other.answers
+        self.status == other.status && bits(self) == bits(other) && self.correct_samples == other.correct_samples
     }
 
     /// True where trying again would end the same way.
@@ -286,7 +286,7 @@ fn samples(before: &Side<'_>, after: &Side<'_>, old: &BTreeMap<u64, f64>, new: &
     let mut changes: Vec<i32> = Vec::new();
     let (mut lost, mut gained) = (0, 0);
     for (old_seed, new_seed) in old.keys().zip(new.keys()) {
-        let (one, two) = (before[old_seed].answers.as_ref()?, after[new_seed].answers.as_ref()?);
+        let (one, two) = (before[old_seed].correct_samples.as_ref()?, after[new_seed].correct_samples.as_ref()?);
         if one.samples() != two.samples() || (!changes.is_empty() && changes.len() != one.samples()) {
             return None;
         }

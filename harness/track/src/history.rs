@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use harness_records::atomic;
-use harness_records::record::{Answers, FailureClass, Status};
+use harness_records::record::{CorrectSamples, FailureClass, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrackError;
@@ -49,8 +49,8 @@ pub struct Entry {
     /// What was measured, by name: `top1` and `loss`, `perplexity`, or for kernels `ratio`.
     pub metrics: BTreeMap<String, f64>,
     /// Which test samples are right.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answers: Option<Answers>,
+    #[serde(rename = "answers", default, skip_serializing_if = "Option::is_none")]
+    pub correct_samples: Option<CorrectSamples>,
 }
 
 /// What makes an entry: where it stands in its file, and no other entry has it.

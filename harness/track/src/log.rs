@@ -39,7 +39,7 @@ pub struct Point {
     pub seeds: usize,
     /// Mean over seeds: percent right, or the measured value (its geometric mean).
     pub mean: f64,
-    /// Least and greatest over seeds.
+    /// Least and largest over seeds.
     pub range: (f64, f64),
     /// Against the commit before that has this configuration; `None` for the first.
     pub verdict: Option<Verdict>,
@@ -109,15 +109,15 @@ fn point(
     verdict: Option<Verdict>,
     difference: Option<f64>,
 ) -> Point {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     Point {
         commit: commit.id.clone(),
         subject: commit.subject.clone(),
         committed: commit.time,
         seeds: values.len(),
         mean: measure.shown(values.iter().sum::<f64>() / values.len() as f64),
-        range: (measure.shown(least), measure.shown(greatest)),
+        range: (measure.shown(min), measure.shown(max)),
         verdict,
         difference,
     }
@@ -125,7 +125,7 @@ fn point(
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Means as bars of eight heights, the least and the greatest of the series at its ends; one height where all are
+/// Means as bars of eight heights, the least and the largest of the series at its ends; one height where all are
 /// within `margin` of each other, so that noise does not look like a landscape.
 #[must_use]
 pub fn sparkline(series: &Series, margin: f64) -> String {

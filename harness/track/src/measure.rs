@@ -25,7 +25,7 @@ impl Default for Margins {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Measure {
-    /// Portion of test samples right.
+    /// Fraction of test samples right.
     Top1,
     /// Perplexity, of language models.
     Perplexity,
@@ -97,7 +97,7 @@ impl Measure {
 
     /// How finely the measure resolves: a test set of n samples knows accuracies in steps of 1/n.
     pub(crate) fn step(self, entry: &Entry) -> Option<f64> {
-        let samples = entry.answers.as_ref()?.samples();
+        let samples = entry.correct_samples.as_ref()?.samples();
         (self == Measure::Top1 && samples > 0).then(|| 100.0 / samples as f64)
     }
 }

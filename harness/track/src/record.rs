@@ -42,7 +42,7 @@ pub fn entry(record: &RunRecord, commit: &Commit, catalog: &Catalog) -> Entry {
         status: record.status,
         error: record.error.as_ref().map(|error| error.class),
         metrics,
-        answers: record.answers.clone().filter(|_| record.status == Status::Ok),
+        correct_samples: record.correct_samples.clone().filter(|_| record.status == Status::Ok),
     }
 }
 
@@ -126,7 +126,7 @@ fn middle(value: Option<Value>) -> Option<f64> {
     (number > 0.0 && number.is_finite()).then_some(number)
 }
 
-/// Speeds of kernels, one entry a cell: the ratio to f32 in the same run (where there is none, to int8, or the portion
+/// Speeds of kernels, one entry a cell: the ratio to f32 in the same run (where there is none, to int8, or the fraction
 /// of the machine's limit). Times themselves are not kept: they belong to a machine and a moment.
 ///
 /// `environment` describes this machine, for files that do not say where they were measured.
@@ -158,7 +158,7 @@ pub fn kernels(file: &Path, run: u64, commit: &Commit, environment: &Environment
             status: Status::Ok,
             error: None,
             metrics: BTreeMap::from([("ratio".to_owned(), ratio)]),
-            answers: None,
+            correct_samples: None,
         });
     }
     if entries.is_empty() {

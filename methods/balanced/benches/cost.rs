@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use harness_method_balanced::Balanced;
 use harness_method_baseline::Uniform;
-use harness_method_core::{Bits, Method, OptionValue, Options, Quantizer, Role, Site, Step};
+use harness_method_core::{Bits, Method, OptionValue, Options, Quantizer, Role, Site, StepContext};
 use tch::{Device, Kind, Tensor, nn};
 
 type Forward = Box<dyn FnMut(&Tensor) -> Tensor>;
 
-const STEP: Step = Step { step: 0, total: 10, seed: 1, training: true };
+const STEP: StepContext = StepContext { step: 0, total: 10, seed: 1, training: true };
 const ROUNDS: usize = 31;
 
 fn seconds(x: &Tensor, mut forward: impl FnMut(&Tensor) -> Tensor) -> f64 {

@@ -1,6 +1,6 @@
 //! Activations: bounded to [0, 1], rounded with ties toward zero.
 
-use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, Step};
+use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, StepContext};
 use harness_torch::{HalfToZero, UniformGrid};
 use tch::{Kind, Tensor};
 
@@ -28,7 +28,7 @@ impl Quantizer for Activation {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let scale = Tensor::f_full([1], f64::from(self.scale()), (Kind::Float, x.device()))?;
         let levels = Levels::Affine { bits: self.site.bits, step: 1, zero: scale.f_zeros_like()?, scale };
         Ok(Codes { codes: self.grid().codes(x)?, levels, kept: None })
@@ -38,7 +38,7 @@ impl Quantizer for Activation {
         Ok(x.f_clamp(0.0, 1.0)?)
     }
 
-    fn forward(&mut self, x: &Tensor, _: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
         Ok(self.grid().fake_quantize(x, 0.0, 1.0)?)
     }
 }

@@ -1,7 +1,7 @@
 //! The form without a partition: a uniform grid whose range makes it balanced for bell-shaped weights.
 
 use harness_method_core::rows::{Rows, column, inverse_or_zero};
-use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, Step};
+use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, StepContext};
 use tch::{Kind, Tensor};
 
 /// `m (round((2^k - 1) u)/(2^k - 1) - 1/2)` with `X = tanh W`, `m = 2.5 mean|X|`, `u = clip(X/m, -1/2, 1/2) + 1/2`,
@@ -19,7 +19,7 @@ impl Quantizer for Direct {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let n = f64::from(self.site.bits.max_code());
         let t = x.f_tanh()?;
         let range = Rows::Tensor.mean(&t.f_abs()?)?.f_mul_scalar(MEANS)?;

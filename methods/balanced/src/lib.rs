@@ -61,7 +61,7 @@ static ABOUT: MethodAbout = MethodAbout {
                 name: "scale",
                 kind: OptionKind::Choice(&["max", "mean"]),
                 default: OptionDefault::Text("max"),
-                doc: "levels of weights reach to the greatest magnitude, or to 2.5 times the mean magnitude",
+                doc: "levels of weights reach to the largest magnitude, or to 2.5 times the mean magnitude",
             },
             OptionDoc {
                 name: "rounding",

@@ -73,11 +73,11 @@ fn descend(part: u8, value: f64, means: &[f64; 256]) -> u8 {
 }
 
 /// Whether each value is the least of its part.
-pub(crate) fn is_least(values: &[f32], parts: &[u8]) -> Vec<bool> {
-    let mut least = [f32::INFINITY; 256];
+pub(crate) fn is_min(values: &[f32], parts: &[u8]) -> Vec<bool> {
+    let mut min = [f32::INFINITY; 256];
     for (&value, &part) in values.iter().zip(parts) {
-        let least = &mut least[usize::from(part)];
-        *least = least.min(value);
+        let min = &mut min[usize::from(part)];
+        *min = min.min(value);
     }
-    values.iter().zip(parts).map(|(&value, &part)| value == least[usize::from(part)]).collect()
+    values.iter().zip(parts).map(|(&value, &part)| value == min[usize::from(part)]).collect()
 }

@@ -58,25 +58,25 @@ impl Split {
 }
 
 /// Whether each of `values` is the least of its part: bool, `[n]`.
-pub(crate) fn is_least(values: &Tensor, parts: &Tensor, bits: Bits) -> Result<Tensor, TchError> {
+pub(crate) fn is_min(values: &Tensor, parts: &Tensor, bits: Bits) -> Result<Tensor, TchError> {
     if values.device() != Device::Cpu {
-        return is_least_on_device(values, parts, bits);
+        return is_min_on_device(values, parts, bits);
     }
     let (values, parts) = (Vec::<f32>::try_from(values)?, Vec::<u8>::try_from(parts)?);
-    Tensor::f_from_slice(&native::is_least(&values, &parts))
+    Tensor::f_from_slice(&native::is_min(&values, &parts))
 }
 
-/// [`is_least`] by tensor operations alone: parts are in the order of their values, so the least of a part is where
+/// [`is_min`] by tensor operations alone: parts are in the order of their values, so the least of a part is where
 /// it begins among the sorted.
-pub(crate) fn is_least_on_device(values: &Tensor, parts: &Tensor, bits: Bits) -> Result<Tensor, TchError> {
+pub(crate) fn is_min_on_device(values: &Tensor, parts: &Tensor, bits: Bits) -> Result<Tensor, TchError> {
     let (sorted, order) = values.f_sort(0, false)?;
     let parts = parts.f_to_kind(Kind::Int64)?;
     let every = Tensor::f_arange(i64::from(bits.max_code()) + 1, (Kind::Int64, values.device()))?;
     let begins = every.f_bucketize(&parts.f_index_select(0, &order)?, false, false)?;
     // An empty part may begin behind the end, and has nobody to ask for it.
     let last = sorted.size().first().copied().unwrap_or(1) - 1;
-    let least = sorted.f_index_select(0, &begins.f_clamp_max(last)?)?;
-    values.f_eq_tensor(&least.f_index_select(0, &parts)?)
+    let min = sorted.f_index_select(0, &begins.f_clamp_max(last)?)?;
+    values.f_eq_tensor(&min.f_index_select(0, &parts)?)
 }
 
 /// Number of thresholds that each value reaches.

@@ -1,11 +1,11 @@
 //! The method against its text, its oracles and its edges.
 
 use super::*;
-use crate::partition::{is_least, is_least_on_device};
+use crate::partition::{is_min, is_min_on_device};
 use crate::reference::{equalize, rtz};
 use harness_method_core::conformance::{Variant, everything};
 use harness_method_core::statistics::Statistics;
-use harness_method_core::{Bits, LevelTable, OptionValue, Step};
+use harness_method_core::{Bits, LevelTable, OptionValue, StepContext};
 use harness_torch::random;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 harness_method_core::conformance!(Balanced);
 
-const STEP: Step = Step { step: 0, total: 10, seed: 7, training: true };
+const STEP: StepContext = StepContext { step: 0, total: 10, seed: 7, training: true };
 
 /// Every combination of options that weights have.
 const VARIANTS: [&[(&str, &str)]; 9] = [
@@ -133,8 +133,8 @@ proptest! {
         let literal = weights(&row(&values), k, &[threshold, ("rounding", "literal")]);
         for i in 0..values.len() {
             let same = |j: &usize| leaf.codes[*j] == leaf.codes[i];
-            let least = (0..values.len()).filter(same).map(|j| values[j]).fold(f32::INFINITY, f32::min);
-            let expected = leaf.codes[i].saturating_sub(u8::from(values[i] == least));
+            let min = (0..values.len()).filter(same).map(|j| values[j]).fold(f32::INFINITY, f32::min);
+            let expected = leaf.codes[i].saturating_sub(u8::from(values[i] == min));
             prop_assert_eq!(literal.codes[i], expected);
         }
     }
@@ -184,8 +184,8 @@ proptest! {
             let (x, bits) = (Tensor::from_slice(&values), Bits::new(k).unwrap());
             let parts = split.parts(&x, bits).unwrap();
             prop_assert_eq!(&parts, &split.parts_on_device(&x, bits).unwrap(), "{:?}", split);
-            let least = is_least(&x, &parts, bits).unwrap();
-            prop_assert_eq!(least, is_least_on_device(&x, &parts, bits).unwrap(), "{:?}", split);
+            let min = is_min(&x, &parts, bits).unwrap();
+            prop_assert_eq!(min, is_min_on_device(&x, &parts, bits).unwrap(), "{:?}", split);
         }
     }
 
@@ -267,10 +267,10 @@ fn with_two_bits_two_and_a_half_means_are_the_quartiles_of_a_gaussian() {
     let x = normal(1_000_000) * 0.01;
     let found = weights(&x, 2, &[("scale", "mean"), ("mean_form", "tanh")]);
     let values = floats(&x);
-    let greatest = |code: u8| {
+    let max = |code: u8| {
         values.iter().zip(&found.codes).filter(|(_, c)| **c == code).map(|(v, _)| *v).fold(f32::NEG_INFINITY, f32::max)
     };
-    let thresholds = [0, 1, 2].map(|code| f64::from(greatest(code)) / 0.01);
+    let thresholds = [0, 1, 2].map(|code| f64::from(max(code)) / 0.01);
     for (found, (means, quartile)) in thresholds.iter().zip([(-0.665, -0.6745), (0.0, 0.0), (0.665, 0.6745)]) {
         assert!((found - means).abs() < 0.004, "{thresholds:?}");
         assert!((found - quartile).abs() < 0.015, "{thresholds:?}");

@@ -1,16 +1,16 @@
 //! Weights: recursive partition, evenly spaced levels.
 
 use harness_method_core::rows::Rows;
-use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, Step};
+use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, StepContext};
 use tch::{Kind, TchError, Tensor};
 
 use crate::direct::MEANS;
-use crate::partition::{Split, is_least};
+use crate::partition::{Split, is_min};
 
 /// How far the levels reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// The greatest magnitude.
+    /// The largest magnitude.
     Max,
     /// 2.5 times the mean magnitude; values beyond are clipped.
     Mean,
@@ -34,7 +34,7 @@ impl Weight {
         if !self.literal {
             return Ok(parts);
         }
-        let falls = is_least(values, &parts, bits)?.f_logical_and(&parts.f_gt(0)?)?;
+        let falls = is_min(values, &parts, bits)?.f_logical_and(&parts.f_gt(0)?)?;
         parts.f_sub(&falls.f_to_kind(Kind::Uint8)?)
     }
 }
@@ -44,19 +44,19 @@ impl Quantizer for Weight {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let n = f64::from(self.site.bits.max_code());
         let values = x.f_reshape([-1])?;
-        let (least, greatest) = Rows::Tensor.range(x)?;
-        let max = greatest.f_maximum(&least.f_neg()?)?;
+        let (min, max) = Rows::Tensor.range(x)?;
+        let max_abs = max.f_maximum(&min.f_neg()?)?;
         // A constant has no parts: its code is the end of the grid on its own side, its scale itself.
-        let constant = least.f_eq_tensor(&greatest)?;
+        let constant = min.f_eq_tensor(&max)?;
         let (codes, scale) = match self.scale {
-            Scale::Max => (self.codes(&values)?, max),
+            Scale::Max => (self.codes(&values)?, max_abs),
             Scale::Mean => {
                 let mean = Rows::Tensor.mean(&x.f_abs()?)?.f_mul_scalar(MEANS)?;
                 let clipped = values.f_clamp_tensor(Some(&mean.f_neg()?), Some(&mean))?;
-                (self.codes(&clipped)?, max.f_where_self(&constant, &mean)?)
+                (self.codes(&clipped)?, max_abs.f_where_self(&constant, &mean)?)
             }
         };
         let side = values.f_ge(0.0)?.f_to_kind(Kind::Uint8)?.f_mul_scalar(i64::from(self.site.bits.max_code()))?;

@@ -7,7 +7,7 @@
 
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer,
-    Site, Step, Support,
+    Site, StepContext, Support,
 };
 use harness_torch::random;
 use tch::{Kind, Tensor, nn};
@@ -57,7 +57,7 @@ impl Quantizer for Weight {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         let high = if self.stochastic && step.training {
             // Drawn from [0, 1): never below 0, always below 1, so the ends need no clipping.
             let draw = random::uniform(&x.size(), self.site.key(step), x.device())?;
@@ -108,7 +108,7 @@ mod tests {
         let x = Tensor::from_slice(&[-2.0f32, -0.3, -0.0, 0.0, 0.3, 2.0]).view([2, 3]);
         for (stochastic, training) in [(false, true), (false, false), (true, false)] {
             let (mut q, _store) = build(stochastic, &x);
-            let found = floats(&q.forward(&x, &Step { training, ..STEP }).unwrap());
+            let found = floats(&q.forward(&x, &StepContext { training, ..STEP }).unwrap());
             assert_eq!(found, [-1.0, -1.0, 1.0, 1.0, 1.0, 1.0]);
         }
     }
@@ -127,7 +127,7 @@ mod tests {
             assert!((found - p).abs() <= slack + 1e-6, "{w}: {found}, expected {p}");
         }
         let codes = |q: &mut Box<dyn Quantizer>, step| {
-            Vec::<u8>::try_from(&q.quantize(&x, &Step { step, ..STEP }).unwrap().codes.view([-1])).unwrap()
+            Vec::<u8>::try_from(&q.quantize(&x, &StepContext { step, ..STEP }).unwrap().codes.view([-1])).unwrap()
         };
         assert_eq!(codes(&mut q, 5), codes(&mut q, 5), "the same step draws the same");
         assert_ne!(codes(&mut q, 5), codes(&mut q, 6), "every step draws anew");

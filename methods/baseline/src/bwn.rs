@@ -5,7 +5,7 @@
 
 use harness_method_core::rows::{Rows, column};
 use harness_method_core::{
-    About, Codes, Method, MethodAbout, MethodError, Options, Quantizer, Site, Step, Support, base,
+    About, Codes, Method, MethodAbout, MethodError, Options, Quantizer, Site, StepContext, Support, base,
 };
 use harness_torch::with_gradient;
 use tch::{Kind, Tensor, nn};
@@ -50,7 +50,7 @@ impl Quantizer for ScaledSign {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         base::bwn(x, Rows::Each, self.site.bits)
     }
 

@@ -11,7 +11,7 @@
 use harness_method_core::rows::{Rows, column, inverse_or_zero};
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc, OptionKind,
-    Options, Quantizer, Role, Site, Step, Support, straight_through,
+    Options, Quantizer, Role, Site, StepContext, Support, straight_through,
 };
 use harness_torch::{UniformGrid, random, with_gradient};
 use tch::{Device, Kind, TchError, Tensor, nn};
@@ -65,28 +65,28 @@ struct Weight {
 }
 
 impl Weight {
-    /// `tanh W` and its greatest magnitude, `[1]`.
+    /// `tanh W` and its largest magnitude, `[1]`.
     fn squashed(x: &Tensor) -> Result<(Tensor, Tensor), MethodError> {
         let t = x.f_tanh()?;
-        let greatest = Rows::Tensor.max_abs(&t)?;
-        Ok((t, greatest))
+        let max = Rows::Tensor.max_abs(&t)?;
+        Ok((t, max))
     }
 
-    /// The grid of a greatest magnitude that is at hand on the CPU. A layer of zeros has no scale of its own (0/0 in
+    /// The grid of a largest magnitude that is at hand on the CPU. A layer of zeros has no scale of its own (0/0 in
     /// the paper): its levels are all zero.
-    fn grid(&self, greatest: f32) -> UniformGrid {
+    fn grid(&self, max: f32) -> UniformGrid {
         let max_code = self.site.bits.max_code();
-        let scale = if greatest > 0.0 { 1.0 / f32::from(max_code) } else { 0.0 };
-        UniformGrid::symmetric(max_code, greatest, scale)
+        let scale = if max > 0.0 { 1.0 / f32::from(max_code) } else { 0.0 };
+        UniformGrid::symmetric(max_code, max, scale)
     }
 }
 
 /// The gradient of [`Weight::surrogate`] in closed form: `g (1 - t^2)/m`, and through the maximum, shared by the
 /// elements that attain it, `-sign(t) (1 - t^2)/m^2 sum(g t)`. In f32, `t` is `tanh W`.
-fn weight_gradient(g: &Tensor, t: &Tensor, greatest: &Tensor) -> Result<Tensor, TchError> {
+fn weight_gradient(g: &Tensor, t: &Tensor, max: &Tensor) -> Result<Tensor, TchError> {
     // Both terms carry 1 - t^2, which libtorch's own backward of tanh multiplies by; `|t| = m` where sign(t) = t/m.
-    let inverse = inverse_or_zero(greatest)?;
-    let attained = t.f_abs()?.f_eq_tensor(greatest)?.f_to_kind(Kind::Float)?;
+    let inverse = inverse_or_zero(max)?;
+    let attained = t.f_abs()?.f_eq_tensor(max)?.f_to_kind(Kind::Float)?;
     let along = g.f_mul(t)?.f_sum(Kind::Float)?.f_mul(&inverse)?;
     let share = along.f_mul(&inverse)?.f_div(&attained.f_sum(Kind::Float)?)?;
     let mut total = g.f_mul(&inverse)?;
@@ -99,43 +99,43 @@ impl Quantizer for Weight {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let n = f64::from(self.site.bits.max_code());
-        let (t, greatest) = Self::squashed(x)?;
+        let (t, max) = Self::squashed(x)?;
         let codes = if x.device() == Device::Cpu {
-            self.grid(f32::try_from(&greatest)?).codes(&t)?
+            self.grid(f32::try_from(&max)?).codes(&t)?
         } else {
-            let inverse = inverse_or_zero(&greatest)?.f_mul_scalar(n / 2.0)?;
+            let inverse = inverse_or_zero(&max)?.f_mul_scalar(n / 2.0)?;
             let unit = t.f_mul(&column(&inverse, t.dim())?)?.f_add_scalar(n / 2.0)?;
             unit.f_round()?.f_clamp(0.0, n)?.f_to_kind(Kind::Uint8)?
         };
-        let scale = greatest.f_zeros_like()?.f_masked_fill(&greatest.f_gt(0.0)?, 1.0 / n)?;
+        let scale = max.f_zeros_like()?.f_masked_fill(&max.f_gt(0.0)?, 1.0 / n)?;
         let levels = Levels::Affine { bits: self.site.bits, step: 2, zero: scale.f_full_like(n)?, scale };
         Ok(Codes { codes, levels, kept: None })
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
         let t = x.f_tanh()?;
-        let greatest = t.f_abs()?.f_max()?;
+        let max = t.f_abs()?.f_max()?;
         // 1 where the layer is all zeros, so that no gradient becomes NaN.
-        let divisor = greatest.f_masked_fill(&greatest.f_eq(0.0)?, 1.0)?;
+        let divisor = max.f_masked_fill(&max.f_eq(0.0)?, 1.0)?;
         Ok(t.f_div(&divisor)?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         if x.device() != Device::Cpu {
             let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
             let surrogate = self.surrogate(x)?;
             return Ok(straight_through(&on_grid, &surrogate)?);
         }
-        let (t, greatest) = tch::no_grad(|| Self::squashed(x))?;
-        let at_hand = f32::try_from(&greatest)?;
+        let (t, max) = tch::no_grad(|| Self::squashed(x))?;
+        let at_hand = f32::try_from(&max)?;
         let levels = tch::no_grad(|| self.grid(at_hand).fake_quantize(&t, f32::NEG_INFINITY, f32::INFINITY))?;
         if at_hand == 0.0 {
             // The divisor of the surrogate is then 1, and tanh is the identity.
             return Ok(with_gradient(&levels, &[x], |g| Ok(vec![Some(g.shallow_clone())]))?);
         }
-        Ok(with_gradient(&levels, &[x], move |g| Ok(vec![Some(weight_gradient(g, &t, &greatest)?)]))?)
+        Ok(with_gradient(&levels, &[x], move |g| Ok(vec![Some(weight_gradient(g, &t, &max)?)]))?)
     }
 }
 
@@ -149,7 +149,7 @@ impl Quantizer for BinaryWeight {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let scale = Rows::Tensor.mean(&x.f_abs()?)?;
         let levels = Levels::Affine { bits: self.site.bits, step: 2, zero: scale.f_ones_like()?, scale };
         Ok(Codes { codes: x.f_ge(0.0)?.f_to_kind(Kind::Uint8)?, levels, kept: None })
@@ -174,7 +174,7 @@ impl Quantizer for Activation {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let grid = self.grid();
         let scale = Tensor::f_full([1], f64::from(grid.scale), (Kind::Float, x.device()))?;
         let levels = Levels::Affine { bits: self.site.bits, step: 1, zero: scale.f_zeros_like()?, scale };
@@ -185,7 +185,7 @@ impl Quantizer for Activation {
         Ok(x.f_clamp(0.0, 1.0)?)
     }
 
-    fn forward(&mut self, x: &Tensor, _: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
         Ok(self.grid().fake_quantize(x, 0.0, 1.0)?)
     }
 }
@@ -210,7 +210,7 @@ fn gradient_codes(g: &Tensor, n: f64, noise: Option<u64>) -> Result<(Tensor, Ten
 }
 
 impl Gradient {
-    fn key(&self, step: &Step) -> Option<u64> {
+    fn key(&self, step: &StepContext) -> Option<u64> {
         self.noise.then(|| self.site.key(step))
     }
 }
@@ -220,7 +220,7 @@ impl Quantizer for Gradient {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         let n = f64::from(self.site.bits.max_code());
         let (codes, width) = gradient_codes(x, n, self.key(step))?;
         // 2m (c/n - 1/2) = (2c - n) m/n
@@ -229,7 +229,7 @@ impl Quantizer for Gradient {
         Ok(Codes { codes: codes.f_to_kind(Kind::Uint8)?, levels, kept: None })
     }
 
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         let n = f64::from(self.site.bits.max_code());
         let key = self.key(step);
         Ok(with_gradient(x, &[x], move |g| {
@@ -271,10 +271,10 @@ mod tests {
         #[test]
         fn weights_are_equation_9(values in prop::collection::vec(-3.0f32..3.0, 2..80), k in 2u8..=8) {
             let x = Tensor::from_slice(&values).view([1, -1]);
-            let greatest = values.iter().map(|v| f64::from(*v).tanh().abs()).fold(0.0, f64::max);
+            let max = values.iter().map(|v| f64::from(*v).tanh().abs()).fold(0.0, f64::max);
             let (mut q, _store) = build(Role::Weight, k, &x);
             for (&v, found) in values.iter().zip(floats(&q.forward(&x, &STEP).unwrap())) {
-                let unit = f64::from(v).tanh() / (2.0 * greatest) + 0.5;
+                let unit = f64::from(v).tanh() / (2.0 * max) + 0.5;
                 prop_assert!(is_level(found, unit, k, |u| 2.0 * u - 1.0), "{v} -> {found}");
             }
         }
@@ -308,7 +308,7 @@ mod tests {
         fn gradients_are_equation_12(values in prop::collection::vec(-3.0f32..3.0, 24), k in 1u8..=8, step in 0u64..50) {
             let g = Tensor::from_slice(&values).view([3, 8]);
             let (mut q, _store) = build(Role::Gradient, k, &g);
-            let step = Step { step, ..STEP };
+            let step = StepContext { step, ..STEP };
             let n = f64::from((1u32 << k) - 1);
             let noise = floats(&random::uniform(&[3, 8], q.site().key(&step), tch::Device::Cpu).unwrap());
             let x = Tensor::zeros([3, 8], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
@@ -380,7 +380,7 @@ mod tests {
         let g = Tensor::from_slice(&[1.0f32, 0.21, -0.37, 0.5]).view([1, 4]);
         let (mut q, _store) = build(Role::Gradient, 2, &g);
         let mean = |q: &mut dyn Quantizer, draws: u64| {
-            let draw = |step| q.quantize(&g, &Step { step, ..STEP }).unwrap().dequantize(&g).unwrap();
+            let draw = |step| q.quantize(&g, &StepContext { step, ..STEP }).unwrap().dequantize(&g).unwrap();
             let all: Vec<Tensor> = (0..draws).map(draw).collect();
             floats(&Tensor::stack(&all, 0).mean_dim(0i64, false, Kind::Float))
         };

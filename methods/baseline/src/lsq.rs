@@ -9,7 +9,7 @@
 //!   ReLU would pass.
 
 use harness_method_core::{
-    About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, Step, Support,
+    About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, StepContext, Support,
     straight_through,
 };
 use harness_torch::{UniformGrid, with_gradient};
@@ -97,7 +97,7 @@ impl Steps {
     }
 
     /// s for `x`; sets it at the first training step.
-    fn current(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, TchError> {
+    fn current(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, TchError> {
         if !self.ready {
             self.ready = self.is_started()?;
         }
@@ -142,7 +142,7 @@ impl Quantizer for Steps {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         let size = self.current(x, step)?;
         let codes = if x.device() == Device::Cpu {
             self.grid(f32::try_from(&size)?).codes(x)?
@@ -169,7 +169,7 @@ impl Quantizer for Steps {
         })?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         let size = tch::no_grad(|| self.current(x, step))?;
         if x.device() != Device::Cpu {
             let on_grid = tch::no_grad(|| self.nearest(x, &size)?.f_mul(&size))?;
@@ -203,7 +203,7 @@ mod tests {
 
     harness_method_core::conformance!(Lsq);
 
-    const EVALUATION: Step = Step { training: false, ..STEP };
+    const EVALUATION: StepContext = StepContext { training: false, ..STEP };
 
     fn ends(role: Role, k: u8) -> (f64, f64) {
         let half = f64::from(1u32 << (k - 1));

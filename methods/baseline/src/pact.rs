@@ -6,7 +6,7 @@
 //! * Weights are quantized by DoReFa-Net, as in the paper.
 
 use harness_method_core::{
-    About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, Step, Support,
+    About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, StepContext, Support,
     straight_through,
 };
 use harness_torch::{UniformGrid, with_gradient};
@@ -94,7 +94,7 @@ impl Quantizer for Activation {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let level = self.level()?;
         let codes = if x.device() == Device::Cpu {
             self.grid(f32::try_from(&level)?).codes(x)?
@@ -115,10 +115,10 @@ impl Quantizer for Activation {
         })?)
     }
 
-    fn forward(&mut self, x: &Tensor, _: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
         let level = self.level()?;
         if x.device() == Device::Cpu {
-            // The gate of the fused operation is closed: the greatest number below alpha is its upper end.
+            // The gate of the fused operation is closed: the largest number below alpha is its upper end.
             let at = f32::try_from(&level)?;
             let y = self.grid(at).fake_quantize(x, 0.0, at.next_down())?;
             let saved = x.f_detach()?;

@@ -1,6 +1,6 @@
 //! Values of -1 and +1 with a gate on the gradient, in one pass over memory each way.
 
-use harness_method_core::{Codes, Levels, MethodError, Quantizer, Role, Site, Step};
+use harness_method_core::{Codes, Levels, MethodError, Quantizer, Role, Site, StepContext};
 use harness_torch::UniformGrid;
 use tch::{Kind, Tensor};
 
@@ -33,7 +33,7 @@ impl Quantizer for Sign {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         let one = Tensor::f_ones([1], (Kind::Float, x.device()))?;
         let levels = Levels::Affine { bits: self.site.bits, step: 2, zero: one.shallow_clone(), scale: one };
         Ok(Codes { codes: SIGN.codes(x)?, levels, kept: None })
@@ -43,7 +43,7 @@ impl Quantizer for Sign {
         Ok(x.f_clamp(f64::from(self.low), f64::from(self.high))?)
     }
 
-    fn forward(&mut self, x: &Tensor, _: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
         Ok(SIGN.fake_quantize(x, self.low, self.high)?)
     }
 
@@ -59,9 +59,8 @@ mod tests {
 
     #[test]
     fn every_normal_number_has_its_sign() {
-        let least = f32::MIN_POSITIVE;
-        let values =
-            [-0.0f32, 0.0, least, -least, 1e-45, -1.0, 1.0, f32::MAX, f32::MIN, -least.next_up(), f32::INFINITY];
+        let min = f32::MIN_POSITIVE;
+        let values = [-0.0f32, 0.0, min, -min, 1e-45, -1.0, 1.0, f32::MAX, f32::MIN, -min.next_up(), f32::INFINITY];
         let found = floats(&SIGN.fake_quantize(&Tensor::from_slice(&values), -1.0, 1.0).unwrap());
         assert_eq!(found, values.map(|v| if v >= 0.0 { 1.0 } else { -1.0 }));
         // Subnormal: the first that counts as negative, and the last that does not.

@@ -1,9 +1,9 @@
 //! Shorthands of this crate's tests.
 
-use harness_method_core::{Bits, Method, Options, Quantizer, Role, Site, Step};
+use harness_method_core::{Bits, Method, Options, Quantizer, Role, Site, StepContext};
 use tch::{Device, Tensor, nn};
 
-pub(crate) const STEP: Step = Step { step: 0, total: 10, seed: 7, training: true };
+pub(crate) const STEP: StepContext = StepContext { step: 0, total: 10, seed: 7, training: true };
 
 pub(crate) fn site(role: Role, bits: u8, shape: &[i64]) -> Site {
     let bits = Bits::new(bits).unwrap();

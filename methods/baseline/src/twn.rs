@@ -7,7 +7,7 @@ use harness_method_core::base::Twn as Ternary;
 use harness_method_core::rows::Rows;
 use harness_method_core::{
     About, Codes, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer, Site,
-    Step, Support,
+    StepContext, Support,
 };
 use tch::{Tensor, nn};
 
@@ -56,7 +56,7 @@ impl Quantizer for Weight {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         self.form.quantize(x, self.site.bits)
     }
 }

@@ -9,7 +9,7 @@
 use harness_method_core::rows::{Rows, column, inverse_or_zero};
 use harness_method_core::{
     About, Bits, Codes, Levels, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options,
-    Quantizer, Role, Site, Step, Support, straight_through,
+    Quantizer, Role, Site, StepContext, Support, straight_through,
 };
 use harness_torch::UniformGrid;
 use tch::{Device, Kind, Tensor, nn};
@@ -105,11 +105,11 @@ impl MinMax {
     /// `code = round(x/scale) + z`, `level = (c - z) scale`.
     fn affine(&self, x: &Tensor) -> Result<Codes, MethodError> {
         let n = f64::from(self.site.bits.max_code());
-        let (least, greatest) = self.rows.range(x)?;
-        let (least, greatest) = (least.f_clamp_max(0.0)?, greatest.f_clamp_min(0.0)?);
-        let scale = greatest.f_sub(&least)?.f_div_scalar(n)?;
+        let (min, max) = self.rows.range(x)?;
+        let (min, max) = (min.f_clamp_max(0.0)?, max.f_clamp_min(0.0)?);
+        let scale = max.f_sub(&min)?.f_div_scalar(n)?;
         let inverse = inverse_or_zero(&scale)?;
-        let zero = least.f_neg()?.f_mul(&inverse)?.f_round()?.f_clamp(0.0, n)?;
+        let zero = min.f_neg()?.f_mul(&inverse)?.f_round()?.f_clamp(0.0, n)?;
         let nearest = x.f_mul(&column(&inverse, x.dim())?)?.f_round()?;
         let codes = nearest.f_add(&column(&zero, x.dim())?)?.f_clamp(0.0, n)?;
         let levels = Levels::Affine { bits: self.site.bits, step: 1, zero, scale };
@@ -122,7 +122,7 @@ impl Quantizer for MinMax {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         match self.range {
             Range::Symmetric => self.symmetric(x),
             Range::Affine => self.affine(x),
@@ -147,7 +147,7 @@ impl RunningMax {
     }
 
     /// The maximum to quantize by; moves the running one in training. Stays on the device.
-    fn observe(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn observe(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         let newest = x.f_detach()?.f_max()?.f_clamp_min(0.0)?;
         let unset = self.maximum.f_eq(0.0)?;
         let moved = self.maximum.f_lerp(&newest, Self::MOMENTUM)?;
@@ -188,7 +188,7 @@ impl Quantizer for RunningMax {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         let maximum = self.observe(x, step)?;
         let codes = self.codes(x, &maximum)?;
         let scale = maximum.f_div_scalar(f64::from(self.site.bits.max_code()))?.f_view([1])?;
@@ -200,7 +200,7 @@ impl Quantizer for RunningMax {
         Ok(x.f_clamp_tensor(Some(&self.maximum.f_zeros_like()?), Some(&self.maximum))?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         let maximum = tch::no_grad(|| self.observe(x, step))?;
         if x.device() == Device::Cpu {
             let maximum = f32::try_from(&maximum)?;
@@ -236,8 +236,8 @@ mod tests {
     }
 
     /// The definition in f64, one number at a time: the nearest of the 2^k levels of the range.
-    fn nearest(x: f32, least: f64, greatest: f64, n: f64) -> f64 {
-        let level = |c: f64| least + (greatest - least) * c / n;
+    fn nearest(x: f32, min: f64, max: f64, n: f64) -> f64 {
+        let level = |c: f64| min + (max - min) * c / n;
         let codes = (0..=n as u32).map(f64::from);
         codes.map(level).min_by(|a, b| (a - f64::from(x)).abs().total_cmp(&(b - f64::from(x)).abs())).unwrap()
     }
@@ -302,7 +302,7 @@ mod tests {
         let maximum = floats(&q.forward(&batch(6.0), &STEP).unwrap())[2];
         assert!((maximum - 3.3).abs() < 1e-6, "{maximum}");
         // Evaluation uses it as it is and clips above.
-        let evaluation = Step { training: false, ..STEP };
+        let evaluation = StepContext { training: false, ..STEP };
         let x = Tensor::from_slice(&[-0.1f32, 0.0, 1.0, 0.99 * maximum, 9.0]).set_requires_grad(true);
         let y = q.forward(&x, &evaluation).unwrap();
         assert_eq!(floats(&y), [0.0, 0.0, maximum / 3.0, maximum, maximum]);

@@ -12,7 +12,7 @@
 
 use harness_method_core::{
     About, Codes, Dependence, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options,
-    Quantizer, Role, Site, Step, Support,
+    Quantizer, Role, Site, StepContext, Support,
 };
 use harness_torch::with_gradient;
 use tch::{Kind, TchError, Tensor, nn};
@@ -54,7 +54,7 @@ impl Method for Xnor {
         let site = site.clone();
         Ok(match site.role {
             Role::Weight => Box::new(ScaledSign { site }),
-            // The open gate, as the greatest closed one inside it.
+            // The open gate, as the largest closed one inside it.
             _ if !options.bool("map") => Box::new(Sign { site, low: (-1.0f32).next_up(), high: 1.0f32.next_down() }),
             _ => Box::new(MappedSign { sign: Sign { site, low: -1.0, high: 1.0 } }),
         })
@@ -96,7 +96,7 @@ impl Quantizer for MappedSign {
     }
 
     /// The signs alone: see the head of this file.
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         self.sign.assign(x, step)
     }
 
@@ -104,7 +104,7 @@ impl Quantizer for MappedSign {
         Ok(gated(x, x, map(&x.f_detach()?)?)?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         let (value, map) = tch::no_grad(|| -> Result<_, MethodError> {
             let map = map(x)?;
             Ok((self.sign.forward(x, step)?.f_mul(&map)?, map))

@@ -75,13 +75,13 @@ fn single_precision(channel: &BatchNormChannel, fold: &Fold<'_>) -> Steps {
 pub struct Comparison {
     /// Smallest exact shift of every channel by itself.
     pub smallest_shifts: Vec<u32>,
-    /// The exact integers, at the greatest of those shifts.
+    /// The exact integers, at the largest of those shifts.
     pub exact: IntegerBatchNorm,
     /// Widest A of the exact integers, bits including the sign.
     pub slope_bits: u32,
     /// Widest B of the exact integers, bits including the sign.
     pub intercept_bits: u32,
-    /// Portion of (channel, x) at which the exact integers differ from the reference: 0.
+    /// Fraction of (channel, x) at which the exact integers differ from the reference: 0.
     pub exact_mismatch: f64,
     /// The same for naive rounding, by shift.
     pub rounded_mismatch: Vec<(u32, f64)>,
@@ -105,16 +105,16 @@ pub fn compare(fold: &Fold<'_>, shifts: &[u32]) -> Result<Comparison, MethodErro
     Ok(Comparison {
         slope_bits: widest(|pair| pair.0),
         intercept_bits: widest(|pair| pair.1),
-        exact_mismatch: portion(&steps, &integer_steps(&exact, fold), fold.range),
+        exact_mismatch: fraction(&steps, &integer_steps(&exact, fold), fold.range),
         rounded_mismatch: mismatch_by_shift(fold, shifts)?,
         power_of_two_mismatch: mismatch(fold, &power_of_two(fold, shift)?)?,
-        single_precision_mismatch: portion(&steps, &single, fold.range),
+        single_precision_mismatch: fraction(&steps, &single, fold.range),
         smallest_shifts,
         exact,
     })
 }
 
-/// Portion of (channel, x) at which naive rounding errs, for each of `shifts`: the data of a figure.
+/// Fraction of (channel, x) at which naive rounding errs, for each of `shifts`: the data of a figure.
 ///
 /// # Errors
 /// As [`rounded`].
@@ -122,12 +122,12 @@ pub fn mismatch_by_shift(fold: &Fold<'_>, shifts: &[u32]) -> Result<Vec<(u32, f6
     shifts.iter().map(|&shift| Ok((shift, mismatch(fold, &rounded(fold, shift)?)?))).collect()
 }
 
-/// Portion of (channel, x) at which `integers` err, over every x of the range, 0..=1.
+/// Fraction of (channel, x) at which `integers` err, over every x of the range, 0..=1.
 ///
 /// # Errors
 /// [`MethodError::Fold`] when a channel cannot be folded.
 pub fn mismatch(fold: &Fold<'_>, integers: &IntegerBatchNorm) -> Result<f64, MethodError> {
-    Ok(portion(&solve::steps(fold)?, &integer_steps(integers, fold), fold.range))
+    Ok(fraction(&solve::steps(fold)?, &integer_steps(integers, fold), fold.range))
 }
 
 fn integer_steps(integers: &IntegerBatchNorm, fold: &Fold<'_>) -> Vec<Steps> {
@@ -135,7 +135,7 @@ fn integer_steps(integers: &IntegerBatchNorm, fold: &Fold<'_>) -> Vec<Steps> {
     integers.channels.iter().map(steps).collect()
 }
 
-fn portion(expected: &[Steps], found: &[Steps], range: (i64, i64)) -> f64 {
+fn fraction(expected: &[Steps], found: &[Steps], range: (i64, i64)) -> f64 {
     let differing: u128 = expected.iter().zip(found).map(|(one, two)| one.differing(two)).sum();
     let values = (i128::from(range.1) - i128::from(range.0) + 1) as f64 * expected.len() as f64;
     if differing == 0 { 0.0 } else { differing as f64 / values }

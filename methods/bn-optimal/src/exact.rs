@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn the_whole_range_of_f64_is_exact() {
-        let least = f64::from_bits(1);
-        assert!(reaches(least, 1, -least, 0) && !reaches(least, 1, -2.0 * least, 0));
-        assert!(!reaches(0.0, 5, -least, 0) && reaches(0.0, 5, -0.0, 0));
+        let min = f64::from_bits(1);
+        assert!(reaches(min, 1, -min, 0) && !reaches(min, 1, -2.0 * min, 0));
+        assert!(!reaches(0.0, 5, -min, 0) && reaches(0.0, 5, -0.0, 0));
         assert!(!reaches(0.0, 0, 7.0 - 1e-15, 7) && reaches(0.0, 0, 7.0, 7));
         // Overflows to infinity in f64; the terms cancel exactly.
         assert!(reaches(f64::MAX, 1, -f64::MAX, 0) && !reaches(f64::MAX, 1, -f64::MAX, 1));

@@ -222,12 +222,12 @@ mod tests {
             let output: Value = serde_json::from_str(&run(&text, &options(given)).unwrap()).unwrap();
             output["shift"].as_u64().unwrap()
         };
-        let least = shift(&[]);
+        let min = shift(&[]);
         assert_eq!(shift(&[("shift", OptionValue::Int(20))]), 20);
-        assert_eq!(shift(&[("mode", OptionValue::Text("round".to_owned()))]), least);
-        let refused = run(&text, &options(&[("shift", OptionValue::Int(i64::try_from(least).unwrap() - 1))]));
+        assert_eq!(shift(&[("mode", OptionValue::Text("round".to_owned()))]), min);
+        let refused = run(&text, &options(&[("shift", OptionValue::Int(i64::try_from(min).unwrap() - 1))]));
         let message = refused.unwrap_err().to_string();
-        assert!(message.contains(&format!("takes at least {least}")), "{message}");
+        assert!(message.contains(&format!("takes at least {min}")), "{message}");
     }
 
     #[test]

@@ -110,11 +110,11 @@ pub fn fold_network(folds: &[Fold<'_>], options: &Options) -> Result<Vec<Integer
     };
     let mut options = options.clone();
     if options.text("share") == "network" && options.int("shift").is_none() {
-        let mut greatest = 0;
+        let mut max = 0;
         for (layer, fold) in folds.iter().enumerate() {
-            greatest = greatest.max(smallest_shift(fold).map_err(|error| numbered(layer, error))?);
+            max = max.max(smallest_shift(fold).map_err(|error| numbered(layer, error))?);
         }
-        let shift = ("shift".to_owned(), OptionValue::Int(greatest.into()));
+        let shift = ("shift".to_owned(), OptionValue::Int(max.into()));
         options = options.iter().map(|(name, value)| (name.to_owned(), value.clone())).chain([shift]).collect();
     }
     let fold = |(layer, fold)| BnOptimal.fold(fold, &options).map_err(|error| numbered(layer, error));

@@ -151,13 +151,13 @@ impl Steps {
         self.mirrored
     }
 
-    /// Least and greatest position.
+    /// Least and largest position.
     #[must_use]
     pub fn range(&self) -> (i128, i128) {
         (self.low, self.high)
     }
 
-    /// For every code j >= 1 the first position that reaches it; one past the greatest position if none does.
+    /// For every code j >= 1 the first position that reaches it; one past the largest position if none does.
     #[must_use]
     pub fn thresholds(&self) -> &[i128] {
         &self.thresholds

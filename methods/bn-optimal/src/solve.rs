@@ -10,8 +10,8 @@
 //! A line must pass on or above the points (t_j, j) and below the points (t_j - 1, j), so of the former only the
 //! corners of the upper convex hull count, of the latter those of the lower one: a handful among 2^k. Two constraints
 //! at distinct positions bound A by a quotient of integers; where the bounds leave an integer A, every pair holds,
-//! and since A times a position is an integer, an integer B between the greatest lower and the least upper bound
-//! exists. So a shift is possible exactly if the least A does not exceed the greatest.
+//! and since A times a position is an integer, an integer B between the largest lower and the least upper bound
+//! exists. So a shift is possible exactly if the least A does not exceed the largest.
 //!
 //! What is possible at s is possible at s + 1 by (2A, 2B). A range of n = 2^N values never needs more than s = 2N.
 
@@ -19,7 +19,7 @@ use harness_method_core::{Fold, IntegerBatchNorm, MethodError};
 
 use crate::reference::{Line, Steps};
 
-/// Greatest shift tried: what is shifted is an i64.
+/// Largest shift tried: what is shifted is an i64.
 pub const GREATEST_SHIFT: u32 = 62;
 
 /// A position and a code.
@@ -41,7 +41,7 @@ impl Constraints {
         let (low, high) = steps.range();
         let (mut reached, mut missed): (Vec<Point>, Vec<Point>) = (Vec::new(), Vec::new());
         for (&t, j) in steps.thresholds().iter().zip(1..) {
-            // Where several codes are first reached at one position, the greatest of them is the one to reach,
+            // Where several codes are first reached at one position, the largest of them is the one to reach,
             // the least the one to miss just before.
             if t <= high {
                 if reached.last().is_some_and(|last| last.0 == t) {
@@ -63,23 +63,23 @@ impl Constraints {
             return None;
         }
         let unit = 1i128 << shift;
-        let (mut least, mut greatest) = (0i128, i128::MAX);
+        let (mut min, mut max) = (0i128, i128::MAX);
         for &(p, j) in &self.reached {
             for &(q, i) in &self.missed {
                 // A*p + B >= j*unit and A*q + B <= i*unit - 1.
                 if p > q {
-                    least = least.max(div_ceil((j - i) * unit + 1, p - q));
+                    min = min.max(div_ceil((j - i) * unit + 1, p - q));
                 } else if p < q {
-                    greatest = greatest.min(((i - j) * unit - 1).div_euclid(q - p));
+                    max = max.min(((i - j) * unit - 1).div_euclid(q - p));
                 }
             }
         }
-        if least > greatest || i64::try_from(least).is_err() {
+        if min > max || i64::try_from(min).is_err() {
             return None;
         }
-        let above = self.reached.iter().map(|&(p, j)| j * unit - least * p).max().unwrap_or(i128::MIN);
-        let below = self.missed.iter().map(|&(q, i)| i * unit - 1 - least * q).min().unwrap_or(i128::MAX);
-        Some((least, 0.clamp(above, below)))
+        let above = self.reached.iter().map(|&(p, j)| j * unit - min * p).max().unwrap_or(i128::MIN);
+        let below = self.missed.iter().map(|&(q, i)| i * unit - 1 - min * q).min().unwrap_or(i128::MAX);
+        Some((min, 0.clamp(above, below)))
     }
 
     /// The least shift that has a solution.
@@ -151,7 +151,7 @@ pub fn at_shift(steps: &[Steps], shift: u32) -> Result<IntegerBatchNorm, MethodE
         let refused = |reason| MethodError::Fold { channel, reason };
         let (slope, b) = constraints.at(shift).ok_or_else(|| {
             refused(match constraints.smallest() {
-                Some(least) if least > shift => format!("a shift of {shift} is too small, it takes at least {least}"),
+                Some(min) if min > shift => format!("a shift of {shift} is too small, it takes at least {min}"),
                 _ => format!("its slope at a shift of {shift} does not fit an i64"),
             })
         })?;

@@ -13,7 +13,7 @@ pub struct Codes {
     /// What each code stands for.
     pub levels: Levels,
     /// bool, broadcastable to the input: true where the value stays in full precision (stochastic quantization
-    /// before its portion reaches 1). `None`: everything is quantized.
+    /// before its fraction reaches 1). `None`: everything is quantized.
     pub kept: Option<Tensor>,
 }
 
@@ -106,11 +106,11 @@ impl Codes {
         }
     }
 
-    /// Portion of elements that are quantized, 0..=1.
+    /// Fraction of elements that are quantized, 0..=1.
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn portion(&self) -> Result<f64, MethodError> {
+    pub fn fraction(&self) -> Result<f64, MethodError> {
         match &self.kept {
             None => Ok(1.0),
             Some(kept) => Ok(1.0 - f64::try_from(&kept.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?)?),
@@ -166,6 +166,6 @@ mod tests {
         let codes = Codes { codes: x.ge(0.0).to_kind(Kind::Uint8), levels, kept: Some(kept) };
         let values = Vec::<f32>::try_from(&codes.dequantize(&x).unwrap().view([-1])).unwrap();
         assert_eq!(values, [0.5, -0.5, 0.9, 4.0]);
-        assert_eq!(codes.portion().unwrap(), 0.5);
+        assert_eq!(codes.fraction().unwrap(), 0.5);
     }
 }

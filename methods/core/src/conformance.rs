@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::{
     About, Bits, Codes, Dependence, Fold, IntegerBatchNorm, Method, MethodAbout, MethodError, Nonlinearity,
-    OptionDefault, OptionDoc, OptionValue, Options, Quantizer, Role, Site, Step, Support,
+    OptionDefault, OptionDoc, OptionValue, Options, Quantizer, Role, Site, StepContext, Support,
 };
 
 /// Makes one test out of every check for `$method`, a value that is [`Method`].
@@ -168,8 +168,8 @@ impl Method for With {
     }
 }
 
-const TRAINING: Step = Step { step: 3, total: 10, seed: 42, training: true };
-const EVALUATION: Step = Step { step: 10, total: 10, seed: 42, training: false };
+const TRAINING: StepContext = StepContext { step: 3, total: 10, seed: 42, training: true };
+const EVALUATION: StepContext = StepContext { step: 10, total: 10, seed: 42, training: false };
 
 /// A quantizer with everything it hangs on.
 struct Case {
@@ -223,10 +223,10 @@ fn site(role: Role, bits: Bits, input: &Tensor) -> Site {
 /// options exclude is passed over.
 fn cases(method: &dyn Method, roles: &[Role], mut check: impl FnMut(Case)) {
     let about = method.about();
-    let Some((least, greatest)) = about.bits else { return };
+    let Some((min, max)) = about.bits else { return };
     let mut checked = 0;
     for &role in roles.iter().filter(|&&role| about.support(role).is_yes()) {
-        for bits in (least..=greatest).filter_map(Bits::new) {
+        for bits in (min..=max).filter_map(Bits::new) {
             for (name, input) in inputs(role) {
                 let store = nn::VarStore::new(Device::Cpu);
                 let site = site(role, bits, &input);
@@ -351,7 +351,7 @@ pub fn what_is_not_finite_is_refused(method: &dyn Method) {
     });
 }
 
-/// Codes are a function of input, state and [`Step`]; a different seed may give others, the same never does.
+/// Codes are a function of input, state and [`StepContext`]; a different seed may give others, the same never does.
 pub fn the_same_step_gives_the_same_codes(method: &dyn Method) {
     cases(method, &ALL, |case| {
         let (mut one, _a) = copy(method, &case);
@@ -419,7 +419,7 @@ pub fn elements_stand_alone_where_promised(method: &dyn Method) {
 pub fn documentation_is_complete(method: &dyn Method) {
     let about = method.about();
     assert!(!about.about.name.is_empty() && !about.about.summary.is_empty());
-    assert!(about.bits.is_none_or(|(least, greatest)| 1 <= least && least <= greatest && greatest <= 8));
+    assert!(about.bits.is_none_or(|(min, max)| 1 <= min && min <= max && max <= 8));
     for option in about.about.options {
         assert!(!option.doc.is_empty(), "{}", option.name);
         if let Some(default) = option.default.value() {
@@ -431,10 +431,10 @@ pub fn documentation_is_complete(method: &dyn Method) {
 
 /// A role that the method does not have is refused by `check` and by `quantizer`, with a reason.
 pub fn unsupported_roles_are_refused(method: &dyn Method) {
-    let (least, _) = method.about().bits.unwrap_or((1, 1));
+    let (min, _) = method.about().bits.unwrap_or((1, 1));
     let store = nn::VarStore::new(Device::Cpu);
     for role in ALL {
-        let site = site(role, Bits::new(least).unwrap(), &normal(&[2, 3], 1));
+        let site = site(role, Bits::new(min).unwrap(), &normal(&[2, 3], 1));
         let supported = method.about().support(role).is_yes();
         assert_eq!(method.check(&site, &options(method)).is_ok(), supported, "{role}");
         let built = method.quantizer(&site, &options(method), &(store.root() / role.to_string()));

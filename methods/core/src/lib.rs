@@ -2,12 +2,12 @@
 //!
 //! A method implements two traits: [`Method`], one `static` that is found by name, and [`Quantizer`], one value per
 //! place in a network. [`conformance!`] then gives it the shared tests. A method never sees a model, a data set or
-//! a file; what it sees is tensors, its [`Site`] and the [`Step`].
+//! a file; what it sees is tensors, its [`Site`] and the [`StepContext`].
 //!
 //! | module | what |
 //! | --- | --- |
 //! | [`method`] | [`Method`] and what it says about itself |
-//! | [`site`] | [`Site`], [`Role`], [`Step`]: where and when |
+//! | [`site`] | [`Site`], [`Role`], [`StepContext`]: where and when |
 //! | [`quantizer`] | [`Quantizer`]: codes, backward rule, fake quantization |
 //! | [`codes`] | [`Codes`] and [`Levels`]: the one place where values become integers, and back |
 //! | [`fold`] | batch normalization as integers |
@@ -35,4 +35,4 @@ pub use harness_kernels::levels::{Bits, LevelTable};
 pub use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
 pub use method::{Method, MethodAbout, Nonlinearity, Support};
 pub use quantizer::{Dependence, Quantizer, straight_through};
-pub use site::{Role, Site, Step};
+pub use site::{Role, Site, StepContext};

@@ -60,7 +60,7 @@ pub trait Method: Sync {
 pub struct MethodAbout {
     /// Name, summary, paper and options.
     pub about: About,
-    /// Least and greatest bit width; `None` for full precision, which takes no width.
+    /// Least and largest bit width; `None` for full precision, which takes no width.
     pub bits: Option<(u8, u8)>,
     /// Whether it quantizes weights.
     pub weights: Support,
@@ -108,7 +108,7 @@ pub enum Nonlinearity {
     Clip {
         /// Least value.
         low: f64,
-        /// Greatest value.
+        /// Largest value.
         high: f64,
     },
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::{Codes, MethodError, Site, Step};
+use crate::{Codes, MethodError, Site, StepContext};
 
 /// One quantizer at one [`Site`].
 pub trait Quantizer: fmt::Debug + Send {
@@ -18,14 +18,14 @@ pub trait Quantizer: fmt::Debug + Send {
     ///
     /// # Errors
     /// When libtorch fails.
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError>;
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError>;
 
     /// [`Quantizer::assign`] for input from outside: looks at every value first (which on a GPU means waiting for
     /// it, so that training does not).
     ///
     /// # Errors
     /// [`MethodError::NotFinite`] when `x` holds NaN or an infinity, and failures of libtorch.
-    fn quantize(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn quantize(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         tch::no_grad(|| {
             let finite = i64::try_from(&x.f_isfinite()?.f_sum(Kind::Int64)?)?;
             let total = i64::try_from(x.numel()).unwrap_or(i64::MAX);
@@ -54,7 +54,7 @@ pub trait Quantizer: fmt::Debug + Send {
     ///
     /// # Errors
     /// When libtorch fails.
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
         let surrogate = self.surrogate(x)?;
         Ok(straight_through(&on_grid, &surrogate)?)

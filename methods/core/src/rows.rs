@@ -31,7 +31,7 @@ impl Rows {
         self.matrix(x)?.f_mean_dim(1i64, false, Kind::Float)
     }
 
-    /// Least and greatest value per group, `[g]` each.
+    /// Least and largest value per group, `[g]` each.
     ///
     /// # Errors
     /// When libtorch fails.
@@ -39,13 +39,13 @@ impl Rows {
         self.matrix(x)?.f_aminmax(1, false)
     }
 
-    /// Greatest magnitude per group, `[g]`.
+    /// Largest magnitude per group, `[g]`.
     ///
     /// # Errors
     /// When libtorch fails.
     pub fn max_abs(self, x: &Tensor) -> Result<Tensor, TchError> {
-        let (least, greatest) = self.range(x)?;
-        greatest.f_maximum(&least.f_neg()?)
+        let (min, max) = self.range(x)?;
+        max.f_maximum(&min.f_neg()?)
     }
 }
 
@@ -81,9 +81,9 @@ mod tests {
         assert_eq!(floats(&Rows::Tensor.max_abs(&x).unwrap()), [5.0]);
         assert_eq!(floats(&Rows::Each.max_abs(&x).unwrap()), [5.0, 0.5]);
         assert_eq!(floats(&Rows::Each.mean(&x).unwrap()), [-2.0 / 3.0, 0.25]);
-        let (least, greatest) = Rows::Each.range(&x).unwrap();
-        assert_eq!((floats(&least), floats(&greatest)), (vec![-5.0, 0.0], vec![2.0, 0.5]));
-        assert_eq!(column(&greatest, 3).unwrap().size(), [2, 1, 1]);
+        let (min, max) = Rows::Each.range(&x).unwrap();
+        assert_eq!((floats(&min), floats(&max)), (vec![-5.0, 0.0], vec![2.0, 0.5]));
+        assert_eq!(column(&max, 3).unwrap().size(), [2, 1, 1]);
     }
 
     #[test]

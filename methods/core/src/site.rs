@@ -49,7 +49,7 @@ pub struct Site {
 impl Site {
     /// Key of the random draws of this site at `step`.
     #[must_use]
-    pub fn key(&self, step: &Step) -> u64 {
+    pub fn key(&self, step: &StepContext) -> u64 {
         random::key(&[step.seed, self.index, self.role as u64, step.step])
     }
 }
@@ -57,7 +57,7 @@ impl Site {
 /// When a quantizer is called. Schedules and random draws are pure functions of this: resuming needs no generator
 /// state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct StepContext {
     /// Optimizer steps done before this one.
     pub step: u64,
     /// Optimizer steps of the whole training.
@@ -68,14 +68,14 @@ pub struct Step {
     pub training: bool,
 }
 
-impl Step {
+impl StepContext {
     /// A step outside any training: evaluation of a finished network.
     #[must_use]
-    pub fn evaluation(seed: u64) -> Step {
-        Step { step: 0, total: 0, seed, training: false }
+    pub fn evaluation(seed: u64) -> StepContext {
+        StepContext { step: 0, total: 0, seed, training: false }
     }
 
-    /// Portion of the training that is done, in [0, 1]; 1 after its end.
+    /// Fraction of the training that is done, in [0, 1]; 1 after its end.
     #[must_use]
     pub fn progress(&self) -> f64 {
         if self.total == 0 { 1.0 } else { (self.step as f64 / self.total as f64).min(1.0) }

@@ -13,8 +13,8 @@ pub struct Statistics {
     pub effective_bits: f64,
     /// How often each code occurs, `2^bits` counts.
     pub code_counts: Vec<u64>,
-    /// Portion of the elements that are quantized, 0..=1.
-    pub portion: f64,
+    /// Fraction of the elements that are quantized, 0..=1.
+    pub fraction: f64,
     /// The values before and after.
     pub values: Values,
 }
@@ -26,7 +26,7 @@ pub struct Values {
     pub cosine: f64,
     /// Least value of both.
     pub low: f64,
-    /// Greatest value of both.
+    /// Largest value of both.
     pub high: f64,
     /// How many values of the tensor lie in each of [`BINS`] equally wide bins from `low` to `high`.
     pub before: Vec<u64>,
@@ -59,7 +59,7 @@ impl Statistics {
                 relative_mse: if norm > 0.0 { error / norm } else { 0.0 },
                 effective_bits: entropy(&code_counts),
                 code_counts,
-                portion: codes.portion()?,
+                fraction: codes.fraction()?,
                 values: Values::of(&wide, &quantized, codes)?,
             })
         })
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(statistics.code_counts, [2, 2]);
         assert_eq!(statistics.effective_bits, 1.0);
         assert!((statistics.relative_mse - 0.1).abs() < 1e-12);
-        assert_eq!(statistics.portion, 1.0);
+        assert_eq!(statistics.fraction, 1.0);
         // Levels -1.5 and 1.5; the cosine is 9 / sqrt(10 * 9).
         let values = &statistics.values;
         assert!((values.cosine - 9.0 / 90f64.sqrt()).abs() < 1e-12);

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use harness_method_core::{Bits, Method, OptionValue, Options, Quantizer, Role, Site, Step};
+use harness_method_core::{Bits, Method, OptionValue, Options, Quantizer, Role, Site, StepContext};
 use harness_method_least_squares::LeastSquares;
 use tch::{Device, Kind, Tensor, nn};
 
 type Forward = Box<dyn FnMut(&Tensor) -> Tensor>;
 
-const STEP: Step = Step { step: 0, total: 10, seed: 1, training: true };
+const STEP: StepContext = StepContext { step: 0, total: 10, seed: 1, training: true };
 const ROUNDS: usize = 31;
 
 /// Name, bits, options.
@@ -72,12 +72,12 @@ fn main() {
         let nothing = times[0][0];
         let relu = times[1][0] - nothing;
         for ((name, _), times) in rows.iter().zip(times) {
-            let (least, median) = (times[0], times[ROUNDS / 2]);
+            let (min, median) = (times[0], times[ROUNDS / 2]);
             println!(
                 "  {:8.1} us, median {:8.1} us  {:6.2} x relu  {name}",
-                (least - nothing) * 1e6,
+                (min - nothing) * 1e6,
                 (median - nothing) * 1e6,
-                (least - nothing) / relu
+                (min - nothing) / relu
             );
         }
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use harness_method_core::rows::Rows;
-use harness_method_core::{Codes, Dependence, MethodError, Options, Quantizer, Site, Step};
+use harness_method_core::{Codes, Dependence, MethodError, Options, Quantizer, Site, StepContext};
 use tch::{Kind, Tensor, nn};
 
 use crate::folded::{self, Scales};
@@ -79,7 +79,7 @@ impl Activation {
         tch::no_grad(|| self.solver.scales(&Rows::Each.matrix(&x.f_detach()?)?, self.clamp))
     }
 
-    fn learn(&self, own: &Tensor, step: &Step) -> Result<(), MethodError> {
+    fn learn(&self, own: &Tensor, step: &StepContext) -> Result<(), MethodError> {
         match &self.average {
             Some(average) if step.training => tch::no_grad(|| average.learn(own, self.solver.is_monotone())),
             _ => Ok(()),
@@ -87,7 +87,7 @@ impl Activation {
     }
 
     /// The average, `[1, k]`, where it stands in for the scales of each sample. Moves it in training.
-    fn averaged(&self, x: &Tensor, step: &Step) -> Result<Option<Tensor>, MethodError> {
+    fn averaged(&self, x: &Tensor, step: &StepContext) -> Result<Option<Tensor>, MethodError> {
         let Some(average) = &self.average else { return Ok(None) };
         if step.training {
             if !average.always {
@@ -110,7 +110,7 @@ impl Quantizer for Activation {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         let scales = match self.averaged(x, step)? {
             Some(scales) => scales,
             None => {
@@ -123,14 +123,14 @@ impl Quantizer for Activation {
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
-        let scales = match self.averaged(x, &Step::evaluation(0))? {
+        let scales = match self.averaged(x, &StepContext::evaluation(0))? {
             Some(scales) => scales,
             None => self.own(x)?,
         };
         folded::surrogate(x, &scales, self.clamp)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
         if let Some(scales) = self.averaged(x, step)? {
             return Ok(folded::fake_quantize(x, Scales::Given(&scales), self.clamp, self.site.bits)?.0);
         }

@@ -74,7 +74,7 @@ pub(crate) fn best_split(magnitudes: &[f32], levels: Levels) -> (Split, f64) {
         return best_of_sorted(magnitudes, levels);
     }
     let last = (magnitudes.len() / SHARE).min(BUCKETS - 1);
-    let inverse = last as f32 / greatest(magnitudes);
+    let inverse = last as f32 / max(magnitudes);
     if !inverse.is_normal() {
         // All zero, or so small or so large that buckets of equal width cannot be told apart.
         return best_of_sorted(magnitudes, levels);
@@ -82,8 +82,8 @@ pub(crate) fn best_split(magnitudes: &[f32], levels: Levels) -> (Split, f64) {
     Buckets::new(magnitudes, inverse, last).best_split(magnitudes, levels)
 }
 
-/// The greatest of magnitudes; a NaN is passed over.
-fn greatest(magnitudes: &[f32]) -> f32 {
+/// The largest of magnitudes; a NaN is passed over.
+fn max(magnitudes: &[f32]) -> f32 {
     // As many at a time as keep the comparisons from waiting for each other.
     let mut lanes = [0.0f32; 16];
     let larger = |a: f32, b: f32| if b > a { b } else { a };

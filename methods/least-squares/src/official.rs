@@ -50,7 +50,7 @@ fn candidates(sorted: &[f64], levels: Levels) -> impl Iterator<Item = f64> {
     });
     // Everything far from zero: LS-T then uses its outer levels alone.
     let average = total / n.max(1) as f64;
-    let outer = levels == Levels::Three && sorted.first().is_some_and(|&least| least > average / 2.0);
+    let outer = levels == Levels::Three && sorted.first().is_some_and(|&min| min > average / 2.0);
     fixed.chain(outer.then_some(average / 2.0))
 }
 

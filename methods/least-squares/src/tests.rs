@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use harness_method_core::{Bits, Dependence, Method, OptionValue, Options, Quantizer, Role, Site, Step, conformance};
+use harness_method_core::{
+    Bits, Dependence, Method, OptionValue, Options, Quantizer, Role, Site, StepContext, conformance,
+};
 use harness_torch::random;
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
@@ -13,7 +15,7 @@ use crate::exact::{Levels, best_of_sorted, best_split};
 
 harness_method_core::conformance!(LeastSquares);
 
-const STEP: Step = Step { step: 0, total: 10, seed: 7, training: true };
+const STEP: StepContext = StepContext { step: 0, total: 10, seed: 7, training: true };
 
 fn options(given: &[(&str, OptionValue)]) -> Options {
     let given: BTreeMap<String, OptionValue> = given.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
@@ -156,8 +158,8 @@ proptest! {
     fn the_optimum_is_the_optimum(row in prop::collection::vec(-3.0f32..3.0, 1..=12)) {
         let norm: f64 = row.iter().map(|v| f64::from(v * v)).sum();
         for (name, levels) in [("LS-2", Levels::Four), ("LS-T", Levels::Three)] {
-            let (found, least) = (error(&row, name), brute_force(&row, levels));
-            prop_assert!(found <= least + 1e-6 * norm, "{name}: {found} against {least}");
+            let (found, min) = (error(&row, name), brute_force(&row, levels));
+            prop_assert!(found <= min + 1e-6 * norm, "{name}: {found} against {min}");
         }
     }
 
@@ -373,7 +375,7 @@ fn a_running_average_follows_the_batches() {
     assert_eq!(scales(), 0.75, "the first batch is copied: the mean of 0.5 and 1.0");
     let _ = q.forward(&batch(0.1), &STEP).unwrap();
     assert!((scales() - (0.99 * 0.75 + 0.01 * 0.15)).abs() < 1e-6, "{}", scales());
-    let evaluation = Step { training: false, ..STEP };
+    let evaluation = StepContext { training: false, ..STEP };
     let y = floats(&q.forward(&batch(0.1), &evaluation).unwrap());
     assert!(y.iter().all(|v| (v.abs() - scales()).abs() < 1e-6), "{y:?}");
 }

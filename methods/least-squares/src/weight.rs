@@ -1,7 +1,7 @@
 //! Weights: scales of each output filter, found again at every call.
 
 use harness_method_core::rows::Rows;
-use harness_method_core::{Codes, MethodError, Quantizer, Site, Step};
+use harness_method_core::{Codes, MethodError, Quantizer, Site, StepContext};
 use tch::Tensor;
 
 use crate::folded::{self, Scales};
@@ -31,7 +31,7 @@ impl Quantizer for Weight {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, _: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
         folded::codes(x, &self.scales(x)?, CLAMP, self.site.bits)
     }
 
@@ -39,7 +39,7 @@ impl Quantizer for Weight {
         folded::surrogate(x, &self.scales(x)?, CLAMP)
     }
 
-    fn forward(&mut self, x: &Tensor, _: &Step) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
         Ok(folded::fake_quantize(x, Scales::Own(self.solver), CLAMP, self.site.bits)?.0)
     }
 }

@@ -1,4 +1,4 @@
-//! Cost of one call forward and backward, as a ratio to the base quantizer (portion 1) and to ReLU on the same tensor
+//! Cost of one call forward and backward, as a ratio to the base quantizer (fraction 1) and to ReLU on the same tensor
 //! in the same run: medians, and the quartiles that say how steady they are.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark reports and stops at the first failure")]
 
@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use harness_method_core::{Bits, Method, OptionValue, Options, Role, Site, Step};
+use harness_method_core::{Bits, Method, OptionValue, Options, Role, Site, StepContext};
 use harness_method_stochastic::Stochastic;
 use tch::{Device, Kind, Tensor, nn};
 
 type Forward = Box<dyn FnMut(&Tensor) -> Tensor>;
 
-const STEP: Step = Step { step: 0, total: 10, seed: 1, training: true };
+const STEP: StepContext = StepContext { step: 0, total: 10, seed: 1, training: true };
 const ROUNDS: usize = 101;
 
 fn seconds(x: &Tensor, forward: &mut Forward) -> f64 {
@@ -22,9 +22,9 @@ fn seconds(x: &Tensor, forward: &mut Forward) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-fn quantizer(x: &Tensor, base: &str, granularity: &str, portion: f64) -> Forward {
+fn quantizer(x: &Tensor, base: &str, granularity: &str, fraction: f64) -> Forward {
     let text = |v: &str| OptionValue::Text(v.to_owned());
-    let given = [("base", text(base)), ("granularity", text(granularity)), ("portion", OptionValue::Float(portion))];
+    let given = [("base", text(base)), ("granularity", text(granularity)), ("portion", OptionValue::Float(fraction))];
     let given: BTreeMap<_, _> = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let options = Options::resolve(Stochastic.about().about.options, &given).unwrap();
     let bits = Bits::new(if base == "twn" { 2 } else { 1 }).unwrap();

@@ -1,4 +1,4 @@
-//! Stochastic Quantization (Dong et al. 2017, arXiv:1708.01001): in every step a portion `r` of the filters, drawn by
+//! Stochastic Quantization (Dong et al. 2017, arXiv:1708.01001): in every step a fraction `r` of the filters, drawn by
 //! their quantization error, is binary or ternary, and the others stay real; `r` grows to 1 over the training.
 //!
 //! One step, for a layer of `m` filters `W_i`:
@@ -26,8 +26,8 @@
 //! weight 0 (`draw: real`, no error) come after all others, in random order.
 //! Numbers are keyed by trial, layer and step (for `fixed`, stage), so a resumed training draws the same.
 //!
-//! Evaluation draws as training does at that step, with the portion of that step: only at portion 1, and so after the
-//! last step, is the network fully quantized. At portion 1 the method is its base quantizer exactly.
+//! Evaluation draws as training does at that step, with the fraction of that step: only at fraction 1, and so after the
+//! last step, is the network fully quantized. At fraction 1 the method is its base quantizer exactly.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -51,7 +51,7 @@ pub struct Stochastic;
 static ABOUT: MethodAbout = MethodAbout {
     about: About {
         name: "stochastic",
-        summary: "a growing portion of the filters, drawn by their error, is binary or ternary; the rest stays real",
+        summary: "a growing fraction of the filters, drawn by their error, is binary or ternary; the rest stays real",
         source: "Dong et al., Learning Accurate Low-Bit Deep Neural Networks with Stochastic Quantization, \
                  BMVC 2017, arXiv:1708.01001",
         options: &[
@@ -65,7 +65,7 @@ static ABOUT: MethodAbout = MethodAbout {
                 name: "portion",
                 kind: OptionKind::Float { min: 0.0, max: 1.0 },
                 default: OptionDefault::Absent,
-                doc: "quantized portion throughout; absent: by the schedule",
+                doc: "quantized fraction throughout; absent: by the schedule",
             },
             OptionDoc {
                 name: "granularity",

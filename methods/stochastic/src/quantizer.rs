@@ -1,8 +1,8 @@
-//! Weights of which a portion is quantized.
+//! Weights of which a fraction is quantized.
 
 use harness_method_core::base::{Twn, bwn};
 use harness_method_core::rows::{Rows, column};
-use harness_method_core::{Codes, MethodError, Quantizer, Site, Step};
+use harness_method_core::{Codes, MethodError, Quantizer, Site, StepContext};
 use tch::{TchError, Tensor, nn};
 
 use crate::schedule::Schedule;
@@ -49,7 +49,7 @@ struct Kept {
 
 impl Kept {
     /// The rows kept since the beginning of `stage`: `drawn` if this is the beginning. Only training moves on.
-    fn since(&mut self, stage: u64, drawn: &Tensor, step: &Step) -> Result<Tensor, TchError> {
+    fn since(&mut self, stage: u64, drawn: &Tensor, step: &StepContext) -> Result<Tensor, TchError> {
         let number = stage as f64 + 1.0;
         let same = self.stage.f_eq(number)?;
         let kept = self.rows.f_ne(0.0)?.f_where_self(&same, drawn)?;
@@ -81,15 +81,15 @@ impl Hybrid {
     }
 
     /// What stays real of `x`, which the base has quantized to `codes`. Bool, broadcastable; `None`: nothing.
-    fn kept(&mut self, x: &Tensor, codes: &Codes, step: &Step) -> Result<Option<Tensor>, MethodError> {
-        let (stage, portion) = self.schedule.at(step.progress());
+    fn kept(&mut self, x: &Tensor, codes: &Codes, step: &StepContext) -> Result<Option<Tensor>, MethodError> {
+        let (stage, fraction) = self.schedule.at(step.progress());
         let rows = if self.rule.elements { x.numel() as i64 } else { x.size().first().copied().unwrap_or(1) };
-        let Some(count) = self.rule.count(portion, rows) else { return Ok(None) };
+        let Some(count) = self.rule.count(fraction, rows) else { return Ok(None) };
         let errors = errors(&x.f_reshape([rows, -1])?, &codes.dequantize(x)?.f_reshape([rows, -1])?)?;
         let kept = match &mut self.fixed {
             None => self.rule.kept(&errors, count, self.site.key(step))?,
             Some(fixed) => {
-                let drawn = self.rule.kept(&errors, count, self.site.key(&Step { step: stage, ..*step }))?;
+                let drawn = self.rule.kept(&errors, count, self.site.key(&StepContext { step: stage, ..*step }))?;
                 fixed.since(stage, &drawn, step)?
             }
         };
@@ -102,7 +102,7 @@ impl Quantizer for Hybrid {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &Step) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
         let codes = match self.base {
             Base::Bwn => bwn(x, Rows::Each, self.site.bits)?,
             Base::Twn => Twn::STOCHASTIC.quantize(x, self.site.bits)?,

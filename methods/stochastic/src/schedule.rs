@@ -1,57 +1,57 @@
-//! Which portion is quantized when.
+//! Which fraction is quantized when.
 
 use harness_method_core::Options;
 
-/// Stages of constant portion, one after the other.
+/// Stages of constant fraction, one after the other.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Schedule(Vec<Stage>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Stage {
-    /// Portion of the training after which it ends.
+    /// Fraction of the training after which it ends.
     end: f64,
-    portion: f64,
+    fraction: f64,
 }
 
 impl Schedule {
     /// The stages that the options give, or what is wrong with them.
     pub(crate) fn new(options: &Options) -> Result<Schedule, String> {
-        let portions = options.text("portions");
+        let fractions = options.text("portions");
         let lengths = options.text("lengths");
-        if let Some(portion) = options.float("portion") {
-            if !portions.is_empty() || !lengths.is_empty() {
+        if let Some(fraction) = options.float("portion") {
+            if !fractions.is_empty() || !lengths.is_empty() {
                 return Err("stages with a constant `portion`; give one or the other".to_owned());
             }
-            return Ok(Schedule(vec![Stage { end: 1.0, portion }]));
+            return Ok(Schedule(vec![Stage { end: 1.0, fraction }]));
         }
-        let portions = match (portions, options.text("schedule")) {
+        let fractions = match (fractions, options.text("schedule")) {
             ("", "average") => vec![0.2, 0.4, 0.6, 0.8, 1.0],
             ("", "finetune") => vec![0.0, 0.5, 0.75, 0.875, 1.0],
             ("", _) => vec![0.5, 0.75, 0.875, 1.0],
             (given, _) => numbers("portions", given, |v| (0.0..=1.0).contains(&v), "from 0 to 1")?,
         };
         let lengths = match lengths {
-            "" => vec![1.0; portions.len()],
+            "" => vec![1.0; fractions.len()],
             given => numbers("lengths", given, |v| v > 0.0 && v.is_finite(), "above 0")?,
         };
-        if lengths.len() != portions.len() {
-            return Err(format!("{} `lengths` for {} portions; give as many", lengths.len(), portions.len()));
+        if lengths.len() != fractions.len() {
+            return Err(format!("{} `lengths` for {} fractions; give as many", lengths.len(), fractions.len()));
         }
         let whole: f64 = lengths.iter().sum();
         let mut elapsed = 0.0;
-        let stage = |(portion, length)| {
+        let stage = |(fraction, length)| {
             elapsed += length;
-            Stage { end: elapsed / whole, portion }
+            Stage { end: elapsed / whole, fraction }
         };
-        Ok(Schedule(portions.into_iter().zip(lengths).map(stage).collect()))
+        Ok(Schedule(fractions.into_iter().zip(lengths).map(stage).collect()))
     }
 
-    /// Number of the stage and its portion when `progress` (0..=1) of the training is done. A stage begins where the
+    /// Number of the stage and its fraction when `progress` (0..=1) of the training is done. A stage begins where the
     /// one before ends; the end of the training belongs to the last.
     pub(crate) fn at(&self, progress: f64) -> (u64, f64) {
         let last = self.0.len().saturating_sub(1);
         let stage = self.0.iter().position(|stage| progress < stage.end).unwrap_or(last);
-        (stage as u64, self.0.get(stage).map_or(1.0, |stage| stage.portion))
+        (stage as u64, self.0.get(stage).map_or(1.0, |stage| stage.fraction))
     }
 }
 
@@ -64,7 +64,7 @@ fn numbers(option: &str, given: &str, right: impl Fn(f64) -> bool, range: &str) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harness_method_core::{OptionValue, Step};
+    use harness_method_core::{OptionValue, StepContext};
 
     type Given<'a> = &'a [(&'a str, &'a str)];
 
@@ -73,9 +73,9 @@ mod tests {
         Schedule::new(&given.iter().map(|(k, v)| ((*k).to_owned(), value(v))).collect())
     }
 
-    fn portions(given: Given<'_>, total: u64) -> Vec<f64> {
+    fn fractions(given: Given<'_>, total: u64) -> Vec<f64> {
         let schedule = schedule(given).unwrap();
-        (0..=total).map(|step| schedule.at(Step { step, total, seed: 0, training: true }.progress()).1).collect()
+        (0..=total).map(|step| schedule.at(StepContext { step, total, seed: 0, training: true }.progress()).1).collect()
     }
 
     #[test]
@@ -90,15 +90,15 @@ mod tests {
             (&[("portion", "0.3")], &[0.3, 0.3]),
         ];
         for (given, expected) in rows {
-            assert_eq!(portions(given, expected.len() as u64 - 1), expected, "{given:?}");
+            assert_eq!(fractions(given, expected.len() as u64 - 1), expected, "{given:?}");
         }
     }
 
     #[test]
     fn a_finished_network_has_the_last_portion() {
         for (given, expected) in [("exponential", 1.0), ("average", 1.0), ("finetune", 1.0)] {
-            let (_, portion) = schedule(&[("schedule", given)]).unwrap().at(Step::evaluation(0).progress());
-            assert_eq!(portion, expected);
+            let (_, fraction) = schedule(&[("schedule", given)]).unwrap().at(StepContext::evaluation(0).progress());
+            assert_eq!(fraction, expected);
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
             (&[("portions", "0.5, 1.5")], "from 0 to 1"),
             (&[("portions", "0.5,,1")], "separated by commas"),
             (&[("lengths", "1,1,0,1")], "above 0"),
-            (&[("lengths", "1,1")], "2 `lengths` for 4 portions"),
+            (&[("lengths", "1,1")], "2 `lengths` for 4 fractions"),
             (&[("portion", "0.5"), ("portions", "0.5,1")], "one or the other"),
         ];
         for (given, expected) in rows {

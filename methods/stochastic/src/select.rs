@@ -76,11 +76,11 @@ impl Rule {
     }
 
     /// How many of `rows` rows are drawn when `portion` is quantized. `None`: nothing stays real.
-    pub(crate) fn count(self, portion: f64, rows: i64) -> Option<i64> {
-        let drawn = |portion: f64| ((portion * rows as f64 + SLACK).floor() as i64).clamp(0, rows);
+    pub(crate) fn count(self, fraction: f64, rows: i64) -> Option<i64> {
+        let drawn = |fraction: f64| ((fraction * rows as f64 + SLACK).floor() as i64).clamp(0, rows);
         match self.draw {
-            Draw::Quantized => Some(drawn(portion)).filter(|&count| count < rows),
-            Draw::Real => Some(drawn(1.0 - portion)).filter(|&count| count > 0),
+            Draw::Quantized => Some(drawn(fraction)).filter(|&count| count < rows),
+            Draw::Real => Some(drawn(1.0 - fraction)).filter(|&count| count > 0),
         }
     }
 

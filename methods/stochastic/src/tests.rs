@@ -5,7 +5,7 @@ use crate::select::errors;
 use harness_method_core::base::{Twn, bwn};
 use harness_method_core::conformance::{Variant, everything};
 use harness_method_core::rows::Rows;
-use harness_method_core::{Bits, Codes, OptionValue, Role, Step};
+use harness_method_core::{Bits, Codes, OptionValue, Role, StepContext};
 use harness_torch::random;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 harness_method_core::conformance!(Stochastic);
 
-const STEP: Step = Step { step: 0, total: 100, seed: 7, training: true };
+const STEP: StepContext = StepContext { step: 0, total: 100, seed: 7, training: true };
 
 type Given<'a> = Vec<(&'a str, OptionValue)>;
 
@@ -21,7 +21,7 @@ fn text(name: &'static str, value: &str) -> (&'static str, OptionValue) {
     (name, OptionValue::Text(value.to_owned()))
 }
 
-fn portion(value: f64) -> (&'static str, OptionValue) {
+fn fraction(value: f64) -> (&'static str, OptionValue) {
     ("portion", OptionValue::Float(value))
 }
 
@@ -65,7 +65,7 @@ fn count(kept: &[bool]) -> usize {
     kept.iter().filter(|k| **k).count()
 }
 
-/// Every combination of what can be combined, without the portion.
+/// Every combination of what can be combined, without the fraction.
 fn combinations() -> Vec<Given<'static>> {
     let mut all = Vec::new();
     for base in ["bwn", "twn"] {
@@ -92,9 +92,9 @@ fn combinations() -> Vec<Given<'static>> {
 fn every_combination_conforms() {
     for (i, mut given) in combinations().into_iter().enumerate() {
         let bits = if given[0].1 == OptionValue::Text("twn".to_owned()) { 2 } else { 1 };
-        // Evaluation at a portion below 1 too, in one half of them.
+        // Evaluation at a fraction below 1 too, in one half of them.
         if i % 2 == 0 {
-            given.push(portion(0.6));
+            given.push(fraction(0.6));
         }
         everything(&Variant::new(&Stochastic, Some((bits, bits)), &given));
     }
@@ -131,7 +131,7 @@ fn exactly_the_required_number_and_the_others_are_the_base() {
             let rows = if elements { x.numel() } else { filters as usize };
             for (numerator, denominator) in [(0, 1), (1, 10), (3, 10), (1, 2), (7, 10), (7, 8), (9, 10), (1, 1)] {
                 let mut given = given.clone();
-                given.push(portion(f64::from(numerator) / f64::from(denominator)));
+                given.push(fraction(f64::from(numerator) / f64::from(denominator)));
                 let (mut q, _store) = quantizer(&x, &given);
                 let codes = q.quantize(&x, &STEP).unwrap();
                 let kept = kept(&codes, rows);
@@ -154,12 +154,16 @@ fn exactly_the_required_number_and_the_others_are_the_base() {
 }
 
 #[test]
-fn at_portion_1_it_is_its_base() {
+fn at_fraction_1_it_is_its_base() {
     let x = normal(&[8, 3, 3, 3], 5);
     for given in combinations() {
         let (mut q, _store) = quantizer(&x, &given);
         let expected = base(&x, &given);
-        for step in [Step { step: 75, ..STEP }, Step { step: 100, training: false, ..STEP }, Step::evaluation(1)] {
+        for step in [
+            StepContext { step: 75, ..STEP },
+            StepContext { step: 100, training: false, ..STEP },
+            StepContext::evaluation(1),
+        ] {
             let found = q.quantize(&x, &step).unwrap();
             assert!(found.kept.is_none(), "{given:?}");
             assert_eq!(found.codes, expected.codes, "{given:?}");
@@ -171,10 +175,10 @@ fn at_portion_1_it_is_its_base() {
 /// The weights of the text, in f64, up to a common factor.
 fn weights(errors: &[f64], probability: &str, draw: &str) -> Vec<f64> {
     let d: Vec<f64> = errors.iter().map(|e| if draw == "real" { *e } else { 1.0 / (e + 1e-7) }).collect();
-    let greatest = d.iter().copied().fold(f64::MIN, f64::max);
+    let max = d.iter().copied().fold(f64::MIN, f64::max);
     let weight = |d: &f64| match probability {
         "constant" => 1.0,
-        "softmax" => (d - greatest).exp(),
+        "softmax" => (d - max).exp(),
         "sigmoid" => 1.0 / (1.0 + (-d).exp()),
         _ => *d,
     };
@@ -244,12 +248,12 @@ fn two_draws_follow_roulette_without_replacement() {
 #[test]
 fn draws_of_real_rows_are_linear_in_the_error() {
     let x = normal(&[4, 9], 21) * Tensor::from_slice(&[1.0f32, 0.1, 3.0, 1.0]).view([4, 1]);
-    let given = [text("draw", "real"), portion(0.75)];
+    let given = [text("draw", "real"), fraction(0.75)];
     let (mut q, _store) = quantizer(&x, &given);
     let errors = doubles(&errors(&x, &base(&x, &given).dequantize(&x).unwrap()).unwrap());
     let mut counts = [0; 4];
     for step in 0..10_000 {
-        let codes = q.assign(&x, &Step { step, total: 10_000, ..STEP }).unwrap();
+        let codes = q.assign(&x, &StepContext { step, total: 10_000, ..STEP }).unwrap();
         counts[kept(&codes, 4).iter().position(|k| *k).unwrap()] += 1;
     }
     let sum: f64 = errors.iter().sum();
@@ -260,18 +264,22 @@ fn draws_of_real_rows_are_linear_in_the_error() {
 #[test]
 fn the_same_seed_draws_the_same_and_nothing_else_does() {
     let x = normal(&[64, 9], 31);
-    let draw = |step: Step, index: u64, given: &[(&str, OptionValue)]| {
+    let draw = |step: StepContext, index: u64, given: &[(&str, OptionValue)]| {
         let site = Site { index, ..site(1, &[64, 9]) };
         let store = nn::VarStore::new(Device::Cpu);
         let mut q = Stochastic.quantizer(&site, &options(given), &store.root()).unwrap();
         kept(&q.quantize(&x, &step).unwrap(), 64)
     };
     for granularity in ["filter", "element"] {
-        let given = [text("granularity", granularity), portion(0.5)];
+        let given = [text("granularity", granularity), fraction(0.5)];
         let first = draw(STEP, 3, &given);
         assert_eq!(first, draw(STEP, 3, &given));
-        assert_eq!(first, draw(Step { training: false, ..STEP }, 3, &given), "evaluation draws as training does");
-        for other in [Step { step: 1, ..STEP }, Step { seed: 8, ..STEP }] {
+        assert_eq!(
+            first,
+            draw(StepContext { training: false, ..STEP }, 3, &given),
+            "evaluation draws as training does"
+        );
+        for other in [StepContext { step: 1, ..STEP }, StepContext { seed: 8, ..STEP }] {
             assert_ne!(first, draw(other, 3, &given));
         }
         assert_ne!(first, draw(STEP, 4, &given), "each layer has its own draws");
@@ -288,7 +296,7 @@ fn a_resumed_training_draws_the_same() {
     for selection in ["roulette", "sorted", "fixed"] {
         let given = [text("selection", selection)];
         let draw = |q: &mut dyn Quantizer, step| {
-            let step = Step { step, total: 40, ..STEP };
+            let step = StepContext { step, total: 40, ..STEP };
             kept(&q.quantize(&moving(step.step), &step).unwrap(), 16)
         };
         let (mut through, store) = quantizer(&moving(0), &given);
@@ -314,9 +322,9 @@ fn a_fixed_selection_lasts_for_its_stage() {
     let (mut q, _store) = quantizer(&moving(0), &given);
     let mut draws = Vec::new();
     for step in 0..40 {
-        let step = Step { step, total: 40, ..STEP };
+        let step = StepContext { step, total: 40, ..STEP };
         let codes = kept(&q.quantize(&moving(step.step), &step).unwrap(), 16);
-        let evaluated = q.quantize(&moving(99), &Step { training: false, ..step }).unwrap();
+        let evaluated = q.quantize(&moving(99), &StepContext { training: false, ..step }).unwrap();
         assert_eq!(kept(&evaluated, 16), codes, "evaluation inside a stage has its selection");
         draws.push(codes);
     }
@@ -327,8 +335,8 @@ fn a_fixed_selection_lasts_for_its_stage() {
     assert_eq!(real, [8, 4, 2, 0]);
     // A network that is evaluated before a stage begins draws for itself, and leaves no trace.
     let (mut fresh, _store) = quantizer(&moving(0), &given);
-    let _ = fresh.quantize(&moving(5), &Step { training: false, total: 40, ..STEP }).unwrap();
-    assert_eq!(kept(&fresh.quantize(&moving(0), &Step { total: 40, ..STEP }).unwrap(), 16), draws[0]);
+    let _ = fresh.quantize(&moving(5), &StepContext { training: false, total: 40, ..STEP }).unwrap();
+    assert_eq!(kept(&fresh.quantize(&moving(0), &StepContext { total: 40, ..STEP }).unwrap(), 16), draws[0]);
 }
 
 proptest! {
@@ -340,7 +348,7 @@ proptest! {
             text("granularity", if element { "element" } else { "filter" }),
             text("draw", if real { "real" } else { "quantized" }),
             text("selection", "sorted"),
-            portion(r),
+            fraction(r),
         ];
         let codes = quantizer(&x, &given).0.quantize(&x, &STEP).unwrap();
         let q = base(&x, &given).dequantize(&x).unwrap();
@@ -359,26 +367,26 @@ proptest! {
 
 #[test]
 fn rows_without_error_go_first_and_last() {
-    // Row 1 is zero and row 3 constant: no error, so the greatest weight of all by far.
+    // Row 1 is zero and row 3 constant: no error, so the largest weight of all by far.
     let x = awkward(4);
     for probability in ["linear", "softmax"] {
         for step in 0..200 {
-            let step = Step { step, ..STEP };
-            let given = [text("probability", probability), portion(0.5)];
+            let step = StepContext { step, ..STEP };
+            let given = [text("probability", probability), fraction(0.5)];
             let found = kept(&quantizer(&x, &given).0.quantize(&x, &step).unwrap(), 4);
             assert_eq!(found, [true, false, true, false], "{probability}");
         }
     }
-    let given = [text("draw", "real"), portion(0.5)];
+    let given = [text("draw", "real"), fraction(0.5)];
     for step in 0..200 {
-        let found = kept(&quantizer(&x, &given).0.quantize(&x, &Step { step, ..STEP }).unwrap(), 4);
+        let found = kept(&quantizer(&x, &given).0.quantize(&x, &StepContext { step, ..STEP }).unwrap(), 4);
         assert_eq!(found, [true, false, true, false], "rows without weight are drawn when nothing else is left");
     }
     // When nothing has weight, the count holds all the same.
     let zeros = Tensor::zeros([6, 4], (Kind::Float, Device::Cpu));
     let mut seen = [0; 6];
     for step in 0..300 {
-        let found = kept(&quantizer(&zeros, &given).0.quantize(&zeros, &Step { step, ..STEP }).unwrap(), 6);
+        let found = kept(&quantizer(&zeros, &given).0.quantize(&zeros, &StepContext { step, ..STEP }).unwrap(), 6);
         assert_eq!(count(&found), 3);
         found.iter().zip(&mut seen).for_each(|(kept, seen)| *seen += u32::from(*kept));
     }
@@ -388,7 +396,7 @@ fn rows_without_error_go_first_and_last() {
 #[test]
 fn elements_are_drawn_one_by_one_with_the_scale_of_their_filter() {
     let x = normal(&[4, 50], 61);
-    let given = [text("granularity", "element"), portion(0.5)];
+    let given = [text("granularity", "element"), fraction(0.5)];
     let codes = quantizer(&x, &given).0.quantize(&x, &STEP).unwrap();
     let kept = kept(&codes, 200);
     assert_eq!((count(&kept), codes.kept.as_ref().unwrap().size()), (100, x.size()));

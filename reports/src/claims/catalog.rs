@@ -81,7 +81,7 @@ pub(crate) static CLAIMS: &[Claim] = &[
     },
     Claim {
         id: "B5",
-        sentence: "at 2 bits a scale by the mean magnitude is better than by the greatest",
+        sentence: "at 2 bits a scale by the mean magnitude is better than by the largest",
         source: "later reports, not the paper",
         proof: Proof::Trials(&[
             compare!(Top1: [MEAN_SCALE_W2 - MEDIAN_W2], Above(0.0)),

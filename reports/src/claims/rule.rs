@@ -76,7 +76,7 @@ impl Rule {
         }
         let within = |margin: f64| (low >= -margin && high <= margin, low > margin || high < -margin);
         let (supported, refuted) = match self {
-            Rule::Above(least) => (low > least, high < least),
+            Rule::Above(min) => (low > min, high < min),
             Rule::Below(most) => (high < most, low > most),
             Rule::Within(margin) => within(margin),
             Rule::WithinSpread => spread.map_or((false, false), within),

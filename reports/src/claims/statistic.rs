@@ -7,7 +7,7 @@ use harness_records::record::{LayerRecord, RunRecord, Status};
 /// A number of a trial, or one of each of its layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Statistic {
-    /// Portion of test samples right, in points.
+    /// Fraction of test samples right, in points.
     Top1,
     /// Entropy of the codes less the bit width, of each layer with at least so many weights.
     EffectiveBits {

@@ -135,7 +135,7 @@ fn layer(name: &str, role: &str, weights: i64, bits: u8, effective_bits: f64, re
         relative_mse,
         effective_bits,
         code_counts: Vec::new(),
-        portion: 1.0,
+        fraction: 1.0,
         values: None,
     }
 }
@@ -161,8 +161,8 @@ fn the_layer_that_speaks_against_the_claim_decides() {
     assert_eq!(verdicts(&one(&uniform(1.5), "B1"))[6], Verdict::Supported);
     assert_eq!(verdicts(&one(&uniform(1.8), "B1"))[6], Verdict::Refuted);
 
-    let errors = |least: f64| {
-        let balanced = [layer("a", "weight", 900, 2, 2.0, 0.5), layer("b", "weight", 900, 2, 2.0, least)];
+    let errors = |min: f64| {
+        let balanced = [layer("a", "weight", 900, 2, 2.0, 0.5), layer("b", "weight", 900, 2, 2.0, min)];
         let squares = [layer("a", "weight", 900, 2, 2.0, 0.1), layer("b", "weight", 900, 2, 2.0, 0.2)];
         let fit = method("least-squares", 2, &[("variant", "optimal"), ("solver", "exact")]);
         [with_layers(record().weights(balanced_w2()), &balanced), with_layers(record().weights(fit), &squares)].concat()

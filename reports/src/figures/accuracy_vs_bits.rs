@@ -29,7 +29,7 @@ const MOST_LINES: usize = 24;
 const MOST_BANDS: usize = 8;
 /// Seeds from which on an interval says more than that there are too few.
 const BAND_SEEDS: usize = 3;
-/// Portions are shown in percent.
+/// Fractions are shown in percent.
 const PERCENT: f64 = 100.0;
 
 /// A point of a line.
@@ -287,10 +287,10 @@ fn caption(figure: &All, rows: &[Row]) -> String {
     let mut caption = "Top-1 accuracy on the test set against the bit width of the weights".to_owned();
     caption.push_str(&match (counts.first(), counts.last()) {
         (Some(1), Some(1)) => ", one seed each.".to_owned(),
-        (Some(least), Some(most)) if least == most => {
-            format!(": mean and sample standard deviation over {least} seeds.")
+        (Some(min), Some(most)) if min == most => {
+            format!(": mean and sample standard deviation over {min} seeds.")
         }
-        (Some(least), Some(most)) => format!(": mean and sample standard deviation over {least} to {most} seeds."),
+        (Some(min), Some(most)) => format!(": mean and sample standard deviation over {min} to {most} seeds."),
         _ => ".".to_owned(),
     });
     let banded = |panel: &Content| has_bands(panel) && panel.lines.values().any(|line| !stretches(line).is_empty());

@@ -168,7 +168,7 @@ impl<'a> Looks<'a> {
     }
 }
 
-/// A number over epochs: mean, least and greatest over seeds.
+/// A number over epochs: mean, least and largest over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spot {
     pub(crate) epoch: u32,

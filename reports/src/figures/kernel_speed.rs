@@ -61,7 +61,7 @@ impl Figure for KernelSpeed {
     }
 }
 
-/// Shapes for each panel: those of one network together under its name, in even portions; the others after them.
+/// Shapes for each panel: those of one network together under its name, in even fractions; the others after them.
 fn groups<'a>(shapes: &[&'a str]) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut networks: Vec<(&str, Vec<&str>)> = Vec::new();
     for shape in shapes {
@@ -71,11 +71,11 @@ fn groups<'a>(shapes: &[&'a str]) -> Vec<(&'a str, Vec<&'a str>)> {
             None => networks.push((network, vec![shape])),
         }
     }
-    let portions = networks.into_iter().flat_map(|(network, shapes)| {
+    let fractions = networks.into_iter().flat_map(|(network, shapes)| {
         let size = shapes.len().div_ceil(shapes.len().div_ceil(SHAPES));
-        shapes.chunks(size).map(|portion| (network, portion.to_vec())).collect::<Vec<_>>()
+        shapes.chunks(size).map(|fraction| (network, fraction.to_vec())).collect::<Vec<_>>()
     });
-    portions.collect()
+    fractions.collect()
 }
 
 fn bars(kernels: &Kernels, title: &str, shapes: &[&str], pairs: &[&str]) -> Plot {

@@ -77,7 +77,7 @@ impl Figure for WeightHistograms {
             (Key::Upright(LEVEL), "levels".to_owned()),
         ];
         let mut caption =
-            "Weights of quantized layers of the first seed, before and after quantization: portion of the \
+            "Weights of quantized layers of the first seed, before and after quantization: fraction of the \
                            values in each of 64 bins, and the levels where all channels share them."
                 .to_owned();
         if hidden > 0 {
@@ -111,12 +111,12 @@ fn histogram(title: String, values: &ValuesRecord) -> Plot {
     let shown = || values.levels.iter().copied().filter(|_| values.levels.len() <= MOST_LEVELS);
     items.extend(shown().map(|level| Item::Upright { x: f64::from(level), look: LEVEL }));
     for (bins, shade, thin) in [(&before, BEFORE, 0.0), (&after, AFTER, 0.25)] {
-        for &(from, to, portion) in bins.iter().filter(|bin| bin.2 > 0.0) {
+        for &(from, to, fraction) in bins.iter().filter(|bin| bin.2 > 0.0) {
             let inset = thin * (to - from);
             // What has been quantized lies exactly at a level, and so does its bar where the level is known.
             let level = shown().map(f64::from).find(|level| thin > 0.0 && (from..=to).contains(level));
             let shift = level.map_or(0.0, |level| level - f64::midpoint(from, to));
-            items.push(Item::Bar { from: (from + inset + shift, 0.0), to: (to - inset + shift, portion), shade });
+            items.push(Item::Bar { from: (from + inset + shift, 0.0), to: (to - inset + shift, fraction), shade });
         }
     }
     let highest = before.iter().chain(&after).map(|bin| bin.2).fold(0.0, f64::max);
@@ -142,9 +142,9 @@ fn facts(config: &Config<'_>, layer: &LayerRecord, values: &ValuesRecord) -> Vec
     };
     let mut rows = Vec::new();
     for (what, counts) in [("before", &values.before), ("after", &values.after)] {
-        rows.extend(bins(values, counts).into_iter().filter(|bin| bin.2 > 0.0).map(|(from, to, portion)| {
+        rows.extend(bins(values, counts).into_iter().filter(|bin| bin.2 > 0.0).map(|(from, to, fraction)| {
             let mut row = head();
-            row.extend([what.into(), Some(from).into(), Some(to).into(), Some(portion / 100.0).into()]);
+            row.extend([what.into(), Some(from).into(), Some(to).into(), Some(fraction / 100.0).into()]);
             row
         }));
     }

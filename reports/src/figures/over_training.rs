@@ -1,4 +1,4 @@
-//! What quantizers did while the network trained: populations of codes with effective bits, and the portion that
+//! What quantizers did while the network trained: populations of codes with effective bits, and the fraction that
 //! stochastic quantization quantizes with its error.
 
 use std::collections::BTreeSet;
@@ -132,9 +132,9 @@ impl Figure for CodePopulations {
         key.extend(named.map(|(i, names)| (Key::Series(look(MOST_CODES + i)), joined(names))));
         key.push((Key::Reference { band: false }, "bit width".to_owned()));
         let mut caption =
-            "Left: portion of the weights of the largest quantized layer at each code, after every epoch. \
+            "Left: fraction of the weights of the largest quantized layer at each code, after every epoch. \
                            Right: entropy of the codes of each layer, at most the bit width (dashed). Mean over seeds, \
-                           band from least to greatest."
+                           band from least to largest."
                 .to_owned();
         if hidden > 0 {
             caption.push_str(&format!(" {hidden} more configurations are in the records of the trials."));
@@ -188,17 +188,17 @@ impl Figure for StochasticPortion {
     }
 
     fn title(&self) -> &'static str {
-        "Portion quantized and error over training"
+        "Fraction quantized and error over training"
     }
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let mut configs = configs(rows, trials);
         configs.retain(|config| {
-            config.records.iter().any(|record| sites(record, "weight").any(|(_, site)| site.portion < 1.0))
+            config.records.iter().any(|record| sites(record, "weight").any(|(_, site)| site.fraction < 1.0))
         });
         if configs.is_empty() {
-            return Ok(Drawn::Nothing("no trial left a portion of its weights in full precision".to_owned()));
+            return Ok(Drawn::Nothing("no trial left a fraction of its weights in full precision".to_owned()));
         }
         let places: Vec<[&str; 3]> = {
             let mut places: Vec<[&str; 3]> = configs.iter().map(Config::place).collect();
@@ -210,7 +210,7 @@ impl Figure for StochasticPortion {
         let (mut panels, mut data) = (Vec::new(), Vec::new());
         type Quantity = (&'static str, &'static str, fn(&SiteRecord) -> f64);
         let quantities: [Quantity; 2] = [
-            ("portion", "Weights quantized (%)", |site| 100.0 * site.portion),
+            ("portion", "Weights quantized (%)", |site| 100.0 * site.fraction),
             ("relative_mse", "Relative squared error", |site| site.relative_mse),
         ];
         for place in places {
@@ -240,7 +240,7 @@ impl Figure for StochasticPortion {
         let hidden = panels.len().saturating_sub(MOST_PANELS);
         panels.truncate(MOST_PANELS);
         let caption = format!(
-            "Portion of the weights that is quantized, and squared error over squared norm of the weights as the network \
+            "Fraction of the weights that is quantized, and squared error over squared norm of the weights as the network \
              sees them, after every epoch: mean over layers and seeds, band over seeds.{}{}{}",
             titles.common(),
             looks.hidden(),

@@ -22,7 +22,7 @@ pub(crate) struct AccuracyVsBitOps;
 pub(crate) struct AccuracyVsKernelTime;
 
 const PERCENT: f64 = 100.0;
-/// From one method to the next of equal cost, as a portion of the axis.
+/// From one method to the next of equal cost, as a fraction of the axis.
 const ASIDE: f64 = 0.025;
 
 impl Figure for AccuracyVsBitOps {

@@ -61,7 +61,7 @@ impl Figure for Roofline {
         let routes = routes.into_iter().collect::<Vec<_>>().join(", ");
         let caption = format!(
             "Speed of each kernel on packed activations over its arithmetic intensity{}. Flat lines: the rate of the \
-             innermost instructions alone at these bit widths, the greatest over shapes. Slopes: what reading a buffer of \
+             innermost instructions alone at these bit widths, the largest over shapes. Slopes: what reading a buffer of \
              this size allows, on one thread. Both were measured in the same run. Routes: {}.{}",
             kernels.place(),
             if routes.is_empty() { "not named" } else { &routes },
@@ -78,9 +78,9 @@ fn slope(index: usize) -> Look {
 }
 
 fn plot(kernels: &Kernels, spots: &[Spot<'_>], looks: &Looks<'_>) -> Plot {
-    let (least, most) = ends(spots.iter().map(|spot| spot.intensity));
+    let (min, most) = ends(spots.iter().map(|spot| spot.intensity));
     // A margin in which the lines can be seen beside the first and the last kernel.
-    let (left, right) = (least / 1.3, most * 1.3);
+    let (left, right) = (min / 1.3, most * 1.3);
     let ceilings = ceilings(spots);
     let (slowest, fastest) = ends(spots.iter().map(|spot| spot.gops).chain(ceilings.iter().map(|(_, gops)| *gops)));
     let (floor, top) = (slowest / 1.2, fastest * 1.2);
@@ -118,9 +118,9 @@ fn plot(kernels: &Kernels, spots: &[Spot<'_>], looks: &Looks<'_>) -> Plot {
     }
 }
 
-/// The least and the greatest.
+/// The least and the largest.
 fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, most), value| (min.min(value), most.max(value)))
 }
 
 /// The rate of the innermost instructions at each pair of widths, where that and not reading is the limit.

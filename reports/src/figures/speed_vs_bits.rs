@@ -36,11 +36,11 @@ impl Spot {
         (self.ratios.iter().map(|(_, ratio)| ratio.ln()).sum::<f64>() / self.ratios.len() as f64).exp()
     }
 
-    fn least(&self) -> f64 {
+    fn min(&self) -> f64 {
         self.ratios.iter().map(|(_, ratio)| *ratio).fold(f64::INFINITY, f64::min)
     }
 
-    fn greatest(&self) -> f64 {
+    fn max(&self) -> f64 {
         self.ratios.iter().map(|(_, ratio)| *ratio).fold(f64::NEG_INFINITY, f64::max)
     }
 }
@@ -111,7 +111,7 @@ fn panel(peer: &str, spots: &[Spot]) -> Plot {
     let mut items = Vec::new();
     if spots.len() > 1 {
         items.push(Item::Band {
-            points: placed().map(|(x, spot)| (x, spot.least(), spot.greatest())).collect(),
+            points: placed().map(|(x, spot)| (x, spot.min(), spot.max())).collect(),
             look: look(0),
             edged: false,
         });
@@ -128,7 +128,7 @@ fn panel(peer: &str, spots: &[Spot]) -> Plot {
             x_label: "Bits of weights and activations".to_owned(),
             y_label: format!("Times as fast as {peer}"),
             x: Scale::Categories(spots.iter().map(|spot| one_line(&spot.bits)).collect()),
-            y: Scale::log(spots.iter().flat_map(|spot| [spot.least(), spot.greatest()]).chain([1.0])),
+            y: Scale::log(spots.iter().flat_map(|spot| [spot.min(), spot.max()]).chain([1.0])),
         },
         items,
     }

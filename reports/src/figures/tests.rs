@@ -39,7 +39,7 @@ fn full(name: &str, bits: u8, seed: u64, layers: usize, epochs: u32) -> RunRecor
                 role: "weight".to_owned(),
                 relative_mse: 0.2 / f64::from(epoch),
                 effective_bits: f64::from(bits) * (0.8 + 0.01 * f64::from(epoch)),
-                portion: if name == "stochastic" { 0.5 + 0.5 * f64::from(epoch) / f64::from(epochs) } else { 1.0 },
+                fraction: if name == "stochastic" { 0.5 + 0.5 * f64::from(epoch) / f64::from(epochs) } else { 1.0 },
                 code_counts: (0..1u64 << bits).map(|code| 100 + code * u64::from(epoch)).collect(),
             };
             let metrics = |epoch: u32| Metrics {

@@ -87,7 +87,7 @@ impl Figure for TrainingCurves {
         let hidden = panels.len().saturating_sub(MOST_PANELS);
         panels.truncate(MOST_PANELS);
         let caption = format!(
-            "Training loss and test results over epochs: mean over seeds, band from least to greatest.{}{}{}",
+            "Training loss and test results over epochs: mean over seeds, band from least to largest.{}{}{}",
             titles.common(),
             looks.hidden(),
             hidden_panels(hidden)

@@ -8,7 +8,7 @@ use crate::plot::text::Lettering;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Scale {
     /// Numbers from `low` to `high`, with ticks at whole multiples of a round step.
-    Linear { low: f64, high: f64, step: f64, decimals: usize, most: f64, least: f64 },
+    Linear { low: f64, high: f64, step: f64, decimals: usize, most: f64, min: f64 },
     /// Positive numbers by their magnitude, from `10^low` to `10^high`; with `zero`, a place of its own for 0 at the
     /// lower end.
     Log { low: f64, high: f64, zero: bool },
@@ -16,7 +16,7 @@ pub(crate) enum Scale {
     Categories(Vec<String>),
 }
 
-/// Portion of a logarithmic axis below its first magnitude, where it shows 0 too, and where 0 stands.
+/// Fraction of a logarithmic axis below its first magnitude, where it shows 0 too, and where 0 stands.
 const ZERO_ROOM: f64 = 0.12;
 const ZERO_PLACE: f64 = 0.03;
 
@@ -38,14 +38,14 @@ impl Scale {
         let below = (missing - above).min((low - bounds.0).max(0.0));
         (low, high) = (low - below - margin, high + (missing - below) + margin);
         let (step, decimals) = round_step(low.max(bounds.0), high.min(bounds.1));
-        Scale::Linear { low, high, step, decimals, least: bounds.0, most: bounds.1 }
+        Scale::Linear { low, high, step, decimals, min: bounds.0, most: bounds.1 }
     }
 
     /// An axis of epochs, which are whole.
     pub(crate) fn epochs(values: impl IntoIterator<Item = f64>) -> Scale {
         match Scale::linear(values, 1.0, (1.0, f64::MAX)) {
-            Scale::Linear { low, high, least, most, step, .. } if step < 1.0 => {
-                Scale::Linear { low, high, step: 1.0, decimals: 0, least, most }
+            Scale::Linear { low, high, min, most, step, .. } if step < 1.0 => {
+                Scale::Linear { low, high, step: 1.0, decimals: 0, min, most }
             }
             scale => scale,
         }
@@ -55,7 +55,7 @@ impl Scale {
     pub(crate) fn from_zero(most: f64) -> Scale {
         let high = if most > 0.0 { most * 1.12 } else { 1.0 };
         let (step, decimals) = round_step(0.0, high);
-        Scale::Linear { low: 0.0, high, step, decimals, least: 0.0, most: f64::MAX }
+        Scale::Linear { low: 0.0, high, step, decimals, min: 0.0, most: f64::MAX }
     }
 
     /// A logarithmic axis around the positive ones of `values`, at least a factor of 10 long; with a place for 0 where
@@ -76,16 +76,16 @@ impl Scale {
         Scale::Log { low: low - missing / 2.0 - margin, high: high + missing / 2.0 + margin, zero }
     }
 
-    /// The value that stands a portion of the axis to the right of another.
-    pub(crate) fn beside(&self, value: f64, portion: f64) -> f64 {
+    /// The value that stands a fraction of the axis to the right of another.
+    pub(crate) fn beside(&self, value: f64, fraction: f64) -> f64 {
         match self {
-            Scale::Log { low, high, .. } => value * 10f64.powf(portion * (high - low)),
-            Scale::Linear { low, high, .. } => value + portion * (high - low),
-            Scale::Categories(names) => value + portion * names.len() as f64,
+            Scale::Log { low, high, .. } => value * 10f64.powf(fraction * (high - low)),
+            Scale::Linear { low, high, .. } => value + fraction * (high - low),
+            Scale::Categories(names) => value + fraction * names.len() as f64,
         }
     }
 
-    /// Portion of the axis at which a value lies.
+    /// Fraction of the axis at which a value lies.
     fn place(&self, value: f64) -> f64 {
         match self {
             Scale::Log { zero: true, .. } if value <= 0.0 => ZERO_PLACE,
@@ -100,8 +100,8 @@ impl Scale {
 
     fn ticks(&self) -> Vec<(f64, String)> {
         match self {
-            Scale::Linear { low, high, step, decimals, least, most } => {
-                let (first, last) = ((low.max(*least) / step - 1e-9).ceil(), (high.min(*most) / step + 1e-9).floor());
+            Scale::Linear { low, high, step, decimals, min, most } => {
+                let (first, last) = ((low.max(*min) / step - 1e-9).ceil(), (high.min(*most) / step + 1e-9).floor());
                 let count = (last - first).max(-1.0) as usize + 1;
                 (0..count)
                     .map(|i| {

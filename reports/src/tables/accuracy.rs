@@ -33,7 +33,7 @@ impl Table for Accuracy {
 const NONE: &str = "–";
 /// Marks a difference of means whose seeds differ.
 const UNPAIRED: char = '†';
-/// Portions are shown in percent.
+/// Fractions are shown in percent.
 const PERCENT: f64 = 100.0;
 
 struct Column {

@@ -173,7 +173,7 @@ fn arms(comparison: &Comparison) -> String {
 fn rule(comparison: &Comparison, measured: &Measured) -> String {
     let decimals = comparison.statistic.decimals();
     match comparison.rule {
-        Rule::Above(least) => format!("above {}", plain(least, decimals)),
+        Rule::Above(min) => format!("above {}", plain(min, decimals)),
         Rule::Below(most) => format!("below {}", plain(most, decimals)),
         Rule::Within(margin) => format!("within ±{}", plain(margin, decimals)),
         Rule::WithinSpread => match measured.spread {
@@ -250,7 +250,7 @@ fn data(findings: &[Finding<'_>], trials: &Trials) -> Data {
 
 fn facts(number: usize, comparison: &Comparison, outcome: &Outcome) -> Vec<Value> {
     let (rule, value) = match comparison.rule {
-        Rule::Above(least) => ("above", Some(least)),
+        Rule::Above(min) => ("above", Some(min)),
         Rule::Below(most) => ("below", Some(most)),
         Rule::Within(margin) => ("within", Some(margin)),
         Rule::WithinSpread => ("within 1 sd", None),

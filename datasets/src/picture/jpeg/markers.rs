@@ -45,7 +45,7 @@ struct State {
     adobe: Option<u8>,
 }
 
-/// Greatest pixels a minimum coded unit may have along a side, in blocks.
+/// Largest pixels a minimum coded unit may have along a side, in blocks.
 const MOST_BLOCKS: usize = 4;
 
 /// Reads the header of a JPEG file.

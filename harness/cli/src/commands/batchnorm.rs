@@ -109,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
 
 /// Shifts drawn beyond the smallest exact one: naive rounding may need more.
 const BEYOND: u32 = 6;
-/// The greatest shift that is drawn; constants rounded to more fractional bits may not fit an i64.
+/// The largest shift that is drawn; constants rounded to more fractional bits may not fit an i64.
 const GREATEST: u32 = 40;
 
 /// The figure: naive rounding at every shift beside the smallest exact ones.
@@ -141,10 +141,10 @@ impl Summary {
         let (low, high) = layer.range;
         let compared = (i128::from(high) - i128::from(low) + 1).unsigned_abs() * channels.len() as u128;
         let folded = IntegerBatchNorm { shift: integers.shift, channels };
-        let portion = mismatch(&layer.fold(), &folded)?;
-        let mismatches = (portion * compared as f64).round() as u128;
+        let fraction = mismatch(&layer.fold(), &folded)?;
+        let mismatches = (fraction * compared as f64).round() as u128;
         // A single one must not be rounded away.
-        let mismatches = if portion > 0.0 { mismatches.max(1) } else { 0 };
+        let mismatches = if fraction > 0.0 { mismatches.max(1) } else { 0 };
         let (shift, channels) = (integers.shift, integers.channels.len());
         Ok(Summary { channels, shift, a_bits, b_bits, mismatches, compared })
     }

@@ -40,13 +40,13 @@ pub(crate) fn run(listing: &Listing) -> Outcome {
 
 fn row(method: &dyn Method) -> Vec<String> {
     let about = method.about();
-    let bits = about.bits.map_or_else(|| "32".to_owned(), |(least, greatest)| range(least, greatest));
+    let bits = about.bits.map_or_else(|| "32".to_owned(), |(min, max)| range(min, max));
     let roles: Vec<String> = ROLES.iter().filter(|role| about.support(**role).is_yes()).map(Role::to_string).collect();
     vec![about.about.name.to_owned(), bits, roles.join(", "), about.about.summary.to_owned()]
 }
 
-fn range(least: u8, greatest: u8) -> String {
-    if least == greatest { least.to_string() } else { format!("{least}-{greatest}") }
+fn range(min: u8, max: u8) -> String {
+    if min == max { min.to_string() } else { format!("{min}-{max}") }
 }
 
 /// One line of an option: name, what it may be, default, what it does.
@@ -128,7 +128,7 @@ fn as_json(method: &dyn Method) -> Value {
         "name": about.about.name,
         "summary": about.about.summary,
         "paper": about.about.source,
-        "bits": about.bits.map(|(least, greatest)| json!({"min": least, "max": greatest})),
+        "bits": about.bits.map(|(min, max)| json!({"min": min, "max": max})),
         "roles": {
             "weight": support(Role::Weight),
             "activation": support(Role::Activation),

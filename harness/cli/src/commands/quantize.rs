@@ -1,7 +1,7 @@
 //! `harness quantize`: one array quantized by one method.
 //!
 //! The array is taken for what the method would meet at the end of a training, with a quantizer that has seen nothing
-//! else: ranges, steps and averages are those of the array itself, schedules have reached their last portion. Weights
+//! else: ranges, steps and averages are those of the array itself, schedules have reached their last fraction. Weights
 //! and gradients are quantized as in a training step, where random draws are made; activations as in evaluation.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use harness_methods::core::statistics::Statistics;
 use harness_methods::core::{
-    Bits, Codes, LevelTable, Method, MethodError, OptionValue, Options, Role, Site, Step, Support,
+    Bits, Codes, LevelTable, Method, MethodError, OptionValue, Options, Role, Site, StepContext, Support,
 };
 use serde::{Serialize, Serializer};
 use tch::{Device, Tensor, nn};
@@ -81,7 +81,8 @@ struct Summary {
     relative_mse: f64,
     effective_bits: f64,
     code_counts: Vec<u64>,
-    portion: f64,
+    #[serde(rename = "portion")]
+    fraction: f64,
 }
 
 /// Levels by code, a row a group. Widened from f32 without rounding, so that they read back as what was written.
@@ -94,10 +95,10 @@ impl Levels {
         Levels((0..table.groups()).map(row).collect())
     }
 
-    /// Least and greatest level of a code.
+    /// Least and largest level of a code.
     fn range(&self, code: usize) -> (f64, f64) {
         let of_code = self.0.iter().filter_map(|row| row.get(code));
-        of_code.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), &v| (least.min(v), greatest.max(v)))
+        of_code.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), &v| (min.min(v), max.max(v)))
     }
 }
 
@@ -141,7 +142,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         relative_mse: statistics.relative_mse,
         effective_bits: statistics.effective_bits,
         code_counts: statistics.code_counts,
-        portion: statistics.portion,
+        fraction: statistics.fraction,
     };
     if arguments.json {
         print_json(&summary)?;
@@ -182,13 +183,13 @@ fn bits(method: &dyn Method, role: Role, given: Option<u8>) -> Result<Bits, Stop
     if let Support::No(reason) = about.support(role) {
         return Err(refuse(format_args!("`{name}` has no {role} quantization: {reason}")));
     }
-    let Some((least, greatest)) = about.bits else {
+    let Some((min, max)) = about.bits else {
         return Err(refuse(format_args!("`{name}` is full precision: there are no codes and no levels to write")));
     };
-    let range = if least == greatest { least.to_string() } else { format!("{least} to {greatest}") };
-    let width = given.or_else(|| (least == greatest).then_some(least));
+    let range = if min == max { min.to_string() } else { format!("{min} to {max}") };
+    let width = given.or_else(|| (min == max).then_some(min));
     let width = width.ok_or_else(|| refuse(format_args!("--bits is missing, `{name}` takes {range}")))?;
-    let inside = (least..=greatest).contains(&width).then(|| Bits::new(width)).flatten();
+    let inside = (min..=max).contains(&width).then(|| Bits::new(width)).flatten();
     inside.ok_or_else(|| refuse(format_args!("--bits is {width}, `{name}` takes {range}")))
 }
 
@@ -206,7 +207,7 @@ fn quantize(
     method.check(&site, options)?;
     let variables = nn::VarStore::new(Device::Cpu);
     let mut quantizer = method.quantizer(&site, options, &variables.root())?;
-    quantizer.quantize(x, &Step { training: role != Role::Activation, ..Step::evaluation(seed) })
+    quantizer.quantize(x, &StepContext { training: role != Role::Activation, ..StepContext::evaluation(seed) })
 }
 
 /// Input that a method refuses is bad input; what libtorch does is not the user's doing.
@@ -237,8 +238,8 @@ impl Summary {
              relative squared error {:.6}, {:.3} bits of entropy in the codes",
             self.method, self.bits, self.role, self.shape, self.relative_mse, self.effective_bits
         );
-        if self.portion < 1.0 {
-            text += &format!(", {:.2}% quantized", 100.0 * self.portion);
+        if self.fraction < 1.0 {
+            text += &format!(", {:.2}% quantized", 100.0 * self.fraction);
         }
         if self.bits <= LISTED {
             text += "\n\n";
@@ -249,8 +250,8 @@ impl Summary {
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |(code, count): (usize, &u64)| {
-            let (least, greatest) = self.levels.range(code);
-            let level = if least == greatest { least.to_string() } else { format!("{least:.6} to {greatest:.6}") };
+            let (min, max) = self.levels.range(code);
+            let level = if min == max { min.to_string() } else { format!("{min:.6} to {max:.6}") };
             vec![code.to_string(), level, count.to_string()]
         };
         self.code_counts.iter().enumerate().map(row).collect()

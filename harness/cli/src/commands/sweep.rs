@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use harness_engine::device::{self, DeviceChoice};
 use harness_engine::environment::cores;
 use harness_engine::event::Event;
-use harness_engine::execute::{Executor, Flow, Local, Outcome as TrialOutcome, Persistent, Placement, free_memory};
+use harness_engine::execute::{Control, Executor, Local, Outcome as TrialOutcome, Persistent, Placement, free_memory};
 use harness_engine::gpu::{GPUS, Gpu};
 use harness_engine::prepare::{Prepared, prepare};
 use harness_engine::smoke;
@@ -262,7 +262,7 @@ fn execute(
     let mut progress = Progress::new(&trials, &executor.held, volume);
     let mut watch = |event: &Event| {
         progress.see(event);
-        if arguments.fail_fast && is_bad(event) { Flow::Stop } else { Flow::Continue }
+        if arguments.fail_fast && is_bad(event) { Control::Stop } else { Control::Continue }
     };
     let outcomes = executor.execute(&trials, &mut watch)?;
     progress.finish();

@@ -6,7 +6,7 @@ use clap::Args;
 use harness_engine::device::DeviceChoice;
 use harness_engine::event::Event;
 use harness_engine::execute::cluster::{TaskEnd, TaskRun};
-use harness_engine::execute::{Flow, Local, Persistent, Placement};
+use harness_engine::execute::{Control, Local, Persistent, Placement};
 use harness_engine::stop;
 use harness_records::slurm::SlurmOptions;
 use harness_records::store::Store;
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let mut progress = Progress::new(&trials[..1], &trials[1..], volume);
     let mut watch = |event: &Event| {
         progress.see(event);
-        Flow::Continue
+        Control::Continue
     };
     let task = TaskRun {
         store: &store,

@@ -112,11 +112,11 @@ struct Rules {
     /// Smallest change of kernel speed that matters, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = Margins::default().speed, value_parser = positive)]
     speed_margin: f64,
-    /// Portion of checks without any change that may call something changed
-    #[arg(long, value_name = "P", default_value_t = Settings::default().alpha, value_parser = portion)]
+    /// Fraction of checks without any change that may call something changed
+    #[arg(long, value_name = "P", default_value_t = Settings::default().alpha, value_parser = fraction)]
     alpha: f64,
     /// Probability with which what is called detectable would be found
-    #[arg(long, value_name = "P", default_value_t = Settings::default().power, value_parser = portion)]
+    #[arg(long, value_name = "P", default_value_t = Settings::default().power, value_parser = fraction)]
     power: f64,
 }
 
@@ -132,7 +132,7 @@ fn positive(text: &str) -> Result<f64, String> {
     if value > 0.0 && value.is_finite() { Ok(value) } else { Err("expected a number above 0".to_owned()) }
 }
 
-fn portion(text: &str) -> Result<f64, String> {
+fn fraction(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
     if value > 0.0 && value < 1.0 { Ok(value) } else { Err("expected a number between 0 and 1".to_owned()) }
 }

@@ -24,13 +24,13 @@ fn main() {
     }
 }
 
-fn scores(weights: &[f32], x: &[f32]) -> Vec<f32> {
+fn logits(weights: &[f32], x: &[f32]) -> Vec<f32> {
     weights.chunks_exact(PIXELS).map(|row| row.iter().zip(x).map(|(w, x)| quantizer::quantize(*w) * x).sum()).collect()
 }
 
 fn guess(weights: &[f32], x: &[f32]) -> usize {
-    let scores = scores(weights, x);
-    (0..CLASSES).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap()
+    let logits = logits(weights, x);
+    (0..CLASSES).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap()
 }
 
 /// Stochastic gradient descent with the straight-through estimator; the seed orders the samples.
@@ -41,9 +41,9 @@ fn learn(train: &[(usize, (usize, Vec<f32>))], seed: u64) -> Vec<f32> {
         for _ in 0..train.len() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let (_, (label, x)) = &train[(state >> 33) as usize % train.len()];
-            let scores = scores(&weights, x);
-            let greatest = scores.iter().copied().fold(f32::MIN, f32::max);
-            let exponentials: Vec<f32> = scores.iter().map(|score| (score - greatest).exp()).collect();
+            let logits = logits(&weights, x);
+            let max = logits.iter().copied().fold(f32::MIN, f32::max);
+            let exponentials: Vec<f32> = logits.iter().map(|score| (score - max).exp()).collect();
             let sum: f32 = exponentials.iter().sum();
             for (class, row) in weights.chunks_exact_mut(PIXELS).enumerate() {
                 let error = exponentials[class] / sum - f32::from(u8::from(class == *label));

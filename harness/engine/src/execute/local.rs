@@ -18,7 +18,7 @@ use harness_records::trial::Trial;
 use tch::Device;
 
 use super::placement::{Placement, Places};
-use super::{End, ExecuteError, Executor, Flow, Outcome};
+use super::{Control, End, ExecuteError, Executor, Outcome};
 use crate::device;
 use crate::event::Event;
 use crate::stop;
@@ -30,7 +30,7 @@ pub const STOP: &str = "\"stop\"";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Lines of a worker's standard error that are kept to explain its death.
-const LAST_WORDS: usize = 20;
+const STDERR_TAIL: usize = 20;
 
 /// Worker processes on this machine.
 #[derive(Debug)]
@@ -56,7 +56,11 @@ struct Running {
 }
 
 impl Executor for Local {
-    fn execute(&self, trials: &[Trial], watch: &mut dyn FnMut(&Event) -> Flow) -> Result<Vec<Outcome>, ExecuteError> {
+    fn execute(
+        &self,
+        trials: &[Trial],
+        watch: &mut dyn FnMut(&Event) -> Control,
+    ) -> Result<Vec<Outcome>, ExecuteError> {
         let mut pool = Pool::new(self, trials);
         pool.grow(watch)?;
         while !pool.running.is_empty() {
@@ -113,7 +117,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Starts as many workers as there are places and trials for; none while one waits for a trial.
-    fn grow(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
+    fn grow(&mut self, watch: &mut dyn FnMut(&Event) -> Control) -> Result<(), ExecuteError> {
         let waits = |worker: &Running| worker.trial.is_none() && worker.stdin.is_some();
         while !self.stopping && !self.queue.is_empty() && !self.running.values().any(waits) {
             let Some(device) = self.places.free(self.queue.len()) else { return Ok(()) };
@@ -123,7 +127,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Starts a worker and gives it its first trial.
-    fn start(&mut self, device: Device, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
+    fn start(&mut self, device: Device, watch: &mut dyn FnMut(&Event) -> Control) -> Result<(), ExecuteError> {
         let (program, arguments) = self.local.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
         let mut child = Command::new(program)
             .args(arguments)
@@ -168,7 +172,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Takes the first trial that can begin out of the queue, and with it those before it that never can.
-    fn next(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) -> Next<'a> {
+    fn next(&mut self, watch: &mut dyn FnMut(&Event) -> Control) -> Next<'a> {
         if self.stopping {
             return Next::Nothing;
         }
@@ -202,7 +206,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Gives every worker that waits its next trial, or lets it end.
-    fn feed_all(&mut self, watch: &mut dyn FnMut(&Event) -> Flow) {
+    fn feed_all(&mut self, watch: &mut dyn FnMut(&Event) -> Control) {
         let waits = |running: &Running| running.trial.is_none() && running.stdin.is_some();
         let mut numbers: Vec<usize> =
             self.running.iter().filter(|(_, running)| waits(running)).map(|(number, _)| *number).collect();
@@ -212,7 +216,7 @@ impl<'a> Pool<'a> {
         }
     }
 
-    fn feed(&mut self, number: usize, watch: &mut dyn FnMut(&Event) -> Flow) {
+    fn feed(&mut self, number: usize, watch: &mut dyn FnMut(&Event) -> Control) {
         let next = self.next(watch);
         let Some(running) = self.running.get_mut(&number) else { return };
         running.trial = None;
@@ -236,13 +240,13 @@ impl<'a> Pool<'a> {
         }
     }
 
-    fn handle(&mut self, message: Message, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<(), ExecuteError> {
+    fn handle(&mut self, message: Message, watch: &mut dyn FnMut(&Event) -> Control) -> Result<(), ExecuteError> {
         match message {
             Message::Event(number, event) => {
                 match watch(&event) {
-                    Flow::Continue => {}
-                    Flow::Drain => self.stopping = true,
-                    Flow::Stop => self.stop(),
+                    Control::Continue => {}
+                    Control::Drain => self.stopping = true,
+                    Control::Stop => self.stop(),
                 }
                 if matches!(event, Event::Step { .. } | Event::Epoch { .. } | Event::Finished { .. }) {
                     self.places.settle(number);
@@ -322,7 +326,7 @@ fn listen(number: usize, mut child: Child, sender: &Sender<Message>) {
 fn last_words(stderr: impl Read) -> String {
     let mut lines = VecDeque::new();
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if lines.len() == LAST_WORDS {
+        if lines.len() == STDERR_TAIL {
             lines.pop_front();
         }
         lines.push_back(line);
@@ -397,7 +401,7 @@ mod tests {
         };
         let command = ["sh", "-c", WORKER].map(PathBuf::from).into_iter().chain([log.clone()]).collect();
         let local = Local { command, placement };
-        let outcomes = local.execute(spec.trials(), &mut |_| Flow::Continue).unwrap();
+        let outcomes = local.execute(spec.trials(), &mut |_| Control::Continue).unwrap();
         let well = |outcome: &Outcome| matches!(outcome.end, End::Recorded { status: Status::Ok, .. });
         let not: Vec<&Outcome> = outcomes.iter().filter(|outcome| !well(outcome)).collect();
         assert_eq!(not.len(), 1, "{not:?}");

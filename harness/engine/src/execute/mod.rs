@@ -23,12 +23,13 @@ pub trait Executor {
     ///
     /// # Errors
     /// When no worker can be started at all; trials that fail are outcomes, not errors.
-    fn execute(&self, trials: &[Trial], watch: &mut dyn FnMut(&Event) -> Flow) -> Result<Vec<Outcome>, ExecuteError>;
+    fn execute(&self, trials: &[Trial], watch: &mut dyn FnMut(&Event) -> Control)
+    -> Result<Vec<Outcome>, ExecuteError>;
 }
 
 /// Whether an execution goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub enum Control {
     /// It does.
     Continue,
     /// Trials that run may end; no other is begun.

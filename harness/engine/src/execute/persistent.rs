@@ -11,10 +11,10 @@ use harness_records::store::{Store, TrialState};
 use harness_records::trial::Trial;
 use tch::Device;
 
-use super::{End, ExecuteError, Executor, Flow, Outcome};
+use super::{Control, End, ExecuteError, Executor, Outcome};
 use crate::event::Event;
 use crate::stop;
-use crate::takeover::bury_dead;
+use crate::takeover::take_over_dead;
 use crate::worker::record_death;
 
 /// Begins trials again.
@@ -33,7 +33,11 @@ pub struct Persistent<'a, E> {
 }
 
 impl<E: Executor> Executor for Persistent<'_, E> {
-    fn execute(&self, trials: &[Trial], watch: &mut dyn FnMut(&Event) -> Flow) -> Result<Vec<Outcome>, ExecuteError> {
+    fn execute(
+        &self,
+        trials: &[Trial],
+        watch: &mut dyn FnMut(&Event) -> Control,
+    ) -> Result<Vec<Outcome>, ExecuteError> {
         let mut ends: HashMap<String, End> = HashMap::new();
         let mut tries: HashMap<String, u32> = HashMap::new();
         let mut taken: HashSet<String> = HashSet::new();
@@ -44,9 +48,9 @@ impl<E: Executor> Executor for Persistent<'_, E> {
             if !todo.is_empty() {
                 let mut guarded = |event: &Event| {
                     let flow = watch(event);
-                    let hopeless = class_of(event).is_some_and(FailureClass::concerns_all);
-                    halted |= hopeless || flow != Flow::Continue;
-                    if flow == Flow::Continue && hopeless { Flow::Drain } else { flow }
+                    let hopeless = class_of(event).is_some_and(FailureClass::stops_the_sweep);
+                    halted |= hopeless || flow != Control::Continue;
+                    if flow == Control::Continue && hopeless { Control::Drain } else { flow }
                 };
                 for outcome in self.inner.execute(&todo, &mut guarded)? {
                     settle(&mut ends, outcome);
@@ -91,7 +95,7 @@ impl<E> Persistent<'_, E> {
         trials: &[Trial],
         ends: &HashMap<String, End>,
         tries: &mut HashMap<String, u32>,
-        watch: &mut dyn FnMut(&Event) -> Flow,
+        watch: &mut dyn FnMut(&Event) -> Control,
     ) -> Vec<Trial> {
         let mut again: Vec<Trial> = Vec::new();
         for trial in trials {
@@ -123,7 +127,7 @@ impl<E> Persistent<'_, E> {
         trials: &[Trial],
         ends: &HashMap<String, End>,
         taken: &mut HashSet<String>,
-        watch: &mut dyn FnMut(&Event) -> Flow,
+        watch: &mut dyn FnMut(&Event) -> Control,
     ) -> Result<Vec<Trial>, ExecuteError> {
         // Once each: a trial may be passed over for other reasons than a lease.
         let open = |trial: &Trial| {
@@ -139,7 +143,7 @@ impl<E> Persistent<'_, E> {
         let mut tell = |trial: &Trial, message: String| {
             let _ = watch(&Event::Note { id: trial.id.clone(), message });
         };
-        let free = bury_dead(self.store, &candidates, &mut tell).map_err(|error| Box::new(error.into()))?;
+        let free = take_over_dead(self.store, &candidates, &mut tell).map_err(|error| Box::new(error.into()))?;
         for trial in &free {
             taken.insert(trial.id.clone());
             let _ = watch(&Event::Again { id: trial.id.clone(), reason: "whoever held it has died".to_owned() });
@@ -182,7 +186,7 @@ mod tests {
         fn execute(
             &self,
             trials: &[Trial],
-            watch: &mut dyn FnMut(&Event) -> Flow,
+            watch: &mut dyn FnMut(&Event) -> Control,
         ) -> Result<Vec<Outcome>, ExecuteError> {
             let mut stopped = false;
             let run = |trial: &Trial| {
@@ -197,7 +201,7 @@ mod tests {
                     .and_then(|ends| (!ends.is_empty()).then(|| ends.remove(0)));
                 let end = next.unwrap_or_else(ok);
                 if let End::Broken(error) = &end {
-                    stopped = watch(&Event::Broken { id: trial.id.clone(), error: error.clone() }) != Flow::Continue;
+                    stopped = watch(&Event::Broken { id: trial.id.clone(), error: error.clone() }) != Control::Continue;
                 }
                 Outcome { id: trial.id.clone(), end }
             };
@@ -226,7 +230,7 @@ mod tests {
         let script = script.iter().map(|(seed, ends)| (format!("seed={seed}"), ends.clone())).collect();
         let inner = Scripted(RefCell::new(script), RefCell::default());
         let persistent = Persistent { inner, store: &store, device: Device::Cpu, retries: 2, held: Vec::new() };
-        let outcomes = persistent.execute(spec.trials(), &mut |_| Flow::Continue).unwrap();
+        let outcomes = persistent.execute(spec.trials(), &mut |_| Control::Continue).unwrap();
         let begun = persistent.inner.1.into_inner();
         let seeds = begun.iter().map(|label| label.rsplit('=').next().unwrap().to_owned());
         (seeds.collect(), outcomes.into_iter().map(|outcome| outcome.end).collect())

@@ -16,7 +16,7 @@ use super::teacher::Teacher;
 use crate::checkpoint::{self, Part};
 use crate::failure::EngineError;
 use crate::optimizer::Optimizer;
-use crate::schedule::{Horizon, factor};
+use crate::schedule::{ScheduleLength, factor};
 
 /// Keys the initial weights apart from every other random number of the trial.
 const INITIAL_WEIGHTS: u64 = 0;
@@ -35,12 +35,12 @@ pub(crate) struct Learner {
     streams: Option<i64>,
 }
 
-/// Scores, f32 `[count, classes]`. What the network remembers goes on where the last call left it, without the graph.
+/// Logits, f32 `[count, classes]`. What the network remembers goes on where the last call left it, without the graph.
 pub(crate) fn forward(
     network: &mut Network,
     input: &Tensor,
     state: &mut Option<State>,
-    step: &Step,
+    step: &StepContext,
 ) -> Result<Tensor, EngineError> {
     let Some(before) = state else {
         // The order of memory that tensor cores read; on a CPU it changes nothing but the time.
@@ -51,10 +51,10 @@ pub(crate) fn forward(
             network.forward(input, step)?
         });
     };
-    let (scores, after) = network.forward_tokens(input, before, step)?;
+    let (logits, after) = network.forward_tokens(input, before, step)?;
     *before = after.detached()?;
-    let classes = scores.size().last().copied().unwrap_or(1);
-    Ok(scores.f_reshape([-1, classes])?)
+    let classes = logits.size().last().copied().unwrap_or(1);
+    Ok(logits.f_reshape([-1, classes])?)
 }
 
 impl Learner {
@@ -77,12 +77,12 @@ impl Learner {
         let optimizer = Optimizer::new(&config.train.optimizer, &store)?;
         let average = config.train.ema.map(|decay| Average::new(decay, &store)).transpose()?;
         let mut learner = Learner { network, store, optimizer, average, teacher, state: None, streams };
-        learner.begin(&Step { step: 0, total: 1, seed: config.train.seed, training: true })?;
+        learner.begin(&StepContext { step: 0, total: 1, seed: config.train.seed, training: true })?;
         Ok(learner)
     }
 
     /// To be called before each epoch: a text begins again.
-    pub(crate) fn begin(&mut self, step: &Step) -> Result<(), EngineError> {
+    pub(crate) fn begin(&mut self, step: &StepContext) -> Result<(), EngineError> {
         self.state = self.streams.map(|streams| self.network.initial_state(streams, step)).transpose()?;
         self.teacher.as_mut().map_or(Ok(()), |teacher| teacher.begin(self.streams))
     }
@@ -94,8 +94,8 @@ impl Learner {
         &mut self,
         config: &TrialConfig,
         sample: Sample,
-        step: &Step,
-        horizon: Horizon,
+        step: &StepContext,
+        length: ScheduleLength,
         sums: &mut Sums,
     ) -> Result<(f64, Tensor), EngineError> {
         let config = &config.train;
@@ -103,12 +103,12 @@ impl Learner {
         let count = sample.count;
         let mut mean: Option<Tensor> = None;
         for part in sample.parts(config.accumulate)? {
-            let teacher = self.teacher.as_mut().map(|teacher| teacher.scores(&part)).transpose()?;
-            let scores = forward(&mut self.network, &part.input, &mut self.state, step)?;
-            let loss = loss(&scores, &part.targets, teacher.as_ref(), config)?;
+            let teacher = self.teacher.as_mut().map(|teacher| teacher.logits(&part)).transpose()?;
+            let logits = forward(&mut self.network, &part.input, &mut self.state, step)?;
+            let loss = loss(&logits, &part.targets, teacher.as_ref(), config)?;
             sums.add_loss(&loss, part.count)?;
             if self.streams.is_none() {
-                sums.add_guesses(&scores, &part.targets)?;
+                sums.add_predictions(&logits, &part.targets)?;
             }
             let share = if part.count == count { loss } else { loss.f_mul_scalar(part.count as f64 / count as f64)? };
             share.f_backward()?;
@@ -118,10 +118,10 @@ impl Learner {
                 Some(before) => before.f_add(&share)?,
             });
         }
-        if let Some(greatest) = config.clip_norm {
-            self.optimizer.clip_norm(greatest)?;
+        if let Some(max) = config.clip_norm {
+            self.optimizer.clip_norm(max)?;
         }
-        let (step_of_part, part) = horizon.part(step.step, config.restarts);
+        let (step_of_part, part) = length.part(step.step, config.restarts);
         if step_of_part == 0 {
             self.optimizer.forget()?;
         }

@@ -3,32 +3,32 @@
 use harness_records::config::{Distill, TrainConfig};
 use tch::{Kind, Reduction, TchError, Tensor};
 
-/// Mean loss over the rows of `scores`, f32 `[n, classes]`, with `targets`, i64 `[n]`, and the teacher's scores if
+/// Mean loss over the rows of `logits`, f32 `[n, classes]`, with `targets`, i64 `[n]`, and the teacher's logits if
 /// there is one: cross entropy with smoothed labels, or [`Distill`]'s sum.
 pub(crate) fn loss(
-    scores: &Tensor,
+    logits: &Tensor,
     targets: &Tensor,
     teacher: Option<&Tensor>,
     config: &TrainConfig,
 ) -> Result<Tensor, TchError> {
     let cross_entropy =
-        || scores.f_cross_entropy_loss(targets, None::<Tensor>, Reduction::Mean, -100, config.label_smoothing);
+        || logits.f_cross_entropy_loss(targets, None::<Tensor>, Reduction::Mean, -100, config.label_smoothing);
     let (Some(teacher), Some(Distill { alpha, temperature, .. })) = (teacher, &config.distill) else {
         return cross_entropy();
     };
-    let divergence = divergence(scores, teacher, *temperature)?.f_mul_scalar(*alpha)?;
+    let divergence = divergence(logits, teacher, *temperature)?.f_mul_scalar(*alpha)?;
     if *alpha == 1.0 {
         return Ok(divergence);
     }
     divergence.f_add(&cross_entropy()?.f_mul_scalar(1.0 - *alpha)?)
 }
 
-/// `T^2 KL(softmax(teacher / T) || softmax(scores / T))`, mean over rows.
-fn divergence(scores: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor, TchError> {
+/// `T^2 KL(softmax(teacher / T) || softmax(logits / T))`, mean over rows.
+fn divergence(logits: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor, TchError> {
     let log_softmax = |x: &Tensor| x.f_div_scalar(temperature)?.f_log_softmax(1, Kind::Float);
-    let (scores, teacher) = (log_softmax(scores)?, log_softmax(teacher)?);
-    let rows = scores.size()[0] as f64;
-    scores.f_kl_div(&teacher, Reduction::Sum, true)?.f_mul_scalar(temperature * temperature / rows)
+    let (logits, teacher) = (log_softmax(logits)?, log_softmax(teacher)?);
+    let rows = logits.size()[0] as f64;
+    logits.f_kl_div(&teacher, Reduction::Sum, true)?.f_mul_scalar(temperature * temperature / rows)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use crate::data::{self, Batch, DeviceImages, DeviceText};
 use crate::failure::EngineError;
-use crate::schedule::Horizon;
+use crate::schedule::ScheduleLength;
 
 /// The training split on the device.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) enum Samples {
 pub(crate) struct Sample {
     /// Images f32 `[n, c, h, w]`, or tokens i64 `[time, batch]`.
     pub(crate) input: Tensor,
-    /// Classes, or the tokens that follow: i64 `[count]`, in the order of the network's scores.
+    /// Classes, or the tokens that follow: i64 `[count]`, in the order of the network's logits.
     pub(crate) targets: Tensor,
     /// Number of targets.
     pub(crate) count: u64,
@@ -140,7 +140,7 @@ pub(crate) fn evaluation_samples(contents: Contents, config: &TrainConfig) -> u6
 }
 
 /// Length of the training of a trial, known without loading anything.
-pub(crate) fn horizon(contents: Contents, config: &TrainConfig) -> Horizon {
+pub(crate) fn length(contents: Contents, config: &TrainConfig) -> ScheduleLength {
     let samples = training_samples(contents, config);
     let steps_per_epoch = match contents {
         Contents::Images(_) => data::steps(u32::try_from(samples).unwrap_or(u32::MAX), config.batch),
@@ -149,13 +149,13 @@ pub(crate) fn horizon(contents: Contents, config: &TrainConfig) -> Horizon {
             length.saturating_sub(1).div_ceil(u64::from(config.bptt).max(1))
         }
     };
-    Horizon { steps_per_epoch, total: steps_per_epoch * u64::from(config.epochs) }
+    ScheduleLength { steps_per_epoch, total: steps_per_epoch * u64::from(config.epochs) }
 }
 
 /// The step after the last one of a training: what evaluation of the finished network is keyed by.
-pub(crate) fn last_step(contents: Contents, config: &TrainConfig) -> Step {
-    let Horizon { total, .. } = horizon(contents, config);
-    Step { step: total, total, seed: config.seed, training: false }
+pub(crate) fn last_step(contents: Contents, config: &TrainConfig) -> StepContext {
+    let ScheduleLength { total, .. } = length(contents, config);
+    StepContext { step: total, total, seed: config.seed, training: false }
 }
 
 #[cfg(test)]

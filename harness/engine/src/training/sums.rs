@@ -7,7 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 pub(crate) struct Sums {
     /// Summed loss, f64.
     pub(crate) loss: Tensor,
-    /// Right first guesses, i64.
+    /// Correct predictions, i64.
     right: Tensor,
 }
 
@@ -27,10 +27,10 @@ impl Sums {
         })
     }
 
-    /// Counts the first guesses that are right.
-    pub(crate) fn add_guesses(&mut self, scores: &Tensor, targets: &Tensor) -> Result<(), TchError> {
+    /// Counts the correct predictions.
+    pub(crate) fn add_predictions(&mut self, logits: &Tensor, targets: &Tensor) -> Result<(), TchError> {
         tch::no_grad(|| {
-            let right = scores.f_argmax(1, false)?.f_eq_tensor(targets)?.f_sum(Kind::Int64)?;
+            let right = logits.f_argmax(1, false)?.f_eq_tensor(targets)?.f_sum(Kind::Int64)?;
             let _ = self.right.f_add_(&right)?;
             Ok(())
         })
@@ -41,8 +41,8 @@ impl Sums {
         f64::try_from(&self.loss)
     }
 
-    /// The number of right first guesses; waits for the device.
-    pub(crate) fn total_right(&self) -> Result<i64, TchError> {
+    /// The number of correct predictions; waits for the device.
+    pub(crate) fn total_correct(&self) -> Result<i64, TchError> {
         i64::try_from(&self.right)
     }
 

@@ -17,7 +17,7 @@ use crate::failure::EngineError;
 #[derive(Debug)]
 pub(crate) struct Teacher {
     network: Network,
-    step: Step,
+    step: StepContext,
     state: Option<State>,
     _store: nn::VarStore,
 }
@@ -49,8 +49,8 @@ impl Teacher {
         Ok(())
     }
 
-    /// Its scores, f32 `[count, classes]`.
-    pub(crate) fn scores(&mut self, sample: &Sample) -> Result<Tensor, EngineError> {
+    /// Its logits, f32 `[count, classes]`.
+    pub(crate) fn logits(&mut self, sample: &Sample) -> Result<Tensor, EngineError> {
         tch::no_grad(|| forward(&mut self.network, &sample.input, &mut self.state, &self.step))
     }
 

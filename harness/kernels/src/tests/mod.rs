@@ -21,7 +21,7 @@ fn codes(count: usize, bits: Bits, seed: u64) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        // Extremes are frequent: sums must survive all codes at their greatest.
+        // Extremes are frequent: sums must survive all codes at their largest.
         match state >> 60 {
             0..=3 => bits.max_code(),
             4 => 0,

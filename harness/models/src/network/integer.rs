@@ -7,13 +7,13 @@
 //! gives for the same accumulator.
 
 use harness_methods::core::{
-    BatchNormChannel, Codes, Dependence, Fold, IntegerBatchNorm, LevelTable, Method, MethodError, Options, Step,
+    BatchNormChannel, Codes, Dependence, Fold, IntegerBatchNorm, LevelTable, Method, MethodError, Options, StepContext,
 };
 use tch::{Kind, Tensor};
 
 use super::module::{Module, max_pool};
 use super::norm::BatchNorm;
-use super::occupied::Occupied;
+use super::placed::PlacedQuantizer;
 use super::weight::Weight;
 use super::{Blind, Network, Pass};
 use crate::ModelError;
@@ -23,7 +23,7 @@ use crate::plan::Input;
 #[derive(Debug)]
 pub struct IntegerPass {
     /// Scores, f32 `[n, classes]`.
-    pub scores: Tensor,
+    pub logits: Tensor,
     /// One entry for each batch normalization that was replaced.
     pub norms: Vec<IntegerNorm>,
     /// Batch normalizations that stayed, each with the reason.
@@ -84,7 +84,7 @@ impl Grid {
         Ok(codes.f_mul_scalar(f64::from(self.step))?.f_sub_scalar(f64::from(self.zero))?)
     }
 
-    /// Least and greatest integer.
+    /// Least and largest integer.
     fn range(self) -> (f64, f64) {
         let ends = [-self.zero, self.step * i32::from(self.max_code) - self.zero].map(f64::from);
         (ends[0].min(ends[1]), ends[0].max(ends[1]))
@@ -120,26 +120,26 @@ impl Network {
     pub fn integer_forward(
         &mut self,
         images: &Tensor,
-        step: &Step,
+        step: &StepContext,
         method: &dyn Method,
         options: &Options,
     ) -> Result<IntegerPass, ModelError> {
-        let step = Step { training: false, ..*step };
-        let mut pass = IntegerPass { scores: Tensor::new(), norms: Vec::new(), kept: Vec::new() };
+        let step = StepContext { training: false, ..*step };
+        let mut pass = IntegerPass { logits: Tensor::new(), norms: Vec::new(), kept: Vec::new() };
         if self.input == Input::Tokens {
-            pass.scores = self.forward(images, &step)?;
+            pass.logits = self.forward(images, &step)?;
             return Ok(pass);
         }
         let mut folding = Folding { step: &step, method, options, pass: &mut pass };
         let flow = folding.list(&mut self.modules, Flow::Real(images.shallow_clone()), "it ends the network")?;
-        pass.scores = flow.real()?;
+        pass.logits = flow.real()?;
         Ok(pass)
     }
 }
 
 /// The way through the modules, and what has been replaced so far.
 struct Folding<'a> {
-    step: &'a Step,
+    step: &'a StepContext,
     method: &'a dyn Method,
     options: &'a Options,
     pass: &'a mut IntegerPass,
@@ -151,8 +151,8 @@ impl Folding<'_> {
         let mut rest = modules;
         while let Some((module, after)) = rest.split_first_mut() {
             if let Module::BatchNorm(norm) = &*module {
-                if let Some(Module::Quantizer { occupied, .. }) = after.first_mut() {
-                    match try_fold(flow, norm, occupied, self.step, self.method, self.options)? {
+                if let Some(Module::Quantizer { placed, .. }) = after.first_mut() {
+                    match try_fold(flow, norm, placed, self.step, self.method, self.options)? {
                         Ok((codes, grid, found)) => {
                             self.pass.norms.push(found);
                             flow = Flow::Coded(codes, grid);
@@ -160,7 +160,7 @@ impl Folding<'_> {
                             continue;
                         }
                         Err((back, reason)) => {
-                            self.pass.kept.push(format!("before `{}`: {reason}", occupied.layer()));
+                            self.pass.kept.push(format!("before `{}`: {reason}", placed.layer()));
                             flow = back;
                         }
                     }
@@ -198,12 +198,12 @@ impl Folding<'_> {
             }
             (Module::Flatten, Flow::Coded(codes, grid)) => Ok(Flow::Coded(codes.f_flatten(1, -1)?, grid)),
             (Module::Dropout { .. }, flow) => Ok(flow),
-            (Module::Quantizer { occupied, .. }, flow) => {
+            (Module::Quantizer { placed, .. }, flow) => {
                 let x = flow.real()?;
-                let codes = occupied.quantize(&x, self.step)?;
-                match grid_of(occupied, &codes)? {
+                let codes = placed.quantize(&x, self.step)?;
+                match grid_of(placed, &codes)? {
                     Some(grid) => Ok(Flow::Coded(codes.codes, grid)),
-                    None => Ok(Flow::Real(occupied.forward(&x, self.step)?)),
+                    None => Ok(Flow::Real(placed.forward(&x, self.step)?)),
                 }
             }
             (Module::Sum(ways), flow) => {
@@ -238,11 +238,11 @@ impl Folding<'_> {
 }
 
 /// The grid of codes that stand for evenly spaced levels whatever the sample.
-fn grid_of(occupied: &Occupied, codes: &Codes) -> Result<Option<Grid>, ModelError> {
-    if occupied.quantizer.dependence() != Dependence::Element || codes.kept.is_some() {
+fn grid_of(placed: &PlacedQuantizer, codes: &Codes) -> Result<Option<Grid>, ModelError> {
+    if placed.quantizer.dependence() != Dependence::Element || codes.kept.is_some() {
         return Ok(None);
     }
-    let table = codes.levels.to_table().map_err(at(&occupied.layer()))?;
+    let table = codes.levels.to_table().map_err(at(&placed.layer()))?;
     Ok(table.as_ref().and_then(Grid::of))
 }
 
@@ -254,14 +254,14 @@ fn at(layer: &str) -> impl Fn(MethodError) -> ModelError + use<> {
 /// A convolution or linear layer on integers; on real numbers where its weights are not evenly spaced.
 fn accumulate(
     weight: &mut Weight,
-    step: &Step,
+    step: &StepContext,
     codes: Tensor,
     grid: Grid,
     product: impl Fn(&Tensor, &Tensor) -> Result<Tensor, ModelError>,
 ) -> Result<Flow, ModelError> {
-    if let (Some(occupied), None) = (&mut weight.quantizer, &weight.bias) {
-        let quantized = occupied.quantize(&weight.value, step)?;
-        let table = quantized.levels.to_table().map_err(at(&occupied.layer()))?;
+    if let (Some(placed), None) = (&mut weight.quantizer, &weight.bias) {
+        let quantized = placed.quantize(&weight.value, step)?;
+        let table = quantized.levels.to_table().map_err(at(&placed.layer()))?;
         if let (Some(LevelTable::Affine { step: distance, zero, scale, .. }), None) = (table, &quantized.kept) {
             let zeros: Vec<f64> = zero.iter().map(|&z| f64::from(z)).collect();
             let dimensions = weight.value.dim();
@@ -287,14 +287,14 @@ fn accumulate(
     }))
 }
 
-/// Least and greatest accumulator over all channels, whatever the input codes; padding adds zeros.
+/// Least and largest accumulator over all channels, whatever the input codes; padding adds zeros.
 fn reach(weights: &Tensor, grid: Grid) -> Result<(i64, i64), ModelError> {
-    let (least, greatest) = grid.range();
+    let (min, max) = grid.range();
     let rows = weights.f_flatten(1, -1)?;
-    let (low, high) = (rows.f_mul_scalar(least.min(0.0))?, rows.f_mul_scalar(greatest.max(0.0))?);
-    let bound = |t: Tensor, least: bool| -> Result<i64, ModelError> {
+    let (low, high) = (rows.f_mul_scalar(min.min(0.0))?, rows.f_mul_scalar(max.max(0.0))?);
+    let bound = |t: Tensor, min: bool| -> Result<i64, ModelError> {
         let sums = t.f_sum_dim_intlist(1i64, false, Kind::Double)?;
-        Ok(f64::try_from(&if least { sums.f_min()? } else { sums.f_max()? })? as i64)
+        Ok(f64::try_from(&if min { sums.f_min()? } else { sums.f_max()? })? as i64)
     };
     Ok((bound(low.f_minimum(&high)?, true)?, bound(low.f_maximum(&high)?, false)?))
 }
@@ -305,8 +305,8 @@ type Folded = (Tensor, Grid, IntegerNorm);
 fn try_fold(
     flow: Flow,
     norm: &BatchNorm,
-    occupied: &mut Occupied,
-    step: &Step,
+    placed: &mut PlacedQuantizer,
+    step: &StepContext,
     method: &dyn Method,
     options: &Options,
 ) -> Result<Result<Folded, (Flow, &'static str)>, ModelError> {
@@ -315,15 +315,15 @@ fn try_fold(
     };
     // What the network itself would do, for the grid of the codes and to compare with.
     let real = x.f_mul(&channelwise(&scales, &x)?)?.f_to_kind(Kind::Float)?;
-    let own = occupied.quantize(&norm.forward(&real, false)?, step)?;
-    let Some(grid) = grid_of(occupied, &own)?.filter(|grid| grid.step == 1 && grid.zero == 0) else {
+    let own = placed.quantize(&norm.forward(&real, false)?, step)?;
+    let Some(grid) = grid_of(placed, &own)?.filter(|grid| grid.step == 1 && grid.zero == 0) else {
         return Ok(Err((Flow::Accumulated(x, scales, range), "its activation is not on an even grid from zero")));
     };
     if grid.scale <= 0.0 {
         return Ok(Err((Flow::Accumulated(x, scales, range), "its activation has never seen a positive value")));
     }
     let channels = norm.channels(&scales, f64::from(grid.scale))?;
-    let site = occupied.quantizer.site();
+    let site = placed.quantizer.site();
     let fold = Fold { channels: &channels, eps: norm.eps, range, bits: site.bits };
     let integers = method.fold(&fold, options).map_err(at(&site.layer))?;
     let codes = apply(&integers, &x, grid.max_code)?;

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::Pass;
 use super::norm::BatchNorm;
-use super::occupied::{Occupied, folder};
+use super::placed::{PlacedQuantizer, folder};
 use super::recurrent::Recurrent;
 use super::weight::Weight;
 use crate::ModelError;
@@ -19,13 +19,13 @@ pub(super) enum Module {
     Conv { weight: Weight, stride: i64, padding: i64 },
     Linear { weight: Weight },
     BatchNorm(BatchNorm),
-    Quantizer { occupied: Occupied, nonlinearity: Nonlinearity },
+    Quantizer { placed: PlacedQuantizer, nonlinearity: Nonlinearity },
     Nonlinearity(Nonlinearity),
     Prelu { slope: Tensor },
     MaxPool(Window),
     AveragePool { side: i64 },
     Flatten,
-    Dropout { index: u64, portion: f64 },
+    Dropout { index: u64, fraction: f64 },
     Subsample { before: i64, after: i64, stride: i64 },
     Embedding { vectors: Tensor },
     Recurrent(Box<Recurrent>),
@@ -64,8 +64,8 @@ impl Module {
             Layer::BatchNorm { name, eps } => Module::BatchNorm(BatchNorm::new(name, *eps, step.input[0], root)?),
             Layer::Activation { of, .. } => {
                 let planned = step.planned(Role::Activation, of);
-                match Occupied::new(planned, &(folder(root, of) / "activation"))? {
-                    Some(occupied) => Module::Quantizer { occupied, nonlinearity: step.nonlinearity },
+                match PlacedQuantizer::new(planned, &(folder(root, of) / "activation"))? {
+                    Some(placed) => Module::Quantizer { placed, nonlinearity: step.nonlinearity },
                     None => Module::Nonlinearity(step.nonlinearity),
                 }
             }
@@ -77,7 +77,7 @@ impl Module {
             Layer::MaxPool(window) => Module::MaxPool(*window),
             Layer::AveragePool { side } => Module::AveragePool { side: *side },
             Layer::Flatten => Module::Flatten,
-            Layer::Dropout { portion, .. } => Module::Dropout { index: step.index, portion: *portion },
+            Layer::Dropout { fraction, .. } => Module::Dropout { index: step.index, fraction: *fraction },
             Layer::Subsample { out, stride } => {
                 let added = out - step.input[0];
                 Module::Subsample { before: added / 2, after: added - added / 2, stride: *stride }
@@ -102,11 +102,11 @@ impl Module {
             }
             Module::Linear { weight } => weight.apply(x, pass, |x, w, bias| x.f_linear(w, bias))?,
             Module::BatchNorm(norm) => norm.forward(x, pass.step.training)?,
-            Module::Quantizer { occupied, nonlinearity } => {
+            Module::Quantizer { placed, nonlinearity } => {
                 if pass.observer.watches() {
-                    pass.observer.see(occupied, x, &nonlinearity.apply(x)?)?;
+                    pass.observer.see(placed, x, &nonlinearity.apply(x)?)?;
                 }
-                occupied.forward(x, pass.step)?
+                placed.forward(x, pass.step)?
             }
             Module::Nonlinearity(nonlinearity) => nonlinearity.apply(x)?,
             Module::Prelu { slope } => x.f_prelu(slope)?,
@@ -114,10 +114,10 @@ impl Module {
             Module::AveragePool { side } if x.size()[2..] == [*side; 2] => x.shallow_clone(),
             Module::AveragePool { side } => x.f_adaptive_avg_pool2d([*side; 2])?,
             Module::Flatten => x.f_flatten(1, -1)?,
-            Module::Dropout { index, portion } if pass.step.training => {
+            Module::Dropout { index, fraction } if pass.step.training => {
                 let key = random::key(&[pass.step.seed, *index, pass.step.step]);
-                let keep = random::uniform(&x.size(), key, x.device())?.f_ge(*portion)?;
-                x.f_mul(&keep.f_to_kind(Kind::Float)?.f_div_scalar(1.0 - *portion)?)?
+                let keep = random::uniform(&x.size(), key, x.device())?.f_ge(*fraction)?;
+                x.f_mul(&keep.f_to_kind(Kind::Float)?.f_div_scalar(1.0 - *fraction)?)?
             }
             Module::Dropout { .. } => x.shallow_clone(),
             Module::Subsample { before, after, stride } => {

@@ -3,7 +3,7 @@
 use tch::Tensor;
 use tch::nn::{self, Init};
 
-use super::occupied::folder;
+use super::placed::folder;
 use crate::ModelError;
 
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! A recurrent layer, unrolled over time. Its equations stand in [`crate::recurrent`].
 
-use harness_methods::core::{Role, Step};
+use harness_methods::core::{Role, StepContext};
 use harness_torch::random;
 use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
 
 use super::Pass;
-use super::occupied::{Occupied, folder};
+use super::placed::{PlacedQuantizer, folder};
 use super::weight::Weight;
 use crate::ModelError;
 use crate::layer::{Cell, Squash};
@@ -25,15 +25,15 @@ pub(super) struct Recurrent {
 /// A state that is quantized at every token.
 #[derive(Debug)]
 struct States {
-    occupied: Option<Occupied>,
+    placed: Option<PlacedQuantizer>,
     /// What went into the quantizer, while somebody observes.
     seen: Option<Vec<Tensor>>,
 }
 
 impl States {
-    fn quantized(&mut self, x: Tensor, step: &Step) -> Result<Tensor, ModelError> {
-        let Some(occupied) = &mut self.occupied else { return Ok(x) };
-        let y = occupied.forward(&x, step)?;
+    fn quantized(&mut self, x: Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
+        let Some(placed) = &mut self.placed else { return Ok(x) };
+        let y = placed.forward(&x, step)?;
         self.seen.iter_mut().for_each(|seen| seen.push(x.shallow_clone()));
         Ok(y)
     }
@@ -65,8 +65,8 @@ impl Recurrent {
         };
         let state = |site: String| {
             let planned = step.planned(Role::Activation, &site);
-            let occupied = Occupied::new(planned, &(folder(root, &site) / "activation"))?;
-            Ok(States { occupied, seen: None })
+            let placed = PlacedQuantizer::new(planned, &(folder(root, &site) / "activation"))?;
+            Ok(States { placed, seen: None })
         };
         let matrices = matrices(name, cell, step.input[0], hidden).into_iter().enumerate();
         Ok(Recurrent {
@@ -84,11 +84,11 @@ impl Recurrent {
     }
 
     /// The state before the first token.
-    pub(super) fn initial(&mut self, batch: i64, device: Device, step: &Step) -> Result<LayerState, ModelError> {
+    pub(super) fn initial(&mut self, batch: i64, device: Device, step: &StepContext) -> Result<LayerState, ModelError> {
         let zeros = Tensor::f_zeros([batch, self.hidden], (Kind::Float, device))?;
         let hidden = self.squash(&zeros)?;
         let hidden = match self.states.last_mut() {
-            Some(States { occupied: Some(occupied), .. }) => occupied.forward(&hidden, step)?,
+            Some(States { placed: Some(placed), .. }) => placed.forward(&hidden, step)?,
             _ => hidden,
         };
         let cell = (self.cell == Cell::Lstm).then_some(zeros);
@@ -121,7 +121,7 @@ impl Recurrent {
         for time in 0..inputs[0].len() {
             // Each token draws its own noise.
             let seed = random::key(&[pass.step.seed, time as u64]);
-            let step = Step { seed, ..*pass.step };
+            let step = StepContext { seed, ..*pass.step };
             let rows: Vec<&Tensor> = inputs.iter().map(|rows| &rows[time]).collect();
             state = match self.cell {
                 Cell::Lstm => self.lstm(&rows, &parts, &state, &step)?,
@@ -129,10 +129,10 @@ impl Recurrent {
             };
             outputs.push(state.hidden.shallow_clone());
         }
-        for States { occupied, seen } in &mut self.states {
-            if let (Some(occupied), Some(seen)) = (occupied, seen.take()) {
+        for States { placed, seen } in &mut self.states {
+            if let (Some(placed), Some(seen)) = (placed, seen.take()) {
                 let seen = Tensor::f_cat(&seen, 0)?;
-                pass.observer.see(occupied, &seen, &seen)?;
+                pass.observer.see(placed, &seen, &seen)?;
             }
         }
         pass.after.push(state);
@@ -144,7 +144,7 @@ impl Recurrent {
         rows: &[&Tensor],
         parts: &[Parts],
         state: &LayerState,
-        step: &Step,
+        step: &StepContext,
     ) -> Result<LayerState, ModelError> {
         let gates = self.weights[0].with_gradient(rows[0].f_addmm(&state.hidden, &parts[0].state)?, step)?;
         let part = |number: i64| gates.f_narrow(1, number * self.hidden, self.hidden);
@@ -164,7 +164,7 @@ impl Recurrent {
         rows: &[&Tensor],
         parts: &[Parts],
         state: &LayerState,
-        step: &Step,
+        step: &StepContext,
     ) -> Result<LayerState, ModelError> {
         let gates = self.weights[0].with_gradient(rows[0].f_addmm(&state.hidden, &parts[0].state)?, step)?;
         let open = gates.f_sigmoid()?;

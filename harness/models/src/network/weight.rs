@@ -1,10 +1,10 @@
 //! Weights of a layer, with what quantizes them and the gradient of what they give.
 
-use harness_methods::core::{Role, Step};
+use harness_methods::core::{Role, StepContext};
 use tch::Tensor;
 use tch::nn::{self, Init, init};
 
-use super::occupied::{Occupied, folder};
+use super::placed::{PlacedQuantizer, folder};
 use super::{Observer, Pass};
 use crate::ModelError;
 use crate::plan::{PlanStep, weight_shape};
@@ -13,8 +13,8 @@ use crate::plan::{PlanStep, weight_shape};
 pub(super) struct Weight {
     pub(super) value: Tensor,
     pub(super) bias: Option<Tensor>,
-    pub(super) quantizer: Option<Occupied>,
-    gradient: Option<Occupied>,
+    pub(super) quantizer: Option<PlacedQuantizer>,
+    gradient: Option<PlacedQuantizer>,
 }
 
 impl Weight {
@@ -42,15 +42,15 @@ impl Weight {
         Ok(Weight {
             value: path.f_var("weight", shape, init)?,
             bias,
-            quantizer: Occupied::new(step.planned(Role::Weight, name), &(&path / "quantizer"))?,
-            gradient: Occupied::new(step.planned(Role::Gradient, name), &(&path / "gradient"))?,
+            quantizer: PlacedQuantizer::new(step.planned(Role::Weight, name), &(&path / "quantizer"))?,
+            gradient: PlacedQuantizer::new(step.planned(Role::Gradient, name), &(&path / "gradient"))?,
         })
     }
 
-    pub(super) fn quantized(&mut self, step: &Step, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
-        let Some(occupied) = &mut self.quantizer else { return Ok(self.value.shallow_clone()) };
-        observer.see(occupied, &self.value, &self.value)?;
-        occupied.forward(&self.value, step)
+    pub(super) fn quantized(&mut self, step: &StepContext, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
+        let Some(placed) = &mut self.quantizer else { return Ok(self.value.shallow_clone()) };
+        observer.see(placed, &self.value, &self.value)?;
+        placed.forward(&self.value, step)
     }
 
     /// `product` of `x`, the quantized weights and the bias, its gradient quantized.
@@ -65,17 +65,17 @@ impl Weight {
         self.with_gradient(y, pass.step)
     }
 
-    pub(super) fn with_gradient(&mut self, y: Tensor, step: &Step) -> Result<Tensor, ModelError> {
+    pub(super) fn with_gradient(&mut self, y: Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
         match &mut self.gradient {
-            Some(occupied) if step.training => occupied.forward(&y, step),
+            Some(placed) if step.training => placed.forward(&y, step),
             _ => Ok(y),
         }
     }
 
     /// Lets the method hold the weights where they must be.
     pub(super) fn after_step(&self) -> Result<(), ModelError> {
-        let Some(occupied) = &self.quantizer else { return Ok(()) };
-        tch::no_grad(|| occupied.quantizer.after_step(&self.value))
-            .map_err(|source| ModelError::Site { layer: occupied.layer(), source })
+        let Some(placed) = &self.quantizer else { return Ok(()) };
+        tch::no_grad(|| placed.quantizer.after_step(&self.value))
+            .map_err(|source| ModelError::Site { layer: placed.layer(), source })
     }
 }

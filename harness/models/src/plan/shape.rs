@@ -68,10 +68,10 @@ pub(super) fn output(layer: &Layer, input: &[i64]) -> Result<Vec<i64>, ModelErro
 }
 
 fn moved(name: &str, window: Window, input: &[i64], out: i64) -> Result<Vec<i64>, ModelError> {
-    let least = window.least();
-    let too_small = |height, width| ModelError::TooSmall { layer: name.to_owned(), height, width, least };
+    let min = window.min();
+    let too_small = |height, width| ModelError::TooSmall { layer: name.to_owned(), height, width, min };
     let &[_, height, width] = input else { return Err(too_small(1, 1)) };
-    if height < least || width < least {
+    if height < min || width < min {
         return Err(too_small(height, width));
     }
     Ok(vec![out, window.output(height), window.output(width)])

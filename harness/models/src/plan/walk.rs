@@ -6,7 +6,7 @@ use harness_records::record::ModelRecord;
 use tch::Device;
 
 use super::shape::{joined, output, parameters, size, summed, weight_shape};
-use super::{Input, LayerCost, Plan, PlanStep, Planned};
+use super::{Input, LayerCost, Plan, PlanStep, QuantizerPlan};
 use crate::ModelError;
 use crate::layer::{Layer, Squash};
 use crate::recurrent;
@@ -59,13 +59,13 @@ impl<'a> Choice<'a> {
         Ok(Choice { method, bits, options: &choice.options })
     }
 
-    fn at(&self, layer: &str, index: u64, role: Role, shape: &[i64]) -> Result<Option<Planned>, ModelError> {
+    fn at(&self, layer: &str, index: u64, role: Role, shape: &[i64]) -> Result<Option<QuantizerPlan>, ModelError> {
         let Some(bits) = self.bits else { return Ok(None) };
         let site = Site { layer: layer.to_owned(), index, role, shape: shape.to_vec(), bits, device: Device::Cpu };
         self.method
             .check(&site, self.options)
             .map_err(|source| ModelError::Site { layer: layer.to_owned(), source })?;
-        Ok(Some(Planned { method: self.method, site, options: self.options.clone() }))
+        Ok(Some(QuantizerPlan { method: self.method, site, options: self.options.clone() }))
     }
 }
 
@@ -164,7 +164,7 @@ impl Walk<'_> {
         index: u64,
         weight: &[i64],
         output: &[i64],
-        quant: &mut Vec<Planned>,
+        quant: &mut Vec<QuantizerPlan>,
     ) -> Result<u64, ModelError> {
         if self.float.iter().any(|float| float == name) {
             return Ok(FLOAT_BITS);

@@ -44,7 +44,7 @@ impl Model for AlexNet {
 
     fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
         let width = options.int("width").unwrap_or(64);
-        let portion = options.float("dropout").unwrap_or(0.5);
+        let fraction = options.float("dropout").unwrap_or(0.5);
         // torchvision numbers the non-linearities and poolings between the convolutions too.
         let names = ["features.0", "features.3", "features.6", "features.8", "features.10", "classifier.1"];
         let mut layers = Vec::new();
@@ -54,9 +54,9 @@ impl Model for AlexNet {
             layers.push(Layer::activation(at[1]));
         }
         layers.extend([Layer::AveragePool { side: 6 }, Layer::Flatten]);
-        layers.extend(drop_layer("classifier.0", portion));
+        layers.extend(drop_layer("classifier.0", fraction));
         layers.extend([Layer::classifier("classifier.1", HIDDEN * width), Layer::activation("classifier.4")]);
-        layers.extend(drop_layer("classifier.3", portion));
+        layers.extend(drop_layer("classifier.3", fraction));
         layers.extend([Layer::classifier("classifier.4", HIDDEN * width), Layer::activation("classifier.6")]);
         layers.push(Layer::classifier("classifier.6", classes));
         layers
@@ -70,7 +70,7 @@ impl Model for AlexNetBn {
 
     fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
         let width = options.int("width").unwrap_or(64);
-        let portion = options.float("dropout").unwrap_or(0.0);
+        let fraction = options.float("dropout").unwrap_or(0.0);
         let names = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6"];
         let mut layers = Vec::new();
         for (number, ((out, kernel, stride, padding, pooled), at)) in
@@ -82,7 +82,7 @@ impl Model for AlexNetBn {
         }
         layers.extend([Layer::AveragePool { side: 6 }, Layer::Flatten]);
         for (number, next) in [(6, "fc7"), (7, "fc8")] {
-            layers.extend(drop_layer(&format!("drop{number}"), portion));
+            layers.extend(drop_layer(&format!("drop{number}"), fraction));
             layers.extend([
                 Layer::linear(&format!("fc{number}"), HIDDEN * width),
                 Layer::norm(&format!("bn{number}")),

@@ -1,4 +1,4 @@
-//! Word-level language models: embedding, recurrent layers, scores of the next token. What is quantized in a recurrent
+//! Word-level language models: embedding, recurrent layers, logits of the next token. What is quantized in a recurrent
 //! layer stands in [`crate::recurrent`]; the embedding itself stays in full precision, and `keep_float: []` quantizes
 //! everything else, as the paper does.
 
@@ -68,7 +68,7 @@ impl Model for Language {
 
     fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
         let hidden = options.int("hidden").unwrap_or(300);
-        let portion = options.float("dropout").unwrap_or(0.5);
+        let fraction = options.float("dropout").unwrap_or(0.5);
         let squash = if options.text("squash") == "tanh" { Squash::Tanh } else { Squash::Sigmoid };
         let name = |number: i64| format!("{}{number}", self.about.name);
         let mut layers = vec![Layer::Embedding { name: "embedding".to_owned(), tokens: classes, size: hidden }];
@@ -76,10 +76,10 @@ impl Model for Language {
             layers.push(Layer::activation_or(&name(1), Nonlinearity::Relu));
         }
         for number in 1..=options.int("layers").unwrap_or(1) {
-            layers.extend(drop_layer(&format!("drop{number}"), portion));
+            layers.extend(drop_layer(&format!("drop{number}"), fraction));
             layers.push(Layer::Recurrent { name: name(number), cell: self.cell, hidden, squash });
         }
-        layers.extend(drop_layer("drop", portion));
+        layers.extend(drop_layer("drop", fraction));
         layers.push(Layer::classifier("decoder", classes));
         layers
     }

@@ -44,7 +44,7 @@ const fn width(default: i64) -> OptionDoc {
     }
 }
 
-/// Portion dropped, `where` in words.
+/// Fraction dropped, `where` in words.
 const fn dropout(default: f64, doc: &'static str) -> OptionDoc {
     OptionDoc {
         name: "dropout",
@@ -55,8 +55,8 @@ const fn dropout(default: f64, doc: &'static str) -> OptionDoc {
 }
 
 /// A dropout layer, unless nothing is dropped.
-fn drop_layer(name: &str, portion: f64) -> Option<Layer> {
-    (portion > 0.0).then(|| Layer::Dropout { name: name.to_owned(), portion })
+fn drop_layer(name: &str, fraction: f64) -> Option<Layer> {
+    (fraction > 0.0).then(|| Layer::Dropout { name: name.to_owned(), fraction })
 }
 
 /// All models, in the order `harness models` shows them.

@@ -69,17 +69,17 @@ impl Model for Vgg9 {
 
     fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
         let width = options.int("width").unwrap_or(64);
-        let portion = options.float("dropout").unwrap_or(0.0);
+        let fraction = options.float("dropout").unwrap_or(0.0);
         let mut layers = stages(width, "fc1");
         for (number, next) in [(1, "fc2"), (2, "fc3")] {
-            layers.extend(drop_layer(&format!("drop{number}"), portion));
+            layers.extend(drop_layer(&format!("drop{number}"), fraction));
             layers.extend([
                 Layer::linear(&format!("fc{number}"), 8 * width),
                 Layer::norm(&format!("bn{}", 6 + number)),
                 Layer::activation(next),
             ]);
         }
-        layers.extend(drop_layer("drop3", portion));
+        layers.extend(drop_layer("drop3", fraction));
         layers.push(Layer::classifier("fc3", classes));
         layers
     }

@@ -34,9 +34,9 @@ fn inside_blocks_normalization_is_folded_and_before_sums_it_says_why_not() {
         let name = &choice.name;
         assert_eq!((pass.norms.len(), pass.kept.len()), (folded, kept), "{name}: {:#?}", pass.kept);
         assert!(pass.norms.iter().all(|norm| norm.different == 0 && norm.compared > 0), "{name}: {:?}", pass.norms);
-        assert_eq!(pass.scores.size(), own.size());
+        assert_eq!(pass.logits.size(), own.size());
         if pass.norms.iter().all(|norm| norm.different_f32 == 0) {
-            let difference = f64::try_from((pass.scores - own).abs().max()).unwrap();
+            let difference = f64::try_from((pass.logits - own).abs().max()).unwrap();
             assert!(difference < 1e-3, "{name}: {difference}");
         }
     }

@@ -1,6 +1,6 @@
 //! Language models: the state goes on where the last segment ended.
 
-use harness_methods::core::{Role, Step};
+use harness_methods::core::{Role, StepContext};
 use harness_models::{Input, ModelError, Plan};
 use harness_records::config::{MethodChoice, QuantConfig};
 use harness_records::options::OptionValue;
@@ -47,7 +47,7 @@ fn both_cells_are_their_equations() {
     for name in ["lstm", "gru"] {
         let (store, mut network) = network(&plan(name, 1, &float()));
         let text = tokens(4, 1, 3);
-        let scores = tch::no_grad(|| network.forward(&text, &EVALUATION)).unwrap();
+        let logits = tch::no_grad(|| network.forward(&text, &EVALUATION)).unwrap();
         let v = store.variables();
         let vectors = matrix(&v["embedding.weight"]);
         let (mut h, mut cell) = (vec![0.5; 6], vec![0.0; 6]);
@@ -71,7 +71,7 @@ fn both_cells_are_their_equations() {
             }
             let expected = affine(&v["decoder.weight"], &v["decoder.bias"], &h, &[]);
             for (k, expected) in expected.iter().enumerate() {
-                let found = scores.double_value(&[time, 0, k as i64]);
+                let found = logits.double_value(&[time, 0, k as i64]);
                 assert!((found - expected).abs() < 1e-5, "{name}, token {time}: {found}, expected {expected}");
             }
         }
@@ -110,7 +110,7 @@ proptest! {
 #[test]
 fn detaching_cuts_the_gradient() {
     let (store, mut network) = network(&plan("gru", 1, &float()));
-    let evaluation = Step { training: false, ..TRAINING };
+    let evaluation = StepContext { training: false, ..TRAINING };
     let start = network.initial_state(2, &evaluation).unwrap();
     let (_, state) =
         network.forward_tokens(&Tensor::zeros([3, 2], (Kind::Int64, tch::Device::Cpu)), &start, &evaluation).unwrap();
@@ -119,9 +119,9 @@ fn detaching_cuts_the_gradient() {
     assert!(detached.tensors().iter().all(|tensor| !tensor.requires_grad()));
     assert_eq!(state.tensors(), detached.tensors());
     // Token 5 was never read before: only what comes after the cut moves its vector, and token 0 none at all.
-    let (scores, _) =
+    let (logits, _) =
         network.forward_tokens(&Tensor::from_slice(&[5i64, 5]).view([1, 2]), &detached, &evaluation).unwrap();
-    scores.square().sum(Kind::Float).backward();
+    logits.square().sum(Kind::Float).backward();
     let rows = store.variables()["embedding.weight"].grad().abs().sum_dim_intlist(1i64, false, Kind::Float);
     assert_eq!(rows.double_value(&[0]), 0.0);
     assert!(rows.double_value(&[5]) > 0.0);
@@ -142,11 +142,11 @@ fn what_came_before_is_learned_across_segments() {
             for epoch in 0..6u64 {
                 let mut state = network.initial_state(1, &TRAINING).unwrap();
                 for (number, start) in (0..text.len() - 4).step_by(3).enumerate() {
-                    let step = Step { step: 80 * epoch + number as u64, total: 480, ..TRAINING };
+                    let step = StepContext { step: 80 * epoch + number as u64, total: 480, ..TRAINING };
                     let tokens = Tensor::from_slice(&text[start..start + 3]).view([3, 1]);
-                    let (scores, next) = network.forward_tokens(&tokens, &state, &step).unwrap();
+                    let (logits, next) = network.forward_tokens(&tokens, &state, &step).unwrap();
                     let loss =
-                        scores.view([3, 5]).cross_entropy_for_logits(&Tensor::from_slice(&text[start + 1..start + 4]));
+                        logits.view([3, 5]).cross_entropy_for_logits(&Tensor::from_slice(&text[start + 1..start + 4]));
                     adam.backward_step(&loss);
                     network.after_step().unwrap();
                     state = next.detached().unwrap();

@@ -1,6 +1,6 @@
 //! What is common to all networks.
 
-use harness_methods::core::{Role, Step};
+use harness_methods::core::{Role, StepContext};
 use harness_models::{ModelError, Network, Plan};
 use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
 use harness_records::options::OptionValue;
@@ -72,7 +72,7 @@ fn what_cannot_be_built_says_why() {
     let error = plan(&model("resnet1", &[]), &float(), [1, 8, 8]);
     assert!(matches!(error, ModelError::UnknownModel(name) if name == "resnet1"));
     let error = plan(&model("vgg9", &[]), &float(), [3, 6, 32]);
-    assert!(matches!(&error, ModelError::TooSmall { height: 1, width: 8, least: 2, .. }), "{error}");
+    assert!(matches!(&error, ModelError::TooSmall { height: 1, width: 8, min: 2, .. }), "{error}");
     let keep = quant(MethodChoice::float(), MethodChoice::float(), MethodChoice::float(), &["conv3"]);
     let error = plan(&model("lenet", &[]), &keep, [1, 28, 28]).to_string();
     assert_eq!(error, "`keep_float` names `conv3`, expected `first`, `last` or one of `conv1`, `conv2`, `fc1`, `fc2`");
@@ -94,7 +94,7 @@ fn variables_have_pytorchs_names() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// Whatever stands at the sites: scores of the right shape, a gradient for every weight, no NaN.
+    /// Whatever stands at the sites: logits of the right shape, a gradient for every weight, no NaN.
     #[test]
     fn any_mixture_of_methods_trains(
         weights in prop::sample::select(vec![("uniform", 1u8), ("uniform", 3), ("dorefa", 1), ("dorefa", 2), ("dorefa", 8)]),
@@ -114,9 +114,9 @@ proptest! {
         let store = nn::VarStore::new(Device::Cpu);
         let mut network = Network::new(&plan, &store.root()).unwrap();
         let images = harness_torch::random::uniform(&[6, 2, 8, 8], 3, Device::Cpu).unwrap() * 4.0 - 2.0;
-        let scores = network.forward(&images, &TRAINING).unwrap();
-        prop_assert_eq!(scores.size(), [6, 7]);
-        scores.square().mean(Kind::Float).backward();
+        let logits = network.forward(&images, &TRAINING).unwrap();
+        prop_assert_eq!(logits.size(), [6, 7]);
+        logits.square().mean(Kind::Float).backward();
         for (name, variable) in store.variables() {
             if variable.requires_grad() {
                 let gradient = variable.grad();
@@ -124,7 +124,7 @@ proptest! {
                 prop_assert!(bool::try_from(gradient.isfinite().all()).unwrap(), "{}", name);
             }
         }
-        let again = Step { training: false, ..TRAINING };
+        let again = StepContext { training: false, ..TRAINING };
         let one = network.forward(&images, &again).unwrap();
         prop_assert_eq!(&one, &network.forward(&images, &again).unwrap(), "evaluation is a function");
         let sites = network.statistics(&images, &TRAINING).unwrap();
@@ -142,12 +142,12 @@ fn methods_hold_their_weights_after_a_step() {
     let plan = Plan::new(&model("mlp", &[("hidden", OptionValue::Int(4))]), &quant, [1, 2, 2], 3).unwrap();
     let store = nn::VarStore::new(Device::Cpu);
     let network = Network::new(&plan, &store.root()).unwrap();
-    let greatest = |name: &str| store.variables()[name].abs().max().double_value(&[]);
+    let max = |name: &str| store.variables()[name].abs().max().double_value(&[]);
     for name in ["fc1.weight", "fc2.weight"] {
         let _filled = tch::no_grad(|| store.variables()[name].shallow_clone().fill_(3.0));
     }
     network.after_step().unwrap();
-    assert_eq!((greatest("fc1.weight"), greatest("fc2.weight")), (3.0, 1.0), "only fc2 is quantized");
+    assert_eq!((max("fc1.weight"), max("fc2.weight")), (3.0, 1.0), "only fc2 is quantized");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn dropout_is_a_function_of_the_step() {
     let store = nn::VarStore::new(Device::Cpu);
     let mut network = Network::new(&plan, &store.root()).unwrap();
     let images = harness_torch::random::uniform(&[5, 1, 8, 8], 3, Device::Cpu).unwrap();
-    let mut at = |step| network.forward(&images, &Step { step, ..TRAINING }).unwrap();
+    let mut at = |step| network.forward(&images, &StepContext { step, ..TRAINING }).unwrap();
     let (one, two, other) = (at(1), at(1), at(2));
     assert_eq!(one, two);
     assert_ne!(one, other);
@@ -203,8 +203,8 @@ fn gradients_are_quantized_sample_by_sample_on_their_way_back() {
         // Rows of very different size: one range for all of them would round most to nothing.
         let behind =
             crate::support::noise(&[5, 7], 3) * Tensor::from_slice(&[1.0f32, 10.0, 100.0, 0.01, 3.0]).view([5, 1]);
-        let scores = network.forward(&x, &TRAINING).unwrap();
-        (scores * &behind).sum(Kind::Float).backward();
+        let logits = network.forward(&x, &TRAINING).unwrap();
+        (logits * &behind).sum(Kind::Float).backward();
         let found = Vec::<f32>::try_from(&store.variables()[bias].grad()).unwrap();
         let mut expected = [0.0f64; 7];
         for sample in 0..5 {

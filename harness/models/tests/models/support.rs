@@ -6,8 +6,8 @@ use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
 use harness_records::options::{OptionValue, Options};
 use tch::{Device, Tensor, nn};
 
-pub(crate) const TRAINING: Step = Step { step: 0, total: 10, seed: 5, training: true };
-pub(crate) const EVALUATION: Step = Step { training: false, ..TRAINING };
+pub(crate) const TRAINING: StepContext = StepContext { step: 0, total: 10, seed: 5, training: true };
+pub(crate) const EVALUATION: StepContext = StepContext { training: false, ..TRAINING };
 
 /// A model with these options and the defaults of all others.
 pub(crate) fn model(name: &str, options: &[(&str, OptionValue)]) -> ModelChoice {

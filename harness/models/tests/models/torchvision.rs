@@ -43,7 +43,7 @@ fn fill(name: &str, variable: &Tensor) {
     tch::no_grad(|| variable.shallow_clone().copy_(&Tensor::from_slice(&values).view(shape.as_slice())));
 }
 
-fn greatest_difference(a: &Tensor, b: &Tensor) -> f64 {
+fn max_difference(a: &Tensor, b: &Tensor) -> f64 {
     f64::try_from((a - b).abs().max()).unwrap()
 }
 
@@ -57,7 +57,7 @@ fn the_same_weights_give_torchvisions_logits() {
         let image = Tensor::from_slice(&image).view([1, 3, side, side]);
         let logits = tch::no_grad(|| network.forward(&image, &EVALUATION)).unwrap();
         let chosen = logits.get(0).slice(0, None, None, 125);
-        let difference = greatest_difference(&chosen, &Tensor::from_slice(&expected));
+        let difference = max_difference(&chosen, &Tensor::from_slice(&expected));
         assert!(difference < AGREE, "{name}: {difference}");
     }
 }
@@ -78,8 +78,8 @@ fn files_of_torchvision_give_its_logits() {
         let saved = Tensor::read_safetensors(path.with_extension("logits.safetensors")).unwrap();
         let find = |key: &str| &saved.iter().find(|(name, _)| name == key).unwrap().1;
         let logits = tch::no_grad(|| network.forward(find("image"), &EVALUATION)).unwrap();
-        let difference = greatest_difference(&logits, find("logits"));
-        println!("{name}: greatest difference {difference:.2e} of {:.2}", f64::try_from(logits.abs().max()).unwrap());
+        let difference = max_difference(&logits, find("logits"));
+        println!("{name}: largest difference {difference:.2e} of {:.2}", f64::try_from(logits.abs().max()).unwrap());
         assert!(difference < AGREE, "{name}: {difference}");
         weights::save(&path.with_extension("again.safetensors"), &store).unwrap();
     }

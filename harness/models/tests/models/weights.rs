@@ -28,9 +28,9 @@ fn what_is_written_is_read_back() {
     let (other, mut again) = crate::support::network(&plan);
     weights::load(&path, &[], &other).unwrap();
     let images = noise(&[2, 3, 32, 32], 4);
-    let scores =
+    let logits =
         |network: &mut harness_models::Network| tch::no_grad(|| network.forward(&images, &EVALUATION)).unwrap();
-    assert_eq!(scores(&mut network), scores(&mut again));
+    assert_eq!(logits(&mut network), logits(&mut again));
     // Counters are no weights, and half precision is precision too.
     let mut saved = tensors(&path);
     saved.push(("bn1.num_batches_tracked".to_owned(), Tensor::from(7i64)));

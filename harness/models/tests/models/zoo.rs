@@ -140,7 +140,7 @@ fn methods() -> [(&'static str, QuantConfig); 5] {
     ]
 }
 
-/// One step: scores of the right shape, a finite gradient for everything that learns, evaluation without change.
+/// One step: logits of the right shape, a finite gradient for everything that learns, evaluation without change.
 fn train(name: &str, config: &QuantConfig, label: &str) {
     let (choice, input) = tiny(name);
     let plan = Plan::new(&choice, config, input, 7).unwrap_or_else(|e| panic!("{name}, {label}: {e}"));
@@ -150,9 +150,9 @@ fn train(name: &str, config: &QuantConfig, label: &str) {
         Input::Image([c, h, w]) => (noise(&[3, c, h, w], 3), vec![3, 7]),
         Input::Tokens => (Tensor::from_slice(&[0i64, 3, 6, 1, 1, 2]).view([3, 2]), vec![3, 2, 7]),
     };
-    let scores = network.forward(&x, &TRAINING).unwrap();
-    assert_eq!(scores.size(), expected, "{name}, {label}");
-    scores.square().mean(Kind::Float).backward();
+    let logits = network.forward(&x, &TRAINING).unwrap();
+    assert_eq!(logits.size(), expected, "{name}, {label}");
+    logits.square().mean(Kind::Float).backward();
     let mut learns = 0;
     for (variable, value) in store.variables().iter().filter(|(_, value)| value.requires_grad()) {
         let gradient = value.grad();
@@ -203,7 +203,7 @@ fn a_residual_block_is_the_sum_of_its_ways() {
         let _scale = zero(&format!("layer{stage}.{block}.bn2.weight"));
     }
     let x = noise(&[2, 3, 9, 9], 8);
-    let scores = tch::no_grad(|| network.forward(&x, &EVALUATION)).unwrap();
+    let logits = tch::no_grad(|| network.forward(&x, &EVALUATION)).unwrap();
     // By hand: stem, every fourth pixel, three channels in the middle of twelve, averages, classifier.
     let variables = store.variables();
     let stem = x.conv2d(&variables["conv1.weight"], None::<Tensor>, [1, 1], [1, 1], [1, 1], 1) / (1.0f64 + 1e-5).sqrt();
@@ -211,6 +211,6 @@ fn a_residual_block_is_the_sum_of_its_ways() {
     // From 3 to 6 channels: 1 before, 2 after; from 6 to 12: 3 and 3.
     let averages = pixels.mean_dim([2i64, 3].as_slice(), false, Kind::Float).constant_pad_nd([4, 5]);
     let expected = averages.linear(&variables["fc.weight"], Some(&variables["fc.bias"]));
-    let difference = f64::try_from((scores - expected).abs().max()).unwrap();
+    let difference = f64::try_from((logits - expected).abs().max()).unwrap();
     assert!(difference < 1e-5, "{difference}");
 }

@@ -265,7 +265,7 @@ fn positive() -> impl Strategy<Value = f64> {
     prop_oneof![Just(1.0), Just(0.1), 1e-300..1e300, f64::MIN_POSITIVE..1.0]
 }
 
-fn portion() -> impl Strategy<Value = f64> {
+fn fraction() -> impl Strategy<Value = f64> {
     prop_oneof![Just(0.0), 0.0..1.0]
 }
 
@@ -278,9 +278,9 @@ fn train() -> impl Strategy<Value = TrainConfig> {
         (positive(), 0.01..1.0, any::<bool>(), not_negative()).prop_map(|(lr, momentum, nesterov, weight_decay)| {
             OptimizerConfig::Sgd { lr, momentum, nesterov, weight_decay }
         });
-    let adam = (positive(), (portion(), portion()), positive(), not_negative());
+    let adam = (positive(), (fraction(), fraction()), positive(), not_negative());
     let adamw = adam.prop_map(|(lr, betas, eps, weight_decay)| OptimizerConfig::AdamW { lr, betas, eps, weight_decay });
-    let adam = (positive(), (portion(), portion()), positive(), not_negative());
+    let adam = (positive(), (fraction(), fraction()), positive(), not_negative());
     let adam = adam.prop_map(|(lr, betas, eps, weight_decay)| OptimizerConfig::Adam { lr, betas, eps, weight_decay });
     let milestones = proptest::collection::btree_set(1_u32.., 1..5).prop_map(|set| set.into_iter().collect());
     let schedule =
@@ -297,8 +297,8 @@ fn train() -> impl Strategy<Value = TrainConfig> {
             (not_negative(), not_negative()).prop_map(|(end, warmup)| ScheduleConfig::Cosine { end, warmup }),
         ];
     let sizes = (1_u32.., 1_u32.., any::<u64>(), 1_u32..=1024, option::of(1_u64..));
-    let rest = (option::of(positive()), portion(), any::<bool>(), 1_u32..);
-    let more = (option::of(1_u64..), 1_u32.., option::of(portion()), any::<bool>(), 1_u32..);
+    let rest = (option::of(positive()), fraction(), any::<bool>(), 1_u32..);
+    let more = (option::of(1_u64..), 1_u32.., option::of(fraction()), any::<bool>(), 1_u32..);
     // Ids that YAML could take for numbers are among them.
     let id = || prop_oneof!["[0-9a-f]{16}", "[0-9]{16}", "[0-9]{3}e[0-9]{12}"];
     let file = ("[a-z./ ]{1,12}", id()).prop_map(|(path, blake3)| Init::File { path: path.into(), blake3 });

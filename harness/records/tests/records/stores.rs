@@ -7,8 +7,8 @@ use std::path::Path;
 
 use harness_records::attempt::{AttemptEnd, Ended};
 use harness_records::record::{
-    Answers, Environment, EpochRecord, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, SiteRecord,
-    Status, TimeRecord, TrialError, ValuesRecord,
+    CorrectSamples, Environment, EpochRecord, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord,
+    SiteRecord, Status, TimeRecord, TrialError, ValuesRecord,
 };
 use harness_records::resume::Resumable;
 use harness_records::spec::read_config;
@@ -40,7 +40,7 @@ pub(crate) fn record(status: Status) -> RunRecord {
             relative_mse: 0.125,
             effective_bits: 1.5,
             code_counts: vec![1, 2, 3, 4],
-            portion: 1.0,
+            fraction: 1.0,
             values: None,
         }],
         model: ModelRecord { parameters: 10, macs: 20, weight_bits: 30, bit_ops: 40 },
@@ -61,7 +61,7 @@ pub(crate) fn record(status: Status) -> RunRecord {
         attempt: 1,
         losses: None,
         split: None,
-        answers: None,
+        correct_samples: None,
     }
 }
 
@@ -200,13 +200,13 @@ fn records_of_the_first_format_are_read() {
     let old = old.to_string();
     let mut new = record(Status::Ok);
     (new.format, new.id) = (2, "f".repeat(16));
-    new.answers = Some(Answers::new([true, false, true]));
+    new.correct_samples = Some(CorrectSamples::new([true, false, true]));
     new.epochs[0].sites = vec![SiteRecord {
         layer: "conv1".into(),
         role: "weight".into(),
         relative_mse: f64::NAN,
         effective_bits: 1.5,
-        portion: 1.0,
+        fraction: 1.0,
         code_counts: vec![1, 2],
     }];
     let (before, after) = (vec![1, 2], vec![3, 0]);

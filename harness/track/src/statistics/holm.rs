@@ -6,10 +6,10 @@ pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let mut adjusted = vec![0.0; p_values.len()];
-    let mut greatest: f64 = 0.0;
+    let mut max: f64 = 0.0;
     for (rank, &index) in order.iter().enumerate() {
-        greatest = greatest.max((p_values.len() - rank) as f64 * p_values[index]).min(1.0);
-        adjusted[index] = greatest;
+        max = max.max((p_values.len() - rank) as f64 * p_values[index]).min(1.0);
+        adjusted[index] = max;
     }
     adjusted
 }
@@ -32,9 +32,9 @@ mod tests {
             for (p_value, adjusted) in p.iter().zip(holm(&p)) {
                 prop_assert!(*p_value <= adjusted && adjusted <= (p.len() as f64 * p_value.max(adjusted)).min(1.0));
             }
-            let least = p.iter().copied().fold(1.0, f64::min);
+            let min = p.iter().copied().fold(1.0, f64::min);
             let adjusted = holm(&p).into_iter().fold(1.0, f64::min);
-            prop_assert!((adjusted - (p.len() as f64 * least).min(1.0)).abs() < 1e-12);
+            prop_assert!((adjusted - (p.len() as f64 * min).min(1.0)).abs() < 1e-12);
         }
     }
 }

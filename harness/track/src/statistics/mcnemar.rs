@@ -35,8 +35,8 @@ pub(crate) fn mcnemar(changes: &[i32]) -> f64 {
         reached += size;
     }
     // sum = positive - negative = 2 * positive - total.
-    let least = (total + sum.unsigned_abs() as usize) / 2;
-    (2.0 * distribution[least..].iter().sum::<f64>()).min(1.0)
+    let min = (total + sum.unsigned_abs() as usize) / 2;
+    (2.0 * distribution[min..].iter().sum::<f64>()).min(1.0)
 }
 
 #[cfg(test)]

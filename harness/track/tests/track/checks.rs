@@ -1,6 +1,6 @@
 //! What a check says, row by row.
 
-use harness_records::record::{Answers, FailureClass, Status};
+use harness_records::record::{CorrectSamples, FailureClass, Status};
 use harness_track::Margins;
 use harness_track::check::{Check, Design, Measure, Row, Settings, Verdict, compare};
 use harness_track::history::Entry;
@@ -81,12 +81,12 @@ fn inconclusive_says_how_many_seeds_would_do() {
 fn a_few_samples_that_flip_alike_are_no_regression() {
     // Three seeds lose the same three of 360 samples each: the spread over seeds is 0, and of the samples only three
     // speak.
-    let answers = |lost: bool| Answers::new((0..360).map(|i| i >= 20 && !(lost && i < 23)));
+    let correct_samples = |lost: bool| CorrectSamples::new((0..360).map(|i| i >= 20 && !(lost && i < 23)));
     let side = |commit: u32, lost: bool| {
         (0..3).map(move |seed| {
-            let answers = answers(lost);
-            let top1 = answers.right() as f64 / 360.0;
-            Entry { answers: Some(answers), ..entry("a", seed, &id(commit), top1) }
+            let correct_samples = correct_samples(lost);
+            let top1 = correct_samples.correct() as f64 / 360.0;
+            Entry { correct_samples: Some(correct_samples), ..entry("a", seed, &id(commit), top1) }
         })
     };
     let row = check(side(1, false).chain(side(2, true)).collect()).rows.remove(0);
@@ -100,8 +100,8 @@ fn a_few_samples_that_flip_alike_are_no_regression() {
 #[test]
 fn one_seed_with_answers_is_at_least_told_that_networks_differ() {
     let of = |commit: u32, wrong: usize| {
-        let answers = Answers::new((0..1000).map(|i| i >= wrong));
-        Entry { answers: Some(answers), ..entry("a", 0, &id(commit), 1.0 - wrong as f64 / 1000.0) }
+        let correct_samples = CorrectSamples::new((0..1000).map(|i| i >= wrong));
+        Entry { correct_samples: Some(correct_samples), ..entry("a", 0, &id(commit), 1.0 - wrong as f64 / 1000.0) }
     };
     let row = check(vec![of(1, 10), of(2, 60)]).rows.remove(0);
     assert_eq!((row.verdict, row.seeds_needed), (Verdict::Inconclusive, Some(2)));

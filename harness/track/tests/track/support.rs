@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use harness_records::record::{Answers, Status};
+use harness_records::record::{CorrectSamples, Status};
 use harness_track::git::Repository;
 use harness_track::history::{Entry, History, VERSION};
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ pub fn entry(config: &str, seed: u64, commit: &str, top1: f64) -> Entry {
         status: Status::Ok,
         error: None,
         metrics: BTreeMap::from([("top1".to_owned(), top1), ("loss".to_owned(), 1.0 - top1)]),
-        answers: None,
+        correct_samples: None,
     }
 }
 
@@ -61,10 +61,10 @@ pub fn trained(draw: &mut Draw, config: &str, seed: u64, commit: &str, shift: f6
     // Difficulties are the same in every training.
     let difficulty = |sample: usize| 3.0 * ((sample * 7919 + config.len() * 104_729) % 1009) as f64 / 1009.0;
     let right = (0..samples).map(|sample| draw.uniform() < 1.0 / (1.0 + (difficulty(sample) - skill).exp()));
-    let answers = Answers::new(right.collect::<Vec<_>>());
-    let mut entry = entry(config, seed, commit, answers.right() as f64 / samples as f64);
+    let correct_samples = CorrectSamples::new(right.collect::<Vec<_>>());
+    let mut entry = entry(config, seed, commit, correct_samples.correct() as f64 / samples as f64);
     entry.metrics.insert("loss".to_owned(), draw.uniform());
-    entry.answers = Some(answers);
+    entry.correct_samples = Some(correct_samples);
     entry
 }
 

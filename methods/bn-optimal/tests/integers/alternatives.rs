@@ -40,8 +40,8 @@ fn naive_rounding_fails_at_small_shifts() {
     assert!(rates[0].1 > 0.1 && rates[9].1 == 0.0, "{rates:?}");
     for channel in &channels {
         let fold = Fold { channels: std::slice::from_ref(channel), ..fold };
-        let least = solve::smallest_shifts(&solve::steps(&fold).unwrap()).unwrap()[0];
-        for shift in 0..least {
+        let min = solve::smallest_shifts(&solve::steps(&fold).unwrap()).unwrap()[0];
+        for shift in 0..min {
             assert!(mismatch(&fold, &rounded(&fold, shift).unwrap()).unwrap() > 0.0, "{channel:?} at {shift}");
         }
     }

@@ -59,10 +59,10 @@ fn one_shift_serves_all_channels_of_a_layer_and_all_layers_of_a_network() {
         .collect();
     let alone = fold_network(&folds, &options(&[])).unwrap();
     let shared = fold_network(&folds, &options(&[("share", OptionValue::Text("network".to_owned()))])).unwrap();
-    let greatest = alone.iter().map(|folded| folded.shift).max().unwrap();
-    assert!(alone.iter().any(|folded| folded.shift < greatest), "the layers differ in their needs");
+    let max = alone.iter().map(|folded| folded.shift).max().unwrap();
+    assert!(alone.iter().any(|folded| folded.shift < max), "the layers differ in their needs");
     for (fold, (alone, shared)) in folds.iter().zip(alone.iter().zip(&shared)) {
-        assert_eq!(shared.shift, greatest);
+        assert_eq!(shared.shift, max);
         assert_eq!(alone.shift, *solve::smallest_shifts(&solve::steps(fold).unwrap()).unwrap().iter().max().unwrap());
         for (index, &channel) in fold.channels.iter().enumerate() {
             let case = Case { channel, eps: 0.0, range: fold.range, bits: fold.bits };
@@ -78,13 +78,13 @@ fn every_greater_shift_is_possible_too() {
     for index in 0..64 {
         let case = case(&mut random, index, 7, 3);
         let steps = solve::steps(&case.fold()).unwrap();
-        let least = solve::smallest_shifts(&steps).unwrap()[0];
-        for shift in least..least + 12 {
+        let min = solve::smallest_shifts(&steps).unwrap()[0];
+        for shift in min..min + 12 {
             check(&case, shift, solve::at_shift(&steps, shift).unwrap().channels[0]);
         }
-        if least > 0 {
-            let error = solve::at_shift(&steps, least - 1).unwrap_err().to_string();
-            assert!(error.contains(&format!("at least {least}")), "{error}");
+        if min > 0 {
+            let error = solve::at_shift(&steps, min - 1).unwrap_err().to_string();
+            assert!(error.contains(&format!("at least {min}")), "{error}");
         }
     }
 }

@@ -40,7 +40,7 @@ fn search(codes: &[(i64, i64)], bits: Bits, shift: u32) -> Option<(i64, i64)> {
 #[test]
 fn no_smaller_shift_slope_or_intercept_exists() {
     let mut random = Random(11);
-    let mut greatest = [0; 6];
+    let mut max = [0; 6];
     for n in 1..=5u32 {
         for k in 1..=8u8 {
             for index in 0..if k <= 4 { 320 } else { 48 } {
@@ -51,13 +51,13 @@ fn no_smaller_shift_slope_or_intercept_exists() {
                 if folded.shift > 0 {
                     assert_eq!(search(&codes, case.bits, folded.shift - 1), None, "{:?}", case.channel);
                 }
-                greatest[n as usize] = greatest[n as usize].max(folded.shift);
+                max[n as usize] = max[n as usize].max(folded.shift);
             }
         }
     }
     // The bound s <= 2N holds and is no wild overestimate.
-    for (n, &shift) in greatest.iter().enumerate().skip(2) {
-        assert!(shift <= 2 * n as u32 && shift + 3 >= n as u32, "{n} bits: {greatest:?}");
+    for (n, &shift) in max.iter().enumerate().skip(2) {
+        assert!(shift <= 2 * n as u32 && shift + 3 >= n as u32, "{n} bits: {max:?}");
     }
 }
 
@@ -87,7 +87,7 @@ fn the_search_over_intervals_is_the_search_over_pairs() {
 fn twice_the_width_always_suffices() {
     let n = 4;
     let bits = Bits::new(4).unwrap();
-    let mut greatest = 0;
+    let mut max = 0;
     for q in 1..(1 << n) {
         for p in 0..=q {
             for r in 0..q {
@@ -102,10 +102,10 @@ fn twice_the_width_always_suffices() {
                     };
                     let case = Case { channel, eps: 0.0, range: (0, (1 << n) - 1), bits };
                     let steps = solve::steps(&case.fold()).unwrap();
-                    greatest = greatest.max(solve::smallest_shifts(&steps).unwrap()[0]);
+                    max = max.max(solve::smallest_shifts(&steps).unwrap()[0]);
                 }
             }
         }
     }
-    assert!((6..=2 * n).contains(&greatest), "{greatest}");
+    assert!((6..=2 * n).contains(&max), "{max}");
 }

@@ -29,7 +29,7 @@ impl Twn {
     /// Quantization.
     pub const STOCHASTIC: Twn = Twn { threshold: Rows::Tensor, scale: Rows::Each, centred: true };
 
-    /// Portion of the mean magnitude that is the threshold.
+    /// Fraction of the mean magnitude that is the threshold.
     const FACTOR: f64 = 0.7;
 
     /// Quantizes `x`, dimension 0 the output channel. `bits` is the width that the codes are declared with, at
@@ -117,7 +117,7 @@ mod tests {
     fn gaussian_constants() {
         let uniform = |key| harness_torch::random::uniform(&[1, 1_000_000], key, tch::Device::Cpu).unwrap();
         let normal = ((uniform(1) + 1e-7).log() * -2.0).sqrt() * (uniform(2) * std::f64::consts::TAU).cos();
-        let greatest = values(Twn::LAYER, &normal).into_iter().fold(0.0, f32::max);
-        assert!((greatest - 1.18416).abs() < 0.01 * 1.18416, "{greatest}");
+        let max = values(Twn::LAYER, &normal).into_iter().fold(0.0, f32::max);
+        assert!((max - 1.18416).abs() < 0.01 * 1.18416, "{max}");
     }
 }

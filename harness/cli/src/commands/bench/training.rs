@@ -33,15 +33,15 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         return Ok(print_json(&result)?);
     }
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    Ok(print(columns(&["network", "quantization", "images/s", "step against float (least-greatest)"], &cells))?)
+    Ok(print(columns(&["network", "quantization", "images/s", "step against float (least-largest)"], &cells))?)
 }
 
 fn cells(row: &Row) -> Vec<String> {
-    let (least, greatest) = row.ratio_range;
+    let (min, max) = row.ratio_range;
     vec![
         row.network.to_owned(),
         row.quantization.to_owned(),
         format!("{:.0}", row.images_per_second),
-        format!("{:.3} ({least:.3}-{greatest:.3})", row.ratio_to_float),
+        format!("{:.3} ({min:.3}-{max:.3})", row.ratio_to_float),
     ]
 }

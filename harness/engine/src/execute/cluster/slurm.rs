@@ -161,7 +161,7 @@ fn ask(program: &'static str, arguments: &[String]) -> Result<String, ClusterErr
     Err(ClusterError::Refused { command: format!("{program} {}", arguments.join(" ")), message })
 }
 
-/// The greatest number of a task is one less than `MaxArraySize`.
+/// The largest number of a task is one less than `MaxArraySize`.
 fn largest_array(config: &str) -> Option<usize> {
     let line = config.lines().find_map(|line| line.trim_start().strip_prefix("MaxArraySize"))?;
     line.trim_start().strip_prefix('=')?.trim().parse().ok()

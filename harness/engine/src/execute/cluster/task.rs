@@ -6,7 +6,7 @@ use harness_records::trial::Trial;
 
 use super::{Cluster, ClusterError};
 use crate::event::Event;
-use crate::execute::{End, Executor, Flow};
+use crate::execute::{Control, End, Executor};
 use crate::worker::{Decision, decide};
 
 /// A task that was restarted this often without getting a single step further is not run again.
@@ -46,7 +46,7 @@ impl TaskRun<'_> {
     ///
     /// # Errors
     /// When no worker can be started, or the cluster does not run the task again.
-    pub fn run(&self, watch: &mut dyn FnMut(&Event) -> Flow) -> Result<TaskEnd, ClusterError> {
+    pub fn run(&self, watch: &mut dyn FnMut(&Event) -> Control) -> Result<TaskEnd, ClusterError> {
         for (number, trial) in self.trials.iter().enumerate() {
             let state = self.store.trial(&trial.sweep, &trial.id).state();
             let begin = match decide(&state, self.retry_failed) {

@@ -1,34 +1,37 @@
 //! A quantizer at its place.
 
-use harness_methods::core::{Codes, Quantizer, Site, Step};
+use harness_methods::core::{Codes, Quantizer, Site, StepContext};
 use tch::{Tensor, nn};
 
 use crate::ModelError;
-use crate::plan::Planned;
+use crate::plan::QuantizerPlan;
 
 /// A quantizer with the name of its method.
 #[derive(Debug)]
-pub(super) struct Occupied {
+pub(super) struct PlacedQuantizer {
     pub(super) method: &'static str,
     pub(super) quantizer: Box<dyn Quantizer>,
 }
 
-impl Occupied {
+impl PlacedQuantizer {
     /// Builds what is planned, with variables under `path`.
-    pub(super) fn new(planned: Option<&Planned>, path: &nn::Path<'_>) -> Result<Option<Occupied>, ModelError> {
-        let Some(Planned { method, site, options }) = planned else { return Ok(None) };
+    pub(super) fn new(
+        planned: Option<&QuantizerPlan>,
+        path: &nn::Path<'_>,
+    ) -> Result<Option<PlacedQuantizer>, ModelError> {
+        let Some(QuantizerPlan { method, site, options }) = planned else { return Ok(None) };
         let site = Site { device: path.device(), ..site.clone() };
         let built = method.quantizer(&site, options, path);
         let quantizer = built.map_err(|source| ModelError::Site { layer: site.layer.clone(), source })?;
-        Ok(Some(Occupied { method: method.about().about.name, quantizer }))
+        Ok(Some(PlacedQuantizer { method: method.about().about.name, quantizer }))
     }
 
-    pub(super) fn forward(&mut self, x: &Tensor, step: &Step) -> Result<Tensor, ModelError> {
+    pub(super) fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
         let result = self.quantizer.forward(x, step);
         result.map_err(|source| ModelError::Site { layer: self.layer(), source })
     }
 
-    pub(super) fn quantize(&mut self, x: &Tensor, step: &Step) -> Result<Codes, ModelError> {
+    pub(super) fn quantize(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, ModelError> {
         let result = self.quantizer.quantize(x, step);
         result.map_err(|source| ModelError::Site { layer: self.layer(), source })
     }

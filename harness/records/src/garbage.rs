@@ -28,12 +28,12 @@ impl TrialDir {
     ///
     /// # Errors
     /// The folder or the record cannot be read.
-    pub fn litter(&self) -> Result<Vec<Litter>, StoreError> {
+    pub fn garbage(&self) -> Result<Vec<Litter>, StoreError> {
         if self.holder()? != Holder::Nobody {
             return Ok(Vec::new());
         }
         let finished = self.record()?.is_some_and(|record| record.status == Status::Ok);
-        let mut litter = Vec::new();
+        let mut garbage = Vec::new();
         for entry in fs::read_dir(self.path()).map_err(io_error("read", self.path()))? {
             let entry = entry.map_err(io_error("read", self.path()))?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -41,11 +41,11 @@ impl TrialDir {
             if needless || name.starts_with(TEMPORARY) {
                 // Gone between the two looks: somebody else clears too.
                 let Ok(bytes) = entry.metadata().map(|metadata| metadata.len()) else { continue };
-                litter.push(Litter { path: entry.path(), bytes });
+                garbage.push(Litter { path: entry.path(), bytes });
             }
         }
-        litter.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(litter)
+        garbage.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(garbage)
     }
 
     /// Removes what is no longer needed, and says what that was. Leaves a trial alone that somebody begins meanwhile.
@@ -53,22 +53,22 @@ impl TrialDir {
     /// # Errors
     /// Any failure of the file system.
     pub fn clear_litter(&self) -> Result<Vec<Litter>, StoreError> {
-        let litter = self.litter()?;
-        if litter.is_empty() {
-            return Ok(litter);
+        let garbage = self.garbage()?;
+        if garbage.is_empty() {
+            return Ok(garbage);
         }
         // The lease is let go at the end; of a finished trial it may be removed along with the rest.
         let claim = self.claim()?;
         if matches!(claim, crate::trial_dir::Claim::Held(_)) {
             return Ok(Vec::new());
         }
-        for Litter { path, .. } in &litter {
+        for Litter { path, .. } in &garbage {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", path)(error)),
                 _ => {}
             }
         }
-        Ok(litter)
+        Ok(garbage)
     }
 
     /// Names and sizes of the files of the trial, sorted; unfinished ones and leases left out.
