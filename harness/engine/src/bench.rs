@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use harness_methods::core::Step;
+use harness_methods::core::StepContext;
 use harness_models::layer::Layer;
 use harness_models::{Network, Plan};
 use harness_records::config::{MethodChoice, OptimizerConfig, QuantConfig};

@@ -1,7 +1,7 @@
 //! A network on samples it did not learn from.
 
 use harness_datasets::{Contents, Split};
-use harness_methods::core::Step;
+use harness_methods::core::StepContext;
 use harness_models::Network;
 use harness_records::config::TrialConfig;
 use harness_records::record::{CorrectSamples, Metrics};

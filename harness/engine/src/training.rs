@@ -9,7 +9,7 @@ mod teacher;
 
 use std::time::{Duration, Instant};
 
-use harness_methods::core::Step;
+use harness_methods::core::StepContext;
 use harness_models::Plan;
 use harness_models::network::SiteStatistics;
 use harness_records::config::TrialConfig;
@@ -20,7 +20,7 @@ use tch::Device;
 
 use crate::checkpoint::{self, Part};
 use crate::data::DeviceImages;
-use crate::evaluate::Held;
+use crate::evaluate::EvalSplit;
 use crate::event::Event;
 use crate::failure::EngineError;
 use crate::run::{Job, Progress, site_record};

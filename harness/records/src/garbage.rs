@@ -52,7 +52,7 @@ impl TrialDir {
     ///
     /// # Errors
     /// Any failure of the file system.
-    pub fn clear_litter(&self) -> Result<Vec<Litter>, StoreError> {
+    pub fn clear_garbage(&self) -> Result<Vec<Litter>, StoreError> {
         let garbage = self.garbage()?;
         if garbage.is_empty() {
             return Ok(garbage);

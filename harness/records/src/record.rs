@@ -164,7 +164,7 @@ impl FailureClass {
 
     /// True when the next trial would end the same way, so that none is begun.
     #[must_use]
-    pub fn concerns_all(self) -> bool {
+    pub fn stops_the_sweep(self) -> bool {
         matches!(self, FailureClass::DiskFull | FailureClass::ReadOnly)
     }
 

@@ -1,6 +1,6 @@
 //! A network with everything that makes it learn.
 
-use harness_methods::core::Step;
+use harness_methods::core::StepContext;
 use harness_models::recurrent::State;
 use harness_models::{Network, Plan};
 use harness_records::config::{Init, Precision, TrialConfig};

@@ -1,7 +1,7 @@
 //! What a training learns from: images, or a text in parallel streams.
 
 use harness_datasets::{Contents, Split};
-use harness_methods::core::Step;
+use harness_methods::core::StepContext;
 use harness_models::plan::Input;
 use harness_records::config::{TrainConfig, TrialConfig};
 use tch::{Device, Tensor};

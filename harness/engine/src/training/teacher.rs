@@ -1,7 +1,7 @@
 //! A finished trial's network that is learned from, beside the labels.
 
 use harness_datasets::Contents;
-use harness_methods::core::Step;
+use harness_methods::core::StepContext;
 use harness_models::recurrent::State;
 use harness_models::{Network, Plan};
 use harness_records::config::TrainConfig;

@@ -1,6 +1,6 @@
 //! Configurations in few words.
 
-use harness_methods::core::Step;
+use harness_methods::core::StepContext;
 use harness_models::{Network, Plan};
 use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
 use harness_records::options::{OptionValue, Options};

@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let store = arguments.chosen.store()?;
     let (mut files, mut bytes, mut kept) = (Vec::new(), 0, 0);
     for (_, dir) in store.trials(arguments.chosen.sweep.as_deref())? {
-        let found = if arguments.dry_run { dir.litter() } else { dir.clear_litter() };
+        let found = if arguments.dry_run { dir.garbage() } else { dir.clear_garbage() };
         match found {
             Ok(litter) => {
                 bytes += litter.iter().map(|litter| litter.bytes).sum::<u64>();
