@@ -45,7 +45,7 @@ pub enum ReportError {
         expected: &'static str,
     },
     /// A file of kernel speeds cannot be used.
-    #[error("{}: {reason}; expected what `harness bench --json` prints", .path.display())]
+    #[error("{}: {reason}", .path.display())]
     Kernels {
         /// The file.
         path: PathBuf,

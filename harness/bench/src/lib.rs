@@ -1,14 +1,13 @@
-//! How fast the native kernels are: beside what a user would run instead (libtorch in f32 and int8) and beside what
-//! the processor can do at most, in one process and in turn, so that a change of the machine's speed meets all alike.
+//! Times the native kernels beside what a user would run instead (libtorch in f32 and int8) and beside the limits of the
+//! processor, all in one process and in alternating rounds, so that a change of the machine's speed meets all alike.
 //!
-//! [`shapes`] names layers, [`pairs`] bit widths, [`contender`] what is timed, [`timing`] how, and [`run`] makes a
-//! [`report::Report`] of it.
+//! [`shapes`] names layers, [`pairs`] pairs of bit widths. [`candidate`] holds everything that can be timed, [`timing`]
+//! times it, and [`run`] makes a [`harness_records::bench_report::BenchReport`] of the times.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod contender;
+pub mod candidate;
 pub mod pairs;
-pub mod report;
 pub mod run;
 pub mod shapes;
 pub mod timing;
@@ -19,52 +18,52 @@ use tch::TchError;
 /// Why a benchmark cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// A name that is no shape.
+    /// The name is no shape.
     #[error("unknown shape \"{name}\", expected MxNxK or one of {known}")]
     Shape {
-        /// What was given.
+        /// The name that was given.
         name: String,
-        /// The names that exist.
+        /// The names that exist, separated by commas.
         known: String,
     },
-    /// A shape with a zero or with more multiply-accumulates than anyone would wait for.
+    /// A shape with a zero or with too many multiply-accumulates.
     #[error("shape {name}: {reason}")]
     Size {
-        /// What was given.
+        /// The shape that was given.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with its size.
         reason: &'static str,
     },
-    /// A name that is no pair of widths.
+    /// The name is no pair of bit widths.
     #[error("unknown bits \"{0}\", expected a pair such as w2a4 with 1 to 8 bits each")]
     Pair(String),
-    /// A name that is no route.
+    /// The name is no route.
     #[error(transparent)]
     UnknownRoute(#[from] UnknownRoute),
     /// The processor lacks the instructions of the route asked for.
     #[error("this processor cannot run the route {route}, expected one of {available}")]
     Route {
-        /// What was asked for.
+        /// The route that was asked for.
         route: Route,
-        /// What there is.
+        /// The routes that the processor can run, separated by commas.
         available: String,
     },
     /// A kernel's result is not libtorch's.
-    #[error("{cell}: {differing} of {outputs} sums differ from libtorch's: this is a bug, please report it")]
+    #[error("{kernel}: {differing} of {outputs} sums differ from libtorch's: this is a bug, please report it")]
     Wrong {
         /// Shape, bits and route.
-        cell: String,
-        /// Outputs that differ.
+        kernel: String,
+        /// Number of outputs that differ.
         differing: usize,
-        /// Outputs.
+        /// Number of outputs.
         outputs: usize,
     },
     /// A product cannot be set up.
-    #[error("{cell}: {source}")]
+    #[error("{kernel}: {source}")]
     Kernel {
         /// Shape, bits and route.
-        cell: String,
-        /// Why.
+        kernel: String,
+        /// The kernel's error.
         source: KernelError,
     },
     /// libtorch failed.

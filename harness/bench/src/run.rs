@@ -1,42 +1,54 @@
-//! Shapes by pairs by routes, each beside its peers and its limit.
+//! The benchmark: for every shape, the native kernels of each pair of bit widths and route, libtorch's operators, and the
+//! limits of the roofline, timed together.
 
 use harness_kernels::limits::Limit;
 use harness_kernels::{Activations, Grid, Output, Pool, Product, Quantize, Route};
+use harness_records::bench_report::{
+    BenchReport, Bound, KernelResult, LibtorchResult, MemoryBandwidth, NumberType, Operation, VERSION,
+};
+use harness_records::record::Environment;
 
 use crate::BenchError;
-use crate::contender::{Floor, Native, Packing, Torch, filters, image};
+use crate::candidate::{NativeProduct, Packing, RooflineLimit, TorchOperator, filters, image};
 use crate::pairs::Pair;
-use crate::report::{Cell, Memory, NOISY, Peer, Report};
 use crate::shapes::Shape;
-use crate::timing::{Contender, Measured, in_turn};
+use crate::timing::{Candidate, in_turn, quartiles, spread};
 
 /// What to time.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Layers.
+    /// Layers to time.
     pub shapes: Vec<Shape>,
-    /// Widths.
+    /// Bit widths of weights and activations, each on every shape.
     pub pairs: Vec<Pair>,
-    /// Routes, `None` for the one that is chosen for each pair.
+    /// Routes, each on every shape and pair; `None` for the route that a product takes when none is asked for.
     pub routes: Option<Vec<Route>>,
-    /// Threads of every contender.
+    /// Threads that every candidate runs on.
     pub threads: usize,
-    /// Times everything is timed.
+    /// Measurement rounds; every candidate is timed once per round.
     pub rounds: usize,
 }
 
-/// Steps of a limit's loop in one call: some tens of microseconds.
+/// Steps of a limit's loop per call, which take some tens of microseconds.
 const STEPS: usize = 20_000;
 
-/// Sizes that [`Memory`] is measured at: first-level cache to main memory.
+/// Buffer sizes in bytes at which memory bandwidth is measured, from the first-level cache to main memory.
 const SIZES: [usize; 5] = [16 << 10, 256 << 10, 4 << 20, 16 << 20, 256 << 20];
 
-/// Times everything. `progress` is told how many shapes are done, of how many, and what comes next.
+/// A time is called noisy if its [`spread`] is above this.
+pub const NOISY: f64 = 0.1;
+
+/// Times everything that `request` asks for, on the machine that `environment` describes. `progress` is called with the
+/// number of shapes that are done, the number of shapes, and the name of what is timed next.
 ///
 /// # Errors
 /// When the processor cannot run a route, a product cannot be set up, a result differs from libtorch's, or libtorch
 /// fails.
-pub fn run(request: &Request, progress: &mut dyn FnMut(usize, usize, &str)) -> Result<Report, BenchError> {
+pub fn run(
+    request: &Request,
+    environment: Environment,
+    progress: &mut dyn FnMut(usize, usize, &str),
+) -> Result<BenchReport, BenchError> {
     let threads = request.threads;
     // libtorch starts its threads before this one is pinned, or they would all inherit its core.
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
@@ -51,40 +63,42 @@ pub fn run(request: &Request, progress: &mut dyn FnMut(usize, usize, &str)) -> R
             core_affinity::set_for_current(core);
         }
     });
-    let mut report = Report {
-        version: 1,
+    let mut report = BenchReport {
+        environment,
+        version: VERSION,
         threads,
         rounds: request.rounds,
         memory: Vec::new(),
-        peers: Vec::new(),
-        cells: Vec::new(),
+        libtorch: Vec::new(),
+        kernels: Vec::new(),
     };
     progress(0, request.shapes.len(), "memory");
     report.memory = memory(request.rounds)?;
     for (index, shape) in request.shapes.iter().enumerate() {
         progress(index, request.shapes.len(), &shape.name);
-        let (peers, cells) = time_shape(request, shape, &pool)?;
-        report.peers.extend(peers);
-        report.cells.extend(cells);
+        let (libtorch, kernels) = time_shape(request, shape, &pool)?;
+        report.libtorch.extend(libtorch);
+        report.kernels.extend(kernels);
     }
     progress(request.shapes.len(), request.shapes.len(), "");
     Ok(report)
 }
 
-fn memory(rounds: usize) -> Result<Vec<Memory>, BenchError> {
-    let floors: Vec<Floor> = SIZES.iter().map(|&bytes| Floor::new(Limit::read(bytes), bytes / 64)).collect();
-    let work: Vec<f64> = floors.iter().map(Floor::work).collect();
-    let mut contenders: Vec<Box<dyn Contender>> =
-        floors.into_iter().map(|floor| Box::new(floor) as Box<dyn Contender>).collect();
-    let seconds = in_turn(&mut contenders, rounds)?;
+fn memory(rounds: usize) -> Result<Vec<MemoryBandwidth>, BenchError> {
+    let limits: Vec<RooflineLimit> =
+        SIZES.iter().map(|&bytes| RooflineLimit::new(Limit::read(bytes), bytes / 64)).collect();
+    let work: Vec<f64> = limits.iter().map(RooflineLimit::work).collect();
+    let mut candidates: Vec<Box<dyn Candidate>> =
+        limits.into_iter().map(|limit| Box::new(limit) as Box<dyn Candidate>).collect();
+    let seconds = in_turn(&mut candidates, rounds)?;
     let row = |((bytes, work), seconds): ((usize, f64), Vec<f64>)| {
-        let rate = Measured::of(seconds.into_iter().map(|s| work / s * 1e-9))?;
-        Some(Memory { bytes, gb_per_s: rate.median, spread: rate.spread() })
+        let rate = quartiles(seconds.into_iter().map(|s| work / s * 1e-9))?;
+        Some(MemoryBandwidth { bytes: bytes as u64, gb_per_s: rate.median, spread: spread(rate) })
     };
     Ok(SIZES.into_iter().zip(work).zip(seconds).filter_map(row).collect())
 }
 
-/// One kernel, ready to be timed.
+/// A native kernel, ready to be timed.
 struct Setup {
     pair: Pair,
     route: Route,
@@ -97,45 +111,46 @@ struct Setup {
 impl Setup {
     fn new(shape: &Shape, pair: Pair, route: Route, values: &[f32], pool: &Pool) -> Result<Setup, BenchError> {
         let label = format!("{} {pair} {route}", shape.name);
-        let kernel = |source| BenchError::Kernel { cell: label.clone(), source };
+        let failed = |source| BenchError::Kernel { kernel: label.clone(), source };
         let grid = Grid::symmetric_weights(pair.weights);
         let weights = weight_codes(shape, pair);
         let product =
-            Product::new(shape.conv, &weights, pair.weights, pair.activations, route, &grid).map_err(kernel)?;
+            Product::new(shape.conv, &weights, pair.weights, pair.activations, route, &grid).map_err(failed)?;
         let inverse = f32::from(pair.activations.max_code());
         let quantize = Quantize::Uniform { bits: pair.activations, inverse };
         let mut activations = product.activations();
-        activations.fill(values, &quantize, pool).map_err(kernel)?;
+        activations.fill(values, &quantize, pool).map_err(failed)?;
         Ok(Setup { pair, route, product, activations, quantize, label })
     }
 
-    /// Compares all sums with libtorch's convolution of the same integers, where f32 holds them exactly.
+    /// Compares all sums with libtorch's convolution of the same integers. Nothing is compared where the sums may be too
+    /// large for f32 to hold them exactly.
     fn check(&self, shape: &Shape, values: &[f32], pool: &Pool) -> Result<(), BenchError> {
-        let most = f64::from(self.pair.weights.max_code()) * f64::from(self.pair.activations.max_code());
+        let max = f64::from(self.pair.weights.max_code()) * f64::from(self.pair.activations.max_code());
         let [rows, columns, depth] = shape.matrix();
-        if most * depth as f64 >= f64::from(1 << 24) {
+        if max * depth as f64 >= f64::from(1 << 24) {
             return Ok(());
         }
-        let kernel = |source| BenchError::Kernel { cell: self.label.clone(), source };
+        let failed = |source| BenchError::Kernel { kernel: self.label.clone(), source };
         let mut sums = vec![0; rows * columns];
-        self.product.run(&self.activations, Output::Sums(&mut sums), pool).map_err(kernel)?;
+        self.product.run(&self.activations, Output::Sums(&mut sums), pool).map_err(failed)?;
         let codes: Vec<u8> = values.iter().map(|&x| self.quantize.code(x)).collect();
         let weights = filters(&weight_codes(shape, self.pair), shape)?;
         let weights = weights.f_mul_scalar(2)?.f_sub_scalar(i64::from(self.pair.weights.max_code()))?;
-        let floats = Torch::floats(shape, &image(&codes, shape)?, &weights)?;
+        let floats = TorchOperator::floats(shape, &image(&codes, shape)?, &weights)?;
         let Some((_, float)) = floats.first() else { return Ok(()) };
         let exact = float.forward()?;
         let exact = if shape.is_matrix() { exact } else { exact.f_permute([0, 2, 3, 1])?.f_contiguous()? };
         let exact = Vec::<f32>::try_from(exact.f_reshape([-1])?)?;
         let differing = exact.iter().zip(&sums).filter(|&(&exact, &sum)| exact != sum as f32).count();
         if differing > 0 || exact.len() != sums.len() {
-            return Err(BenchError::Wrong { cell: self.label.clone(), differing, outputs: sums.len() });
+            return Err(BenchError::Wrong { kernel: self.label.clone(), differing, outputs: sums.len() });
         }
         Ok(())
     }
 }
 
-/// Values between 0 and 1 in no order.
+/// `count` pseudo-random values from 0 to 1.
 fn values(count: usize) -> Vec<f32> {
     (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32).collect()
 }
@@ -145,7 +160,11 @@ fn weight_codes(shape: &Shape, pair: Pair) -> Vec<u8> {
     (0..count).map(|i| (i.wrapping_mul(2_246_822_519) >> 24) as u8 & pair.weights.max_code()).collect()
 }
 
-fn time_shape(request: &Request, shape: &Shape, pool: &Pool) -> Result<(Vec<Peer>, Vec<Cell>), BenchError> {
+fn time_shape(
+    request: &Request,
+    shape: &Shape,
+    pool: &Pool,
+) -> Result<(Vec<LibtorchResult>, Vec<KernelResult>), BenchError> {
     let conv = shape.conv;
     let values = values(conv.batch * conv.height * conv.width * conv.channels);
     let mut setups = Vec::new();
@@ -163,52 +182,53 @@ fn time_shape(request: &Request, shape: &Shape, pool: &Pool) -> Result<(Vec<Peer
     let x = tch::Tensor::f_from_slice(&values)?.f_reshape(sizes)?.f_permute([0, 3, 1, 2])?;
     let weight = filters(&weight_codes(shape, Pair { weights: EIGHT, activations: EIGHT }), shape)?;
     let weight = weight.f_sub_scalar(128)?.f_div_scalar(128)?;
-    let floats = Torch::floats(shape, &x, &weight)?;
-    let int8s = Torch::int8s(shape, &x, &weight);
-    let names: Vec<(&'static str, &'static str)> =
-        floats.iter().map(|(name, _)| (*name, "f32")).chain(int8s.iter().map(|(name, _)| (*name, "int8"))).collect();
+    let floats = TorchOperator::floats(shape, &x, &weight)?;
+    let int8s = TorchOperator::int8s(shape, &x, &weight);
+    let names: Vec<(&'static str, NumberType)> = (floats.iter().map(|(name, _)| (*name, NumberType::F32)))
+        .chain(int8s.iter().map(|(name, _)| (*name, NumberType::Int8)))
+        .collect();
 
-    let mut contenders: Vec<Box<dyn Contender + '_>> = Vec::new();
-    for (_, torch) in floats.into_iter().chain(int8s) {
-        contenders.push(Box::new(torch));
+    let mut candidates: Vec<Box<dyn Candidate + '_>> = Vec::new();
+    for (_, operator) in floats.into_iter().chain(int8s) {
+        candidates.push(Box::new(operator));
     }
-    let float_limit = Limit::float().map(|limit| Floor::new(limit, STEPS));
-    let float_work = float_limit.as_ref().map(Floor::work);
-    let float_at = contenders.len();
-    contenders.extend(float_limit.map(|floor| Box::new(floor) as Box<dyn Contender>));
-    let first = contenders.len();
+    let float_limit = Limit::float().map(|limit| RooflineLimit::new(limit, STEPS));
+    let float_work = float_limit.as_ref().map(RooflineLimit::work);
+    let float_at = candidates.len();
+    candidates.extend(float_limit.map(|limit| Box::new(limit) as Box<dyn Candidate>));
+    let first = candidates.len();
     let mut work = Vec::new();
     for setup in &setups {
-        contenders.push(Box::new(Native::new(&setup.product, &setup.activations, pool)));
-        contenders.push(Box::new(Packing::new(&setup.product, &values, setup.quantize.clone(), pool)));
+        candidates.push(Box::new(NativeProduct::new(&setup.product, &setup.activations, pool)));
+        candidates.push(Box::new(Packing::new(&setup.product, &values, setup.quantize.clone(), pool)));
         let limit = Limit::of(setup.route, setup.pair.weights, setup.pair.activations)
             .ok_or_else(|| unavailable(setup.route))?;
-        let compute = Floor::new(limit, STEPS);
+        let compute = RooflineLimit::new(limit, STEPS);
         // Each thread reads its share of the weights at least once.
         let bytes = setup.product.weight_bytes();
-        let read = Floor::new(Limit::read(bytes), bytes / 64);
+        let read = RooflineLimit::new(Limit::read(bytes), bytes / 64);
         work.push((compute.work(), read.work()));
-        contenders.push(Box::new(compute));
-        contenders.push(Box::new(read));
+        candidates.push(Box::new(compute));
+        candidates.push(Box::new(read));
     }
 
-    let seconds = in_turn(&mut contenders, request.rounds)?;
+    let seconds = in_turn(&mut candidates, request.rounds)?;
     let macs = shape.matrix().iter().product::<usize>() as f64;
     let limits = float_work.map(|work| (work, &seconds[float_at]));
-    let peers = peers(shape, &names, &seconds, limits, macs, request.threads);
-    let fastest = |kind: &str| {
-        let place = peers.iter().position(|peer| peer.kind == kind && peer.fastest)?;
-        Some(&seconds[place])
+    let libtorch = libtorch_results(shape, &names, &seconds, limits, macs, request.threads);
+    let fastest = |kind: NumberType| {
+        let index = libtorch.iter().position(|result| result.kind == kind && result.fastest)?;
+        Some(&seconds[index])
     };
-    let (float, int8) = (fastest("f32"), fastest("int8"));
-    let cell = |(index, setup): (usize, &Setup)| {
+    let (float, int8) = (fastest(NumberType::F32), fastest(NumberType::Int8));
+    let result = |(index, setup): (usize, &Setup)| {
         let at = first + 4 * index;
         let times =
             Times { run: &seconds[at], pack: &seconds[at + 1], compute: &seconds[at + 2], read: &seconds[at + 3] };
-        cell(shape, setup, &times, work[index], (float, int8), request.threads)
+        kernel_result(shape, setup, &times, work[index], (float, int8), request.threads)
     };
-    let cells = setups.iter().enumerate().filter_map(cell).collect();
-    Ok((peers, cells))
+    let kernels = setups.iter().enumerate().filter_map(result).collect();
+    Ok((libtorch, kernels))
 }
 
 const EIGHT: harness_kernels::levels::Bits = match harness_kernels::levels::Bits::new(8) {
@@ -223,42 +243,42 @@ pub fn unavailable(route: Route) -> BenchError {
     BenchError::Route { route, available }
 }
 
-fn peers(
+fn libtorch_results(
     shape: &Shape,
-    names: &[(&'static str, &'static str)],
+    names: &[(&'static str, NumberType)],
     seconds: &[Vec<f64>],
     limit: Option<(f64, &Vec<f64>)>,
     macs: f64,
     threads: usize,
-) -> Vec<Peer> {
-    let row = |(&(operator, kind), seconds): (&(&'static str, &'static str), &Vec<f64>)| {
-        let time = Measured::of(seconds.iter().copied())?;
-        let fraction = limit.filter(|_| kind == "f32").and_then(|(work, limit)| {
+) -> Vec<LibtorchResult> {
+    let row = |(&(operator, kind), seconds): (&(&'static str, NumberType), &Vec<f64>)| {
+        let time = quartiles(seconds.iter().copied())?;
+        let fraction = limit.filter(|_| kind == NumberType::F32).and_then(|(work, limit)| {
             let rates = seconds.iter().zip(limit).map(|(s, l)| macs / s / (work / l * threads as f64));
-            Measured::of(rates)
+            quartiles(rates)
         });
-        Some(Peer {
+        Some(LibtorchResult {
             shape: shape.name.clone(),
-            operator,
+            operator: operator.to_owned(),
             kind,
             time_s: time.median,
             gops: 2e-9 * macs / time.median,
             fraction_of_limit: fraction.map(|fraction| fraction.median),
-            spread: time.spread(),
+            spread: spread(time),
             fastest: false,
         })
     };
-    let mut peers: Vec<Peer> = names.iter().zip(seconds).filter_map(row).collect();
-    for kind in ["f32", "int8"] {
-        let of_kind = peers.iter_mut().filter(|peer| peer.kind == kind);
-        if let Some(peer) = of_kind.min_by(|a, b| a.time_s.total_cmp(&b.time_s)) {
-            peer.fastest = true;
+    let mut results: Vec<LibtorchResult> = names.iter().zip(seconds).filter_map(row).collect();
+    for kind in [NumberType::F32, NumberType::Int8] {
+        let of_kind = results.iter_mut().filter(|result| result.kind == kind);
+        if let Some(result) = of_kind.min_by(|a, b| a.time_s.total_cmp(&b.time_s)) {
+            result.fastest = true;
         }
     }
-    peers
+    results
 }
 
-/// Seconds by round.
+/// Seconds per call in each round: of the product, of packing, and of the two limits.
 struct Times<'a> {
     run: &'a [f64],
     pack: &'a [f64],
@@ -266,32 +286,32 @@ struct Times<'a> {
     read: &'a [f64],
 }
 
-fn cell(
+fn kernel_result(
     shape: &Shape,
     setup: &Setup,
     times: &Times<'_>,
     (compute, read): (f64, f64),
     (float, int8): (Option<&Vec<f64>>, Option<&Vec<f64>>),
     threads: usize,
-) -> Option<Cell> {
+) -> Option<KernelResult> {
     let [m, n, k] = shape.matrix();
     let macs = (m * n * k) as f64;
-    let (run, pack) = (Measured::of(times.run.iter().copied())?, Measured::of(times.pack.iter().copied())?);
+    let (run, pack) = (quartiles(times.run.iter().copied())?, quartiles(times.pack.iter().copied())?);
     let both: Vec<f64> = times.run.iter().zip(times.pack).map(|(run, pack)| run + pack).collect();
-    let total = Measured::of(both.iter().copied())?;
-    let ratio = |peer: Option<&Vec<f64>>| Measured::of(peer?.iter().zip(&both).map(|(peer, both)| peer / both));
+    let total = quartiles(both.iter().copied())?;
+    let ratio = |libtorch: Option<&Vec<f64>>| quartiles(libtorch?.iter().zip(&both).map(|(other, both)| other / both));
     // Seconds that the product would take at the limits, round by round.
     let by_compute = |round: usize| macs / (compute / times.compute[round] * threads as f64);
     let by_reading = |round: usize| times.read[round] * setup.product.weight_bytes() as f64 / read / threads as f64;
     let rounds = 0..times.run.len();
     let min: Vec<f64> = rounds.clone().map(|round| by_compute(round).max(by_reading(round))).collect();
-    let fraction = Measured::of(rounds.clone().map(|round| min[round] / times.run[round]))?;
-    let limit = Measured::of(min.iter().map(|seconds| 2e-9 * macs / seconds))?;
+    let fraction = quartiles(rounds.clone().map(|round| min[round] / times.run[round]))?;
+    let limit = quartiles(min.iter().map(|seconds| 2e-9 * macs / seconds))?;
     let reading = rounds.clone().filter(|&round| by_reading(round) > by_compute(round)).count();
     let bytes = setup.product.weight_bytes() + setup.activations.bytes() + 4 * m * n;
-    Some(Cell {
+    Some(KernelResult {
         shape: shape.name.clone(),
-        op: if shape.is_matrix() { "gemm" } else { "conv" },
+        op: if shape.is_matrix() { Operation::Gemm } else { Operation::Conv },
         m,
         n,
         k,
@@ -309,11 +329,11 @@ fn cell(
         ratio_f32: ratio(float),
         ratio_int8: ratio(int8),
         fraction_of_limit: fraction.median,
-        bound: if 2 * reading > times.run.len() { "memory" } else { "compute" },
+        bound: if 2 * reading > times.run.len() { Bound::Memory } else { Bound::Compute },
         limit_gops: limit.median,
         intensity: macs / bytes as f64,
-        spread: run.spread(),
-        noisy: run.spread() > NOISY,
+        spread: spread(run),
+        noisy: spread(run) > NOISY,
     })
 }
 
@@ -321,6 +341,22 @@ fn cell(
 mod tests {
     use super::*;
     use crate::shapes;
+
+    fn example_environment() -> Environment {
+        Environment {
+            commit: None,
+            dirty: None,
+            harness: "0.1.0".to_owned(),
+            libtorch: "2".to_owned(),
+            device: "cpu".to_owned(),
+            device_name: "Example CPU".to_owned(),
+            cpu: "Example CPU".to_owned(),
+            cpu_capability: "AVX2".to_owned(),
+            threads: 1,
+            host: "example".to_owned(),
+            platform: "linux-x86_64".to_owned(),
+        }
+    }
 
     #[test]
     fn every_route_equals_libtorch_and_is_reported() {
@@ -333,14 +369,15 @@ mod tests {
             rounds: 3,
         };
         let mut seen = Vec::new();
-        let report = run(&request, &mut |done, of, name| seen.push((done, of, name.to_owned()))).unwrap();
-        assert_eq!(report.cells.len(), 2 * 2 * routes.len());
+        let report =
+            run(&request, example_environment(), &mut |done, of, name| seen.push((done, of, name.to_owned()))).unwrap();
+        assert_eq!(report.kernels.len(), 2 * 2 * routes.len());
         assert_eq!(seen.last(), Some(&(2, 2, String::new())));
-        for cell in &report.cells {
-            assert!(cell.gops > 0.0 && cell.fraction_of_limit > 0.0 && cell.ratio_f32.is_some(), "{cell:?}");
-            assert!(cell.packing_share > 0.0 && cell.packing_share < 1.0, "{cell:?}");
+        for kernel in &report.kernels {
+            assert!(kernel.gops > 0.0 && kernel.fraction_of_limit > 0.0 && kernel.ratio_f32.is_some(), "{kernel:?}");
+            assert!(kernel.packing_share > 0.0 && kernel.packing_share < 1.0, "{kernel:?}");
         }
-        assert_eq!(report.peers.iter().filter(|peer| peer.kind == "f32" && peer.fastest).count(), 2);
+        assert_eq!(report.libtorch.iter().filter(|result| result.kind == NumberType::F32 && result.fastest).count(), 2);
     }
 
     /// Strides, paddings, dilations, groups and windows of every kind, on every route.

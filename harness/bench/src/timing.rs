@@ -1,112 +1,125 @@
-//! Timing in turn.
+//! Timing of several candidates in one process: every round times each of them once, so that a change of the machine's
+//! speed meets all alike.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use harness_records::bench_report::Quartiles;
 
-/// Something that can be called again and again.
-pub trait Contender {
-    /// One call of the work that is timed.
+/// Work that can be repeated and timed.
+pub trait Candidate {
+    /// Does the work once.
     ///
     /// # Errors
     /// When libtorch fails.
     fn call(&mut self) -> Result<(), tch::TchError>;
 }
 
-/// Least time of one measurement, seconds: long against the clock, short against what else happens on a machine.
-const LEAST_SECONDS: f64 = 0.004;
+/// Duration in seconds that one measurement is meant to have: long compared with the resolution of the clock, short
+/// compared with the intervals at which the machine does something else.
+const MEASUREMENT_SECONDS: f64 = 0.004;
 
-/// Seconds of one call, over as many as fill [`LEAST_SECONDS`].
-fn measure(contender: &mut dyn Contender, calls: u32) -> Result<f64, tch::TchError> {
-    let began = Instant::now();
+/// A monotonic clock: the time since some fixed moment.
+type Clock<'a> = &'a dyn Fn() -> Duration;
+
+/// Seconds per call, the mean over `calls` calls.
+fn measure(candidate: &mut dyn Candidate, calls: u32, clock: Clock<'_>) -> Result<f64, tch::TchError> {
+    let began = clock();
     for _ in 0..calls {
-        contender.call()?;
+        candidate.call()?;
     }
-    Ok(began.elapsed().as_secs_f64() / f64::from(calls))
+    Ok((clock() - began).as_secs_f64() / f64::from(calls))
 }
 
-/// Seconds of one call of each contender: a row a contender, a column a round. All are called once first, and every
-/// round times all of them in turn.
+/// Seconds per call, `[candidates][rounds]`. All candidates are called once first to warm up, then every round times
+/// each of them once, in the order of the list.
 ///
 /// # Errors
-/// When a contender fails.
-pub fn in_turn(contenders: &mut [Box<dyn Contender + '_>], rounds: usize) -> Result<Vec<Vec<f64>>, tch::TchError> {
-    let mut calls = Vec::with_capacity(contenders.len());
-    for contender in contenders.iter_mut() {
-        contender.call()?;
-        let once = measure(&mut **contender, 1)?.min(measure(&mut **contender, 1)?);
-        calls.push((LEAST_SECONDS / once).ceil().clamp(1.0, 1e5) as u32);
+/// When a candidate fails.
+pub fn in_turn(candidates: &mut [Box<dyn Candidate + '_>], rounds: usize) -> Result<Vec<Vec<f64>>, tch::TchError> {
+    let start = Instant::now();
+    in_turn_by(&|| start.elapsed(), candidates, rounds)
+}
+
+/// [`in_turn`] by a given clock.
+fn in_turn_by(
+    clock: Clock<'_>,
+    candidates: &mut [Box<dyn Candidate + '_>],
+    rounds: usize,
+) -> Result<Vec<Vec<f64>>, tch::TchError> {
+    let mut calls = Vec::with_capacity(candidates.len());
+    for candidate in candidates.iter_mut() {
+        candidate.call()?;
+        let once = measure(&mut **candidate, 1, clock)?.min(measure(&mut **candidate, 1, clock)?);
+        calls.push((MEASUREMENT_SECONDS / once).ceil().clamp(1.0, 1e5) as u32);
     }
-    let mut seconds = vec![Vec::with_capacity(rounds); contenders.len()];
+    let mut seconds = vec![Vec::with_capacity(rounds); candidates.len()];
     for _ in 0..rounds {
-        for ((contender, &calls), seconds) in contenders.iter_mut().zip(&calls).zip(&mut seconds) {
-            seconds.push(measure(&mut **contender, calls)?);
+        for ((candidate, &calls), seconds) in candidates.iter_mut().zip(&calls).zip(&mut seconds) {
+            seconds.push(measure(&mut **candidate, calls, clock)?);
         }
     }
     Ok(seconds)
 }
 
-/// A number that was measured several times.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Measured {
-    /// The middle one.
-    pub median: f64,
-    /// A quarter of them are below.
-    pub low: f64,
-    /// A quarter of them are above.
-    pub high: f64,
+/// Median and quartiles of `values`, linearly interpolated; `None` if there are none.
+#[must_use]
+pub fn quartiles(values: impl IntoIterator<Item = f64>) -> Option<Quartiles> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    let at = |fraction: f64| {
+        let position = fraction * last as f64;
+        let (below, part) = (position.floor() as usize, position.fract());
+        sorted[below] + part * (sorted[(below + 1).min(last)] - sorted[below])
+    };
+    Some(Quartiles { median: at(0.5), low: at(0.25), high: at(0.75) })
 }
 
-impl Measured {
-    /// Median and quartiles; `None` of nothing.
-    #[must_use]
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Measured> {
-        let mut sorted: Vec<f64> = values.into_iter().collect();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        let at = |share: f64| {
-            let place = share * last as f64;
-            let (below, part) = (place.floor() as usize, place.fract());
-            sorted[below] + part * (sorted[(below + 1).min(last)] - sorted[below])
-        };
-        Some(Measured { median: at(0.5), low: at(0.25), high: at(0.75) })
-    }
-
-    /// Distance of the quartiles over the median.
-    #[must_use]
-    pub fn spread(self) -> f64 {
-        (self.high - self.low) / self.median
-    }
+/// Interquartile range over the median.
+#[must_use]
+pub fn spread(quartiles: Quartiles) -> f64 {
+    (quartiles.high - quartiles.low) / quartiles.median
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
     fn medians_and_quartiles() {
-        let five = Measured::of([5.0, 1.0, 2.0, 4.0, 3.0]).unwrap();
+        let five = quartiles([5.0, 1.0, 2.0, 4.0, 3.0]).unwrap();
         assert_eq!((five.low, five.median, five.high), (2.0, 3.0, 4.0));
-        let four = Measured::of([4.0, 1.0, 2.0, 3.0]).unwrap();
+        let four = quartiles([4.0, 1.0, 2.0, 3.0]).unwrap();
         assert_eq!((four.low, four.median, four.high), (1.75, 2.5, 3.25));
-        assert_eq!(Measured::of([7.0]).unwrap().spread(), 0.0);
-        assert!(Measured::of([]).is_none());
+        assert_eq!(spread(quartiles([7.0]).unwrap()), 0.0);
+        assert!(quartiles([]).is_none());
+    }
+
+    /// A candidate whose call takes a given time on a clock that only such calls move.
+    struct Timed<'a> {
+        clock: &'a Cell<Duration>,
+        takes: Duration,
+        calls: &'a Cell<u32>,
+    }
+
+    impl Candidate for Timed<'_> {
+        fn call(&mut self) -> Result<(), tch::TchError> {
+            self.calls.set(self.calls.get() + 1);
+            self.clock.set(self.clock.get() + self.takes);
+            Ok(())
+        }
     }
 
     #[test]
-    fn everyone_has_every_turn() {
-        struct Count<'a>(&'a std::cell::Cell<u32>);
-        impl Contender for Count<'_> {
-            fn call(&mut self) -> Result<(), tch::TchError> {
-                self.0.set(self.0.get() + 1);
-                std::thread::sleep(std::time::Duration::from_millis(5));
-                Ok(())
-            }
-        }
-        let (a, b) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
-        let seconds = in_turn(&mut [Box::new(Count(&a)), Box::new(Count(&b))], 4).unwrap();
-        assert_eq!(seconds.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4]);
-        // Three calls to warm up and to see how long one takes, then one a round.
-        assert_eq!((a.get(), b.get()), (7, 7));
+    fn every_round_times_every_candidate() {
+        let (clock, slow, fast) = (Cell::new(Duration::ZERO), Cell::new(0), Cell::new(0));
+        let candidate = |takes, calls| -> Box<dyn Candidate + '_> { Box::new(Timed { clock: &clock, takes, calls }) };
+        let mut candidates = [candidate(Duration::from_millis(5), &slow), candidate(Duration::from_millis(1), &fast)];
+        let seconds = in_turn_by(&|| clock.get(), &mut candidates, 4).unwrap();
+        assert_eq!(seconds, [[0.005; 4], [0.001; 4]]);
+        // One call to warm up and two to see how long a call takes; then as many as fill a measurement, in every round.
+        assert_eq!((slow.get(), fast.get()), (3 + 4, 3 + 4 * 4));
     }
 }

@@ -235,14 +235,21 @@ fn kernel_speeds_are_tracked_as_ratios() {
     let project = Project::new();
     let before = project.commit("first");
     let bench = |speed: f64| {
-        let cell = |shape: &str, ratio: f64| {
-            json!({"shape": shape, "op": "gemm", "bits": "w1a1", "route": "popcount", "threads": 1, "gops": 900.0,
-                   "time_s": 1e-5, "ratio_f32": {"median": ratio, "low": ratio, "high": ratio}, "ratio_int8": ratio / 2.0, "fraction_of_limit": 0.6,
-                   "something": [1]})
+        let old = include_str!("../../records/tests/records/fixtures/bench-v1.json");
+        let mut report: Value = serde_json::from_str(old).unwrap();
+        let kernel = |shape: &str, route: &str, chosen: bool, ratio: f64| {
+            let mut kernel = report["cells"][0].clone();
+            (kernel["shape"], kernel["route"], kernel["chosen"]) = (shape.into(), route.into(), chosen.into());
+            kernel["ratio_f32"] = json!({"median": ratio, "low": ratio, "high": ratio});
+            kernel["something"] = json!([1]);
+            kernel
         };
-        let mut other = cell("256x256x2304", 3.0);
-        (other["route"], other["chosen"]) = ("bytes".into(), false.into());
-        json!({"cells": [cell("256x256x2304", 20.0 * speed), cell("128x128x1152", 15.0), other], "more": 1}).to_string()
+        report["cells"] = json!([
+            kernel("256x256x2304", "popcount", true, 20.0 * speed),
+            kernel("128x128x1152", "popcount", true, 15.0),
+            kernel("256x256x2304", "bytes", false, 3.0),
+        ]);
+        report.to_string()
     };
     let record = |speed: f64| {
         let files: Vec<String> = (0..3).map(|i| format!("runs-{i}.json")).collect();

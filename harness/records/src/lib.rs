@@ -8,6 +8,7 @@
 
 pub mod atomic;
 pub mod attempt;
+pub mod bench_report;
 pub mod catalog;
 pub mod config;
 mod correct_samples;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use harness_records::bench_report::{BenchReport, KernelResult};
 use harness_records::catalog::Catalog;
 use harness_records::config::{MethodChoice, TrialConfig};
 use harness_records::record::{Environment, RunRecord, Status};
 use harness_records::trial::trial_id;
-use serde::Deserialize;
-use serde_json::Value;
 
 use crate::error::TrackError;
 use crate::git::Commit;
@@ -89,64 +88,24 @@ fn named(choice: &MethodChoice, catalog: &Catalog) -> String {
     if options.is_empty() { choice.method.clone() } else { format!("{}({})", choice.method, options.join(",")) }
 }
 
-/// What `harness bench --json` prints, as far as tracking needs it; whatever else it holds is passed over.
-#[derive(Debug, Deserialize)]
-struct Bench {
-    cells: Vec<Cell>,
-    #[serde(default)]
-    environment: Option<Environment>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Cell {
-    shape: String,
-    #[serde(default)]
-    op: Option<String>,
-    #[serde(default)]
-    bits: Option<String>,
-    #[serde(default)]
-    route: Option<String>,
-    #[serde(default)]
-    threads: Option<u32>,
-    /// False for a route that would not run unasked.
-    #[serde(default)]
-    chosen: Option<bool>,
-    #[serde(default)]
-    ratio_f32: Option<Value>,
-    #[serde(default)]
-    ratio_int8: Option<Value>,
-    #[serde(default)]
-    fraction_of_limit: Option<Value>,
-}
-
-/// A number, or the middle of several.
-fn middle(value: Option<Value>) -> Option<f64> {
-    let value = value?;
-    let number = value.as_f64().or_else(|| value.get("median")?.as_f64())?;
-    (number > 0.0 && number.is_finite()).then_some(number)
-}
-
-/// Speeds of kernels, one entry a cell: the ratio to f32 in the same run (where there is none, to int8, or the fraction
-/// of the machine's limit). Times themselves are not kept: they belong to a machine and a moment.
-///
-/// `environment` describes this machine, for files that do not say where they were measured.
+/// Speeds of kernels, one entry per kernel whose route runs when none is asked for: the speed over libtorch's f32 in the
+/// same run, or where there is none, over its int8, or else the fraction of the machine's limit. Times are not kept: they
+/// belong to a machine and a moment.
 ///
 /// # Errors
-/// [`TrackError::Bench`] for a file in another form, or without a single ratio.
-pub fn kernels(file: &Path, run: u64, commit: &Commit, environment: &Environment) -> Result<Vec<Entry>, TrackError> {
+/// [`TrackError::Bench`] for a file in another form or of another version, or without a single such ratio.
+pub fn kernels(file: &Path, run: u64, commit: &Commit) -> Result<Vec<Entry>, TrackError> {
     let wrong = |reason: String| TrackError::Bench { file: file.to_owned(), reason };
     let text = fs::read_to_string(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let expected = "expected what `harness bench --json` prints, `{\"cells\": [...]}`";
-    let bench: Bench = serde_json::from_str(&text).map_err(|error| wrong(format!("{error}; {expected}")))?;
-    let hardware = hardware(bench.environment.as_ref().unwrap_or(environment));
+    let bench = BenchReport::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    let hardware = hardware(&bench.environment);
     let mut entries = Vec::new();
-    for cell in bench.cells {
-        let ratios = [("f32", cell.ratio_f32), ("int8", cell.ratio_int8), ("the limit", cell.fraction_of_limit)];
-        let ratio = ratios.into_iter().find_map(|(to, ratio)| Some((to, middle(ratio)?)));
-        let Some((to, ratio)) = ratio.filter(|_| cell.chosen != Some(false)) else { continue };
-        let threads = cell.threads.map(|threads| format!("{threads}t"));
-        let parts = [cell.op, Some(cell.shape), cell.bits, cell.route, threads];
-        let name = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    for kernel in bench.kernels.iter().filter(|kernel| kernel.chosen) {
+        let of_limit = Some(kernel.fraction_of_limit).filter(|fraction| *fraction > 0.0 && fraction.is_finite());
+        let ratios = [("f32", kernel.speedup_f32()), ("int8", kernel.speedup_int8()), ("the limit", of_limit)];
+        let Some((to, ratio)) = ratios.into_iter().find_map(|(to, ratio)| Some((to, ratio?))) else { continue };
+        let KernelResult { op, shape, bits, route, threads, .. } = kernel;
+        let name = format!("{op} {shape} {bits} {route} {threads}t");
         entries.push(Entry {
             v: VERSION,
             config: format!("{name} over {to}"),
@@ -162,7 +121,9 @@ pub fn kernels(file: &Path, run: u64, commit: &Commit, environment: &Environment
         });
     }
     if entries.is_empty() {
-        return Err(wrong(format!("no cell has a ratio (`ratio_f32`, `ratio_int8`, `fraction_of_limit`); {expected}")));
+        return Err(wrong(
+            "no kernel of a chosen route has `ratio_f32`, `ratio_int8` or `fraction_of_limit`".to_owned(),
+        ));
     }
     Ok(entries)
 }

@@ -1,9 +1,11 @@
 //! Kernels: speed over f32 by shape and bit widths.
 
+use harness_records::bench_report::KernelResult;
+
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::{Drawn, Figure, Picture};
-use crate::kernels::{Cell, Kernels};
+use crate::kernels::Kernels;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, Plot};
 use crate::plot::legend::Key;
@@ -36,7 +38,7 @@ impl Figure for KernelSpeed {
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
         let Some(kernels) = &trials.kernels else { return Ok(Drawn::Nothing(WITHOUT.to_owned())) };
-        if kernels.cells.iter().all(|cell| cell.ratio_f32.is_none()) {
+        if kernels.chosen().all(|cell| cell.speedup_f32().is_none()) {
             return Ok(Drawn::Nothing("no cell of the kernel bench has a ratio to f32".to_owned()));
         }
         let (shapes, pairs) = (kernels.shapes(), kernels.pairs());
@@ -85,8 +87,8 @@ fn bars(kernels: &Kernels, title: &str, shapes: &[&str], pairs: &[&str]) -> Plot
     let mut ratios = vec![1.0];
     for (place, shape) in shapes.iter().enumerate() {
         for (i, pair) in pairs.iter().take(MOST_PAIRS).enumerate() {
-            let cell = kernels.cells.iter().find(|cell| cell.shape == *shape && cell.bits == *pair);
-            let Some(ratio) = cell.and_then(|cell| cell.ratio_f32) else { continue };
+            let cell = kernels.chosen().find(|cell| cell.shape == *shape && cell.bits == *pair);
+            let Some(ratio) = cell.and_then(KernelResult::speedup_f32) else { continue };
             ratios.push(ratio);
             let left = place as f64 - GROUP / 2.0 + i as f64 * width;
             items.push(Item::Bar { from: (left, 0.0), to: (left + width * 0.92, ratio), shade: shade(i) });
@@ -123,24 +125,23 @@ pub(crate) fn data(kernels: &Kernels) -> Data {
         "ratio_int8",
         "f32_gops",
     ];
-    let row = |cell: &Cell| {
-        let peer = kernels.peers.iter().find(|peer| peer.shape == cell.shape && peer.kind == "f32");
+    let row = |cell: &KernelResult| {
         vec![
             Value::from(&*cell.shape),
             Value::from(&*cell.bits),
-            cell.weight_bits.into(),
-            cell.activation_bits.into(),
+            u32::from(cell.weight_bits).into(),
+            u32::from(cell.activation_bits).into(),
             Value::from(&*cell.route),
-            cell.gops.into(),
-            cell.limit_gops.into(),
-            cell.fraction_of_limit.into(),
-            cell.intensity.into(),
-            cell.ratio_f32.into(),
-            cell.ratio_int8.into(),
-            peer.map(|peer| peer.gops).into(),
+            Some(cell.gops).into(),
+            Some(cell.limit_gops).into(),
+            Some(cell.fraction_of_limit).into(),
+            Some(cell.intensity).into(),
+            cell.speedup_f32().into(),
+            cell.speedup_int8().into(),
+            kernels.fastest_f32(&cell.shape).map(|fastest| fastest.gops).into(),
         ]
     };
-    Data { columns, rows: kernels.cells.iter().map(row).collect() }
+    Data { columns, rows: kernels.chosen().map(row).collect() }
 }
 
 #[cfg(test)]

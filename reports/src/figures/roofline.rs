@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use harness_records::bench_report::{Bound, KernelResult};
+
 use crate::error::ReportError;
 use crate::figures::configs::Looks;
 use crate::figures::kernel_speed::{WITHOUT, data};
 use crate::figures::{Drawn, Figure, Picture};
-use crate::kernels::{Cell, Kernels};
+use crate::kernels::Kernels;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, Plot};
 use crate::plot::legend::Key;
@@ -25,7 +27,7 @@ const MEMORY_LOOKS: usize = 40;
 
 /// A cell in its place.
 struct Spot<'a> {
-    cell: &'a Cell,
+    cell: &'a KernelResult,
     /// Multiply-accumulates a byte.
     intensity: f64,
     /// 10^9 operations a second.
@@ -33,8 +35,9 @@ struct Spot<'a> {
 }
 
 impl Spot<'_> {
-    fn of(cell: &Cell) -> Option<Spot<'_>> {
-        Some(Spot { cell, intensity: cell.intensity?, gops: cell.gops.filter(|gops| *gops > 0.0)? })
+    fn of(cell: &KernelResult) -> Option<Spot<'_>> {
+        let positive = |number: f64| (number > 0.0 && number.is_finite()).then_some(number);
+        Some(Spot { cell, intensity: positive(cell.intensity)?, gops: positive(cell.gops)? })
     }
 }
 
@@ -49,14 +52,14 @@ impl Figure for Roofline {
 
     fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
         let Some(kernels) = &trials.kernels else { return Ok(Drawn::Nothing(WITHOUT.to_owned())) };
-        let spots: Vec<Spot<'_>> = kernels.cells.iter().filter_map(Spot::of).collect();
+        let spots: Vec<Spot<'_>> = kernels.chosen().filter_map(Spot::of).collect();
         if spots.is_empty() {
             return Ok(Drawn::Nothing("no cell of the kernel bench has an intensity and a speed".to_owned()));
         }
         let looks = Looks::of(spots.iter().map(|spot| spot.cell.bits.as_str()));
         let plot = plot(kernels, &spots, &looks);
         let mut key = looks.key(Key::Series);
-        key.extend(kernels.memory.iter().enumerate().map(|(i, memory)| (Key::Line(slope(i)), size(memory.bytes))));
+        key.extend(kernels.memory().iter().enumerate().map(|(i, memory)| (Key::Line(slope(i)), size(memory.bytes))));
         let routes: BTreeSet<&str> = spots.iter().map(|spot| &*spot.cell.route).filter(|r| !r.is_empty()).collect();
         let routes = routes.into_iter().collect::<Vec<_>>().join(", ");
         let caption = format!(
@@ -85,7 +88,7 @@ fn plot(kernels: &Kernels, spots: &[Spot<'_>], looks: &Looks<'_>) -> Plot {
     let (slowest, fastest) = ends(spots.iter().map(|spot| spot.gops).chain(ceilings.iter().map(|(_, gops)| *gops)));
     let (floor, top) = (slowest / 1.2, fastest * 1.2);
     let mut items = Vec::new();
-    for (i, memory) in kernels.memory.iter().enumerate() {
+    for (i, memory) in kernels.memory().iter().enumerate() {
         let at = |intensity: f64| OPS * intensity * memory.gb_per_s;
         let (from, to) = (left.max(floor / at(1.0)), right.min(top / at(1.0)));
         if from < to {
@@ -95,7 +98,8 @@ fn plot(kernels: &Kernels, spots: &[Spot<'_>], looks: &Looks<'_>) -> Plot {
     for (bits, gops) in &ceilings {
         let Some(look) = looks.get(bits) else { continue };
         // From where the fastest memory reaches it.
-        let reached = kernels.memory.iter().map(|memory| gops / (OPS * memory.gb_per_s)).fold(f64::INFINITY, f64::min);
+        let reached =
+            kernels.memory().iter().map(|memory| gops / (OPS * memory.gb_per_s)).fold(f64::INFINITY, f64::min);
         let from = if reached.is_finite() { reached.max(left) } else { left };
         if from < right {
             items.push(Item::Line { points: vec![(from, *gops), (right, *gops)], look });
@@ -126,8 +130,8 @@ fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// The rate of the innermost instructions at each pair of widths, where that and not reading is the limit.
 fn ceilings<'a>(spots: &[Spot<'a>]) -> Vec<(&'a str, f64)> {
     let mut ceilings: Vec<(&str, f64)> = Vec::new();
-    for cell in spots.iter().map(|spot| spot.cell).filter(|cell| cell.bound != "memory") {
-        let Some(limit) = cell.limit_gops else { continue };
+    for cell in spots.iter().map(|spot| spot.cell).filter(|cell| cell.bound != Bound::Memory) {
+        let limit = cell.limit_gops;
         match ceilings.iter_mut().find(|(bits, _)| *bits == cell.bits) {
             Some((_, known)) => *known = known.max(limit),
             None => ceilings.push((&cell.bits, limit)),

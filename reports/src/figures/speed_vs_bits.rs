@@ -1,10 +1,12 @@
 //! Kernels: speed over libtorch against bit widths, over all shapes of a run.
 
+use harness_records::bench_report::KernelResult;
+
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::kernel_speed::WITHOUT;
 use crate::figures::{Drawn, Figure, Picture};
-use crate::kernels::{Cell, Kernels};
+use crate::kernels::Kernels;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, Plot};
 use crate::plot::legend::Key;
@@ -17,9 +19,9 @@ use crate::trials::Trials;
 pub(crate) struct SpeedVsBits;
 
 /// What speeds are compared with: its name, and the ratio of a cell.
-type Peer = (&'static str, fn(&Cell) -> Option<f64>);
+type Peer = (&'static str, fn(&KernelResult) -> Option<f64>);
 
-const PEERS: [Peer; 2] = [("f32", |cell| cell.ratio_f32), ("int8", |cell| cell.ratio_int8)];
+const PEERS: [Peer; 2] = [("f32", KernelResult::speedup_f32), ("int8", KernelResult::speedup_int8)];
 
 /// Speeds over a peer at a pair of widths.
 struct Spot {
@@ -46,12 +48,12 @@ impl Spot {
 }
 
 /// Pairs of widths by the product of their bits, which is the work of a kernel on bit-planes.
-fn spots(kernels: &Kernels, of: fn(&Cell) -> Option<f64>) -> Vec<Spot> {
+fn spots(kernels: &Kernels, of: fn(&KernelResult) -> Option<f64>) -> Vec<Spot> {
     let mut spots: Vec<Spot> = Vec::new();
-    for cell in &kernels.cells {
+    for cell in kernels.chosen() {
         let Some(ratio) = of(cell) else { continue };
         let place = spots.iter().position(|spot| spot.bits == cell.bits).unwrap_or_else(|| {
-            let (weights, activations) = (cell.weight_bits, cell.activation_bits);
+            let (weights, activations) = (u32::from(cell.weight_bits), u32::from(cell.activation_bits));
             spots.push(Spot { bits: cell.bits.clone(), weights, activations, ratios: Vec::new() });
             spots.len() - 1
         });

@@ -1,11 +1,11 @@
 //! Every figure, from records to paper.
 
+use harness_records::bench_report::{KernelResult, Quartiles};
 use harness_records::config::MethodChoice;
 use harness_records::record::{EpochRecord, Metrics, RunRecord, SiteRecord, ValuesRecord};
-use serde_json::json;
 
 use crate::figures::{Drawn, FIGURES, Figure, Picture, find};
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, testing};
 use crate::plot::text::Lettering;
 use crate::plot::tidy::{assert_tidy, words};
 use crate::samples::{method, record};
@@ -79,19 +79,21 @@ fn records(layers: usize, epochs: u32) -> Vec<RunRecord> {
 }
 
 fn kernels(shapes: usize) -> Kernels {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bench.json");
-    let cells: Vec<_> = (0..shapes)
-        .flat_map(|shape| {
-            ["w1a1", "w2a2", "w4a4"].map(|bits| {
-                json!({"shape": format!("resnet18.layer{shape}"), "bits": bits, "route": "popcount", "gops": 900.0 - shape as f64,
-                       "limit_gops": 1500.0, "intensity": 20.0 * (shape + 1) as f64, "ratio_f32": {"median": 12.5},
-                       "fraction_of_limit": 0.6})
-            })
-        })
-        .collect();
-    std::fs::write(&path, json!({"cells": cells, "threads": 1}).to_string()).unwrap();
-    Kernels::read(&path).unwrap()
+    let kernel = |example: &KernelResult, shape: usize, bits: u8| KernelResult {
+        shape: format!("resnet18.layer{shape}"),
+        bits: format!("w{bits}a{bits}"),
+        weight_bits: bits,
+        activation_bits: bits,
+        chosen: true,
+        gops: 900.0 - shape as f64,
+        limit_gops: 1500.0,
+        intensity: 20.0 * (shape + 1) as f64,
+        ratio_f32: Some(Quartiles { median: 12.5, low: 12.0, high: 13.0 }),
+        ..example.clone()
+    };
+    Kernels::of(testing::report(|example| {
+        (0..shapes).flat_map(|shape| [1, 2, 4].map(|bits| kernel(example, shape, bits))).collect()
+    }))
 }
 
 fn draw(figure: &dyn Figure, trials: &Trials) -> Result<Picture, String> {

@@ -1,7 +1,8 @@
 //! The run of the kernel bench that a report was given.
 
+use harness_records::bench_report::KernelResult;
+
 use crate::error::ReportError;
-use crate::kernels::Cell;
 use crate::numbers::two_decimals;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
 use crate::tables::Table;
@@ -21,14 +22,14 @@ impl Table for KernelTable {
 
     fn build(&self, trials: &Trials) -> Result<Sheet, ReportError> {
         let (cells, place) = match &trials.kernels {
-            Some(kernels) => (kernels.all.as_slice(), kernels.place()),
+            Some(kernels) => (kernels.all(), kernels.place()),
             None => (&[][..], String::new()),
         };
         Ok(Sheet { grid: grid(cells, &place), data: data(cells) })
     }
 }
 
-fn grid(cells: &[Cell], place: &str) -> Grid {
+fn grid(cells: &[KernelResult], place: &str) -> Grid {
     let left = |title: &str| (title.to_owned(), Align::Left);
     let right = |title: &str| (title.to_owned(), Align::Right);
     let columns = vec![
@@ -44,20 +45,20 @@ fn grid(cells: &[Cell], place: &str) -> Grid {
         right("Packing (%)"),
     ];
     let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), two_decimals);
-    let whole = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"));
+    let whole = |value: f64| format!("{value:.0}");
     let cells = cells.iter().map(|cell| {
         let noisy = if cell.noisy { "*" } else { "" };
         vec![
             cell.shape.clone(),
             cell.bits.clone(),
             cell.route.clone(),
-            cell.seconds.map_or_else(|| "–".to_owned(), |seconds| format!("{:.1}{noisy}", 1e6 * seconds)),
+            format!("{:.1}{noisy}", 1e6 * cell.time_s),
             whole(cell.gops),
-            shown(cell.ratio_f32),
-            shown(cell.ratio_int8),
-            whole(cell.fraction_of_limit.map(|part| 100.0 * part)),
-            cell.bound.clone(),
-            whole(cell.packing_share.map(|part| 100.0 * part)),
+            shown(cell.speedup_f32()),
+            shown(cell.speedup_int8()),
+            whole(100.0 * cell.fraction_of_limit),
+            cell.bound.to_string(),
+            whole(100.0 * cell.packing_share),
         ]
     });
     let rows: Vec<Vec<String>> = cells.collect();
@@ -75,7 +76,7 @@ fn grid(cells: &[Cell], place: &str) -> Grid {
     Grid { columns, rows, notes }
 }
 
-fn data(cells: &[Cell]) -> Data {
+fn data(cells: &[KernelResult]) -> Data {
     let columns = vec![
         "shape",
         "bits",
@@ -93,22 +94,22 @@ fn data(cells: &[Cell]) -> Data {
         "intensity",
         "noisy",
     ];
-    let row = |cell: &Cell| {
+    let row = |cell: &KernelResult| {
         vec![
             Value::from(&*cell.shape),
             Value::from(&*cell.bits),
-            cell.weight_bits.into(),
-            cell.activation_bits.into(),
+            u32::from(cell.weight_bits).into(),
+            u32::from(cell.activation_bits).into(),
             Value::from(&*cell.route),
-            cell.seconds.into(),
-            cell.gops.into(),
-            cell.ratio_f32.into(),
-            cell.ratio_int8.into(),
-            cell.fraction_of_limit.into(),
-            Value::from(&*cell.bound),
-            cell.limit_gops.into(),
-            cell.packing_share.into(),
-            cell.intensity.into(),
+            Some(cell.time_s).into(),
+            Some(cell.gops).into(),
+            cell.speedup_f32().into(),
+            cell.speedup_int8().into(),
+            Some(cell.fraction_of_limit).into(),
+            cell.bound.to_string().as_str().into(),
+            Some(cell.limit_gops).into(),
+            Some(cell.packing_share).into(),
+            Some(cell.intensity).into(),
             if cell.noisy { "true" } else { "false" }.into(),
         ]
     };

@@ -1,4 +1,4 @@
-//! `harness bench`: how fast the native kernels are, and with `--training` what quantized training costs.
+//! `harness bench`: the speed of the native kernels, and with `--training` the cost of quantized training steps.
 
 mod kernels;
 mod training;
@@ -15,10 +15,10 @@ use crate::exit::Outcome;
     after_help = "Examples:\n  harness bench\n  harness bench --shapes resnet18,1x4096x4096 --bits w1a1,w2a2,w8a8 --threads 2\n  harness bench --shapes gemm --bits w2a2 --routes all --json\n  harness bench --training --suite methods --rounds 15"
 )]
 pub(crate) struct Arguments {
-    /// Layers: gemm, resnet18, alexnet, vgg9, googlenet, lstm, or MxNxK
+    /// Layers to time: gemm, resnet18, alexnet, vgg9, googlenet, lstm, or a matrix product MxNxK
     #[arg(long, value_delimiter = ',', default_value = "gemm,resnet18", conflicts_with = "training")]
     shapes: Vec<String>,
-    /// Widths of weights and activations, w1a1 to w8a8
+    /// Bit widths of weights and activations, w1a1 to w8a8
     #[arg(
         long,
         value_delimiter = ',',
@@ -26,25 +26,25 @@ pub(crate) struct Arguments {
         conflicts_with = "training"
     )]
     bits: Vec<String>,
-    /// Loops to time: best (the one that runs by itself), all, or names such as popcount-avx2
+    /// Routes to time: best (the one that a product takes by default), all, or names such as popcount-avx2
     #[arg(long, value_delimiter = ',', default_value = "best", conflicts_with = "training")]
     routes: Vec<String>,
-    /// Write bench.json and the tables and figures into this folder
+    /// Write bench.json, tables and figures into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "training")]
     out: Option<PathBuf>,
-    /// Time training steps instead: forward, backward and update
+    /// Time training steps (forward, backward and update) instead of kernels
     #[arg(long)]
     training: bool,
-    /// What training times: networks (LeNet and the small VGG, float and DoReFa) or methods (all, on ResNet-20's layers)
+    /// Training steps to time: networks (LeNet and the small VGG, float and DoReFa) or methods (every method, on the layers of ResNet-20)
     #[arg(long, default_value = "networks", requires = "training")]
     suite: SuiteChoice,
-    /// Images a training step
+    /// Images per training step
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(2..), requires = "training")]
     batch: u16,
-    /// Threads [default: 1, training 2]
+    /// Number of threads [default: 1, with --training 2]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Times everything is timed, in turn
+    /// Number of measurement rounds; every candidate is timed once per round
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(3..))]
     rounds: u16,
     /// Print JSON instead of a table

@@ -1,21 +1,18 @@
-//! The native kernels beside libtorch and beside the processor's limits.
+//! `harness bench` without `--training`: the native kernels beside libtorch and beside the processor's limits.
 
-use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use harness_bench::pairs::Pair;
-use harness_bench::report::{Cell, Peer, Report};
-use harness_bench::run::{self, Request};
-use harness_bench::timing::Measured;
+use harness_bench::run::{self, NOISY, Request};
 use harness_bench::{BenchError, shapes};
 use harness_engine::environment::{Revision, environment};
 use harness_kernels::Route;
-use harness_records::record::Environment;
+use harness_records::atomic;
+use harness_records::bench_report::{BenchReport, Bound, KernelResult, LibtorchResult};
 use harness_reports::{Format, Kernels, write_kernels};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 use tch::Device;
 
 use super::Arguments;
@@ -23,24 +20,15 @@ use crate::arguments::Volume;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
 
-/// What `--json` prints and `bench.json` holds.
-#[derive(Serialize)]
-struct Result<'a> {
-    environment: &'a Environment,
-    #[serde(flatten)]
-    report: &'a Report,
-}
-
 pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let request = request(arguments).map_err(refuse)?;
     let progress = Progress::new(volume);
-    let report = run::run(&request, &mut |done, of, next| progress.tell(done, of, next)).map_err(stop)?;
-    progress.finish();
     let environment = environment(&Revision::here(), Device::Cpu, u32::from(arguments.threads.unwrap_or(1)));
-    let result = Result { environment: &environment, report: &report };
+    let report = run::run(&request, environment, &mut |done, of, next| progress.tell(done, of, next)).map_err(stop)?;
+    progress.finish();
     if let Some(folder) = &arguments.out {
-        let file = write(folder, &result)?;
-        let drawn = Kernels::read(&file).and_then(|kernels| write_kernels(&kernels, folder, Format::ALL));
+        let file = write(folder, &report)?;
+        let drawn = write_kernels(&Kernels::of(report.clone()), folder, Format::ALL);
         let drawn = drawn.with_context(|| format!("the numbers are in {}", file.display()))?;
         if !volume.quiet {
             let pictures = drawn.iter().filter(|file| file.extension().is_some_and(|extension| extension == "png"));
@@ -48,32 +36,33 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         }
     }
     if arguments.json {
-        return Ok(print_json(&result)?);
+        return Ok(print_json(&report)?);
     }
-    Ok(print(text(&report, &environment))?)
+    Ok(print(text(&report))?)
 }
 
-fn request(arguments: &Arguments) -> std::result::Result<Request, BenchError> {
+fn request(arguments: &Arguments) -> Result<Request, BenchError> {
     let mut layers = Vec::new();
     for name in &arguments.shapes {
         layers.extend(shapes::parse(name)?);
     }
-    let pairs = arguments.bits.iter().map(|bits| bits.parse::<Pair>()).collect::<std::result::Result<_, _>>()?;
+    let pairs = arguments.bits.iter().map(|bits| bits.parse::<Pair>()).collect::<Result<_, _>>()?;
     let routes = match arguments.routes.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["best"] => None,
         ["all"] => Some(Route::available().collect()),
-        ref names => Some(names.iter().map(|name| route(name)).collect::<std::result::Result<_, _>>()?),
+        ref names => Some(names.iter().map(|name| route(name)).collect::<Result<_, _>>()?),
     };
     let threads = usize::from(arguments.threads.unwrap_or(1));
     Ok(Request { shapes: layers, pairs, routes, threads, rounds: usize::from(arguments.rounds) })
 }
 
-fn route(name: &str) -> std::result::Result<Route, BenchError> {
+fn route(name: &str) -> Result<Route, BenchError> {
     let route: Route = name.parse()?;
     if route.is_available() { Ok(route) } else { Err(run::unavailable(route)) }
 }
 
-/// A wrong result ran and did not hold; everything else that can be said no to is the request's fault.
+/// A kernel with a wrong result and a failure of libtorch end with the exit code of a failed run; every other error is a
+/// mistake in the arguments.
 fn stop(error: BenchError) -> Stop {
     match error {
         BenchError::Wrong { .. } | BenchError::Torch(_) => Stop::Broken(error.into()),
@@ -81,17 +70,16 @@ fn stop(error: BenchError) -> Stop {
     }
 }
 
-/// Writes the result for `harness report` and for the user's own scripts, whole or not at all.
-fn write(folder: &Path, result: &Result<'_>) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let (file, partial) = (folder.join("bench.json"), folder.join(".bench.json.partial"));
-    let text = serde_json::to_string_pretty(result)?;
-    fs::write(&partial, text + "\n").with_context(|| format!("cannot write {}", partial.display()))?;
-    fs::rename(&partial, &file).with_context(|| format!("cannot write {}", file.display()))?;
+/// Writes `bench.json` into the folder and returns its path. A crash leaves the old file or the new one.
+fn write(folder: &Path, report: &BenchReport) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let file = folder.join("bench.json");
+    let text = report.to_json()?;
+    atomic::write(&file, text.as_bytes()).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(file)
 }
 
-/// A bar on a terminal, a line a shape elsewhere.
+/// A progress bar on a terminal, one line per shape elsewhere.
 struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
@@ -124,11 +112,12 @@ impl Progress {
     }
 }
 
-fn text(report: &Report, environment: &Environment) -> String {
+fn text(report: &BenchReport) -> String {
+    let environment = &report.environment;
     let header = ["shape", "bits", "route", "us", "GOP/s", "x f32", "x int8", "of limit", "packing", ""];
-    let rows: Vec<Vec<String>> = report.cells.iter().map(cell).collect();
-    let peers: Vec<Vec<String>> = report.peers.iter().map(peer).collect();
-    let peer_header = ["shape", "libtorch", "us", "GOP/s", "of limit", ""];
+    let rows: Vec<Vec<String>> = report.kernels.iter().map(kernel).collect();
+    let libtorch: Vec<Vec<String>> = report.libtorch.iter().map(libtorch).collect();
+    let libtorch_header = ["shape", "libtorch", "us", "GOP/s", "of limit", ""];
     let memory: Vec<String> =
         report.memory.iter().map(|memory| format!("{} {:.0} GB/s", size(memory.bytes), memory.gb_per_s)).collect();
     format!(
@@ -140,42 +129,42 @@ fn text(report: &Report, environment: &Environment) -> String {
         environment.cpu_capability,
         report.rounds,
         memory.join(", "),
-        columns(&peer_header, &peers),
+        columns(&libtorch_header, &libtorch),
         columns(&header, &rows),
-        "us and GOP/s: on packed activations. x f32, x int8: speed against the fastest form of libtorch marked *, \
-         quantizing and\npacking included on our side, libtorch's int8 input being quantized already. of limit: share of \
-         the rate of the route's\ninnermost instructions alone, or of reading the weights (mem). packing: its share of \
-         both. noisy: the middle half of the\ntimes is more than 10% apart."
+        "us, GOP/s: time and speed on packed activations. x f32, x int8: speed over the fastest libtorch operator (marked \
+         *),\nwith quantizing and packing included for the native kernel; libtorch's int8 input is quantized already. of \
+         limit: fraction\nof the rate of the route's innermost instructions alone, or of reading the weights (mem). packing: \
+         its fraction of the\ntime of packing and product. noisy: the interquartile range is above 10% of the median."
     )
 }
 
-fn cell(cell: &Cell) -> Vec<String> {
-    let ratio = |ratio: Option<Measured>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{:.2}", ratio.median));
+fn kernel(kernel: &KernelResult) -> Vec<String> {
+    let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
     vec![
-        cell.shape.clone(),
-        cell.bits.clone(),
-        cell.route.clone(),
-        format!("{:.1}", cell.time_s * 1e6),
-        format!("{:.0}", cell.gops),
-        ratio(cell.ratio_f32),
-        ratio(cell.ratio_int8),
-        format!("{:.2}{}", cell.fraction_of_limit, if cell.bound == "memory" { " mem" } else { "" }),
-        format!("{:.0}%", cell.packing_share * 100.0),
-        if cell.noisy { "noisy".to_owned() } else { String::new() },
+        kernel.shape.clone(),
+        kernel.bits.clone(),
+        kernel.route.clone(),
+        format!("{:.1}", kernel.time_s * 1e6),
+        format!("{:.0}", kernel.gops),
+        ratio(kernel.speedup_f32()),
+        ratio(kernel.speedup_int8()),
+        format!("{:.2}{}", kernel.fraction_of_limit, if kernel.bound == Bound::Memory { " mem" } else { "" }),
+        format!("{:.0}%", kernel.packing_share * 100.0),
+        if kernel.noisy { "noisy".to_owned() } else { String::new() },
     ]
 }
 
-fn peer(peer: &Peer) -> Vec<String> {
+fn libtorch(result: &LibtorchResult) -> Vec<String> {
     vec![
-        peer.shape.clone(),
-        format!("{} {}{}", peer.kind, peer.operator, if peer.fastest { " *" } else { "" }),
-        format!("{:.1}", peer.time_s * 1e6),
-        format!("{:.0}", peer.gops),
-        peer.fraction_of_limit.map_or_else(String::new, |fraction| format!("{fraction:.2}")),
-        if peer.spread > harness_bench::report::NOISY { "noisy".to_owned() } else { String::new() },
+        result.shape.clone(),
+        format!("{} {}{}", result.kind, result.operator, if result.fastest { " *" } else { "" }),
+        format!("{:.1}", result.time_s * 1e6),
+        format!("{:.0}", result.gops),
+        result.fraction_of_limit.map_or_else(String::new, |fraction| format!("{fraction:.2}")),
+        if result.spread > NOISY { "noisy".to_owned() } else { String::new() },
     ]
 }
 
-fn size(bytes: usize) -> String {
+fn size(bytes: u64) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
 }

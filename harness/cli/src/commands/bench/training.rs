@@ -1,4 +1,4 @@
-//! What a quantized training step costs against the float step of the same network.
+//! `harness bench --training`: the time of a quantized training step relative to the float step of the same network.
 
 use harness_engine::bench::{self, Row, Suite};
 use harness_engine::environment::{Revision, environment};
@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     let threads = arguments.threads.unwrap_or(2);
     if !volume.quiet {
         talk(format_args!(
-            "timing {} cases {} times in turn, batch {}, {threads} threads",
+            "timing {} cases in {} rounds, batch {}, {threads} threads",
             cases.len(),
             arguments.rounds,
             arguments.batch,
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         return Ok(print_json(&result)?);
     }
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    Ok(print(columns(&["network", "quantization", "images/s", "step against float (least-largest)"], &cells))?)
+    Ok(print(columns(&["network", "quantization", "images/s", "time over float (min-max)"], &cells))?)
 }
 
 fn cells(row: &Row) -> Vec<String> {

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use harness_engine::environment::{Revision, environment};
 use harness_records::record::RunRecord;
 use harness_records::store::{Store, TrialState};
 use harness_track::git::{Commit, short};
 use harness_track::history::Entry;
 use harness_track::record::{KERNELS, entry, kernels};
 use serde_json::json;
-use tch::Device;
 
 use super::{Known, Place, stop};
 use crate::arguments::Volume;
@@ -52,8 +50,7 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         added.runs(&Store::open(runs), &commit)?;
     }
     for (file, run) in arguments.benches.iter().zip(0..) {
-        let here = environment(&Revision::here(), Device::Cpu, 1);
-        added.add(KERNELS, kernels(file, run, &commit, &here).map_err(stop)?);
+        added.add(KERNELS, kernels(file, run, &commit).map_err(stop)?);
     }
     if added.sweeps.is_empty() {
         let reasons =
