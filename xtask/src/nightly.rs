@@ -11,7 +11,7 @@ use crate::cargo;
 const VECTORS: &str = "-Ctarget-feature=+avx2,+avx512f,+avx512bw,+avx512vl,+avx512vbmi,+avx512vpopcntdq,+avx512vnni";
 
 /// Modules without `unsafe`, on which Miri would only spend time.
-const SAFE: [&str; 5] = ["thresholds", "levels::", "rounding", "layout", "route::"];
+const SAFE: [&str; 6] = ["thresholds", "levels::", "rounding", "layout", "route::", "inner_loop"];
 
 /// Interprets the kernels' unit tests: the portable loops with all of Miri's checks, or the vector loops.
 ///

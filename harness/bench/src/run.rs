@@ -201,9 +201,7 @@ fn time_shape(
     for setup in &setups {
         candidates.push(Box::new(NativeProduct::new(&setup.product, &setup.activations, pool)));
         candidates.push(Box::new(Packing::new(&setup.product, &values, setup.quantize.clone(), pool)));
-        let limit = Limit::of(setup.route, setup.pair.weights, setup.pair.activations)
-            .ok_or_else(|| unavailable(setup.route))?;
-        let compute = RooflineLimit::new(limit, STEPS);
+        let compute = RooflineLimit::new(Limit::of_product(&setup.product), STEPS);
         // Each thread reads its share of the weights at least once.
         let bytes = setup.product.weight_bytes();
         let read = RooflineLimit::new(Limit::read(bytes), bytes / 64);

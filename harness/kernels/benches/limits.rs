@@ -1,4 +1,4 @@
-//! What this processor can do at most: `cargo bench -p harness-kernels --bench limits`.
+//! The limits of this processor: `cargo bench -p harness-kernels --bench limits`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
@@ -7,7 +7,7 @@ use criterion::Throughput;
 use harness_kernels::Route;
 use harness_kernels::limits::Limit;
 
-/// Multiply-accumulates, or bytes, of one iteration.
+/// Multiply-accumulates, or bytes, per iteration.
 const WORK: u64 = 1 << 22;
 
 fn main() {
@@ -16,7 +16,7 @@ fn main() {
     group.throughput(Throughput::Elements(WORK));
     for route in Route::available() {
         for (w, a) in common::PAIRS {
-            if let Some(limit) = Limit::of(route, common::bits(w), common::bits(a)) {
+            if let Some(limit) = Limit::of(route, common::bits(w), common::bits(a), usize::MAX) {
                 common::limit(&mut group, &format!("{route}/w{w}a{a}"), &limit, WORK as f64);
             }
         }

@@ -1,4 +1,4 @@
-//! Runs one small convolution some number of times: what `cargo xtask instructions` counts the instructions of.
+//! Runs one small convolution a given number of times, for `cargo xtask instructions`, which counts the instructions.
 //!
 //! `cargo run -p harness-kernels --example instructions -- table-avx2 w2a3 5`
 #![allow(clippy::print_stderr)]

@@ -1,63 +1,65 @@
-//! Activations, packed: a batch of pixels with their channels, padding included.
+//! Packed activations: a batch of images with their channels, padding included.
 
 use std::ops::Range;
 
-use crate::arch::generic::table::SLACK;
+use crate::arch::generic::table_pairs::SLACK;
 use crate::buffer::Buffer;
 use crate::error::KernelError;
 use crate::layout::Layout;
 use crate::levels::Bits;
 use crate::pack::{self, Quantize};
 use crate::pool::Pool;
-use crate::stored::{Run, Stored};
+use crate::stored_pixels::{ContiguousRun, StoredPixels};
 
-/// Codes that a thread packs at least before it asks for more: some microseconds of work.
-const TASK: usize = 1 << 14;
+/// The smallest number of codes of a packing task: some microseconds of work.
+const MIN_TASK_CODES: usize = 1 << 14;
 
 /// Activation codes in the layout of one product, `[batch, height, width, channels]`. A matrix `[rows, depth]` is a
 /// batch of `rows` single pixels.
 ///
-/// Made by [`crate::Product::activations`], filled from codes, from f32 values or by the epilogue of the product
-/// before. Pixels of the border stay zero. The type keeps packed data from being taken for codes.
+/// They are made by [`crate::Product::activations`] and filled from codes, from f32 values, or by the epilogue of the product
+/// before. Pixels of the padding stay zero.
 #[derive(Debug, Clone)]
 pub struct Activations {
     pub(crate) layout: Layout,
-    pub(crate) stored: Stored,
+    pub(crate) stored: StoredPixels,
     /// Channels of one group.
     pub(crate) channels: usize,
     pub(crate) groups: usize,
     pub(crate) data: Buffer,
-    /// Where each region starts, and the bytes of its pixels.
-    pub(crate) regions: Vec<Placed>,
+    /// Where each bit group of the layout lies in `data`.
+    pub(crate) bit_groups: Vec<PlacedGroup>,
     /// Sum of the codes of each group of each pixel, `[pixels, groups]`.
     pub(crate) sums: Vec<i32>,
 }
 
-/// A region in the buffer.
+/// The place of a bit group in the buffer: `[stored pixels][groups][K-steps]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Placed {
+pub(crate) struct PlacedGroup {
+    /// Its first byte.
     pub(crate) start: usize,
     pub(crate) pixel_bytes: usize,
 }
 
 impl Activations {
+    /// Code 0 everywhere.
     pub(crate) fn zeroed(
         layout: Layout,
-        stored: Stored,
+        stored: StoredPixels,
         channels: usize,
         groups: usize,
     ) -> Result<Activations, KernelError> {
         let pixels = stored.count();
         let mut end: usize = 0;
-        let mut regions = Vec::with_capacity(layout.regions.len());
-        for region in &layout.regions {
-            let pixel_bytes = groups * layout.units(channels) * region.unit_bytes;
-            regions.push(Placed { start: end, pixel_bytes });
+        let mut bit_groups = Vec::with_capacity(layout.bit_groups.len());
+        for bit_group in &layout.bit_groups {
+            let pixel_bytes = groups * layout.k_steps(channels) * bit_group.k_step_bytes;
+            bit_groups.push(PlacedGroup { start: end, pixel_bytes });
             let bytes = pixel_bytes.checked_mul(pixels).filter(|&b| b < isize::MAX as usize / 16);
             end = bytes.and_then(|b| end.checked_add(b.next_multiple_of(64))).ok_or(KernelError::TooLarge)?;
         }
         let sums = vec![0; pixels * groups];
-        Ok(Activations { layout, stored, channels, groups, data: Buffer::zeroed(end + SLACK), regions, sums })
+        Ok(Activations { layout, stored, channels, groups, data: Buffer::zeroed(end + SLACK), bit_groups, sums })
     }
 
     /// Bit width of the codes.
@@ -73,7 +75,7 @@ impl Activations {
         [batch, height, width, self.channels * self.groups]
     }
 
-    /// Bytes that the packed codes take.
+    /// Size of the packed codes in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.data.bytes().len() - SLACK
@@ -87,7 +89,7 @@ impl Activations {
         self.check_length(codes.len())?;
         self.check_codes(codes)?;
         let channels = self.channels * self.groups;
-        self.by_runs(None, |writer, run, _| {
+        self.by_contiguous_runs(None, |writer, run, _| {
             let codes = &codes[run.first * channels..][..run.count * channels];
             for (pixel, codes) in codes.chunks_exact(channels).enumerate() {
                 writer.write(run.at + pixel, 0, codes);
@@ -104,15 +106,16 @@ impl Activations {
         self.check_length(values.len())?;
         self.check_quantizer(quantize)?;
         let channels = self.channels * self.groups;
-        // Pixels of whole units lie end to end, so several are packed as one.
+        // Where the channels of a pixel fill its K-steps, pixels lie end to end, so several are packed as one.
         let whole = self.groups == 1 && channels.is_multiple_of(self.layout.granularity());
         let together = if whole { pack::CODES / channels } else { 0 };
-        self.by_runs(Some(pool), |writer, run, codes| {
+        let vectors = self.layout.vectors;
+        self.by_contiguous_runs(Some(pool), |writer, run, codes| {
             let values = &values[run.first * channels..][..run.count * channels];
             if together > 0 {
                 for (block, values) in values.chunks(together * channels).enumerate() {
                     let codes = &mut codes[..values.len()];
-                    quantize.codes(values, codes);
+                    quantize.codes(vectors, values, codes);
                     writer.write_pixels(run.at + block * together, codes);
                 }
                 return;
@@ -120,7 +123,7 @@ impl Activations {
             for (pixel, values) in values.chunks_exact(channels).enumerate() {
                 for (part, values) in values.chunks(pack::CODES).enumerate() {
                     let codes = &mut codes[..values.len()];
-                    quantize.codes(values, codes);
+                    quantize.codes(vectors, values, codes);
                     writer.write(run.at + pixel, part * pack::CODES, codes);
                 }
             }
@@ -128,8 +131,8 @@ impl Activations {
         Ok(())
     }
 
-    /// Packs codes that `codes` writes, given the index of the first among `[batch, height, width, groups, channels]`:
-    /// those of channels `first..` of each group, which has `channels` in the tensor that they come from.
+    /// Packs the codes of channels `first..` of each group of a tensor `[batch, height, width, groups, channels]`. `codes` is
+    /// given the index of a code in that tensor, and writes that one and as many as follow.
     pub(crate) fn fill_by(
         &mut self,
         channels: usize,
@@ -138,7 +141,7 @@ impl Activations {
         pool: Option<&Pool>,
     ) {
         let (here, groups) = (self.channels, self.groups);
-        self.by_runs(pool, |writer, run, block| {
+        self.by_contiguous_runs(pool, |writer, run, block| {
             for pixel in 0..run.count {
                 for group in 0..groups {
                     for part in (0..here).step_by(pack::CODES) {
@@ -151,16 +154,20 @@ impl Activations {
         });
     }
 
-    /// Calls `write` for runs of pixels that have every stored pixel without padding in them once, on the calling thread
-    /// or on all of a pool. The bytes that it is given are for codes on their way.
-    fn by_runs(&mut self, pool: Option<&Pool>, write: impl Fn(&mut Writer<'_>, Run, &mut [u8; pack::CODES]) + Sync) {
+    /// Calls `write` for contiguous runs that cover every stored pixel except padding once, on the calling thread or on all
+    /// threads of a pool. The array is scratch memory for codes.
+    fn by_contiguous_runs(
+        &mut self,
+        pool: Option<&Pool>,
+        write: impl Fn(&mut Writer<'_>, ContiguousRun, &mut [u8; pack::CODES]) + Sync,
+    ) {
         let stored = self.stored;
         let pixels = stored.inner();
         let runs = |writer: &mut Writer<'_>, range: Range<usize>| {
             let mut codes = [0; pack::CODES];
             let mut next = range.start;
             while next < range.end {
-                let run = stored.run(next, range.end - next);
+                let run = stored.contiguous_run(next, range.end - next);
                 next += run.count;
                 write(writer, run, &mut codes);
             }
@@ -168,8 +175,8 @@ impl Activations {
         let Some(pool) = pool else {
             return runs(&mut self.writer(), 0..pixels);
         };
-        let min = TASK.div_ceil(self.channels * self.groups);
-        // A few tasks a thread even out what else the processors do.
+        let min = MIN_TASK_CODES.div_ceil(self.channels * self.groups);
+        // Four tasks per thread even out what other processes take from a thread.
         let step = pixels.div_ceil(4 * pool.threads()).max(min);
         let writer = self.writer();
         pool.run(pixels.div_ceil(step), &|task| {
@@ -178,6 +185,7 @@ impl Activations {
         });
     }
 
+    /// Refuses codes that do not fit the bits.
     pub(crate) fn check_codes(&self, codes: &[u8]) -> Result<(), KernelError> {
         let bits = self.bits();
         match codes.iter().position(|&code| code > bits.max_code()) {
@@ -186,6 +194,7 @@ impl Activations {
         }
     }
 
+    /// Refuses a quantizer of other bits.
     pub(crate) fn check_quantizer(&self, quantize: &Quantize) -> Result<(), KernelError> {
         if quantize.bits() == self.bits() {
             return Ok(());
@@ -201,13 +210,14 @@ impl Activations {
         if found == expected { Ok(()) } else { Err(KernelError::Length { operand: "input", expected, found }) }
     }
 
+    /// What writes into the packed pixels; threads may share copies of it.
     pub(crate) fn writer(&mut self) -> Writer<'_> {
         Writer {
             layout: &self.layout,
             stored: self.stored,
             channels: self.channels,
             groups: self.groups,
-            regions: &self.regions,
+            bit_groups: &self.bit_groups,
             data: self.data.bytes_mut().as_mut_ptr(),
             sums: self.sums.as_mut_ptr(),
             single_group: self.groups == 1,
@@ -220,10 +230,10 @@ impl Activations {
 #[derive(Clone, Copy)]
 pub(crate) struct Writer<'a> {
     layout: &'a Layout,
-    stored: Stored,
+    stored: StoredPixels,
     channels: usize,
     groups: usize,
-    regions: &'a [Placed],
+    bit_groups: &'a [PlacedGroup],
     data: *mut u8,
     sums: *mut i32,
     single_group: bool,
@@ -236,13 +246,13 @@ unsafe impl Send for Writer<'_> {}
 unsafe impl Sync for Writer<'_> {}
 
 impl Writer<'_> {
-    /// Where the `index`-th pixel, padding not counted, is stored, if it is.
-    pub(crate) fn place(&self, index: usize) -> Option<usize> {
-        self.stored.place(index)
+    /// Index among the stored pixels of pixel `index` of the tensor; `None` if it is not stored.
+    pub(crate) fn position(&self, index: usize) -> Option<usize> {
+        self.stored.position(index)
     }
 
-    /// Writes `codes` to channels `first..` of the pixel stored at `at`, and adds to or sets its sums. `first` is a
-    /// multiple of [`pack::CODES`]; blocks of one pixel are written in ascending order by one thread.
+    /// Writes `codes` to channels `first..` of stored pixel `at`, and updates its sums. A pixel's channels are written in
+    /// ascending order by one thread, in blocks that start at a multiple of every K-step.
     pub(crate) fn write(&mut self, at: usize, first: usize, codes: &[u8]) {
         if self.single_group {
             self.write_group(at, 0, first, codes);
@@ -259,35 +269,37 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the codes of whole pixels of a single group of whole units, of which the first is stored at `at`.
+    /// Writes the codes of several whole pixels, of which the first is stored pixel `at`. There is a single group, whose
+    /// channels fill its K-steps.
     fn write_pixels(&mut self, at: usize, codes: &[u8]) {
         let count = codes.len() / self.channels;
         assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.stored.count());
-        for (region, placed) in self.layout.regions.iter().zip(self.regions) {
+        for (bit_group, placed) in self.layout.bit_groups.iter().zip(self.bit_groups) {
             let offset = placed.start + at * placed.pixel_bytes;
             // SAFETY: the pixels exist (asserted), so their bytes lie in the buffer, and the caller keeps other threads
             // away from them.
             let bytes = unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), count * placed.pixel_bytes) };
-            pack::codes(self.layout, *region, 0, codes, bytes);
+            pack::codes(self.layout, *bit_group, 0, codes, bytes);
         }
         // SAFETY: there is one sum for each pixel; the pixels were asserted to exist.
         let sums = unsafe { std::slice::from_raw_parts_mut(self.sums.add(at), count) };
-        pack::sums(codes, self.channels, sums);
+        pack::sums(self.layout.vectors, codes, self.channels, sums);
     }
 
+    /// Writes `codes` to channels `first..` of one group of stored pixel `at`, and updates its sum.
     fn write_group(&mut self, at: usize, group: usize, first: usize, codes: &[u8]) {
-        let units = self.layout.units(self.channels);
+        let k_steps = self.layout.k_steps(self.channels);
         assert!(at < self.stored.count() && group < self.groups && first + codes.len() <= self.channels);
-        for (region, placed) in self.layout.regions.iter().zip(self.regions) {
-            let group_bytes = units * region.unit_bytes;
+        for (bit_group, placed) in self.layout.bit_groups.iter().zip(self.bit_groups) {
+            let group_bytes = k_steps * bit_group.k_step_bytes;
             let offset = placed.start + at * placed.pixel_bytes + group * group_bytes;
             // SAFETY: the pixel and the group exist (asserted), so its bytes lie in the buffer, and the contract of
             // `write` keeps other threads away from them.
             let bytes = unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), group_bytes) };
-            pack::codes(self.layout, *region, first, codes, bytes);
+            pack::codes(self.layout, *bit_group, first, codes, bytes);
         }
         let mut sum = 0;
-        pack::sums(codes, codes.len(), std::slice::from_mut(&mut sum));
+        pack::sums(self.layout.vectors, codes, codes.len(), std::slice::from_mut(&mut sum));
         // SAFETY: there is one sum for each group of each pixel; the index was asserted.
         let total = unsafe { &mut *self.sums.add(at * self.groups + group) };
         *total = if first == 0 { sum } else { *total + sum };

@@ -1,11 +1,11 @@
-//! Memory on cache-line boundaries.
+//! Memory that starts on a cache-line boundary.
 
 /// One cache line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// Bytes that start on a cache line, zero at first.
+/// Bytes that start on a cache line, all zero at first.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Buffer {
     lines: Vec<Line>,

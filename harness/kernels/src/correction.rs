@@ -1,22 +1,24 @@
-//! From sums of products of stored codes to sums of products of the values that they stand for.
+//! From sums of products of stored codes to sums of products of the values that the codes stand for.
 
-use crate::classes::Classes;
+use crate::border_classes::BorderClasses;
+use crate::column_block::FinishedSums;
 use crate::epilogue::{Grid, Sink};
 use crate::geometry::Conv2d;
 use crate::layout::Layout;
-use crate::strip::Rows;
+use crate::vectors::Vectors;
 use crate::weights::Panels;
 
-/// `y = scale * p + by_sum[n] * (sum of the window's codes) + constant[class][n]` from the sum `p` of products of
-/// stored codes. All in wrapping 32-bit arithmetic: the result fits, so what wraps on the way unwraps.
+/// `y = scale * p + by_sum[n] * (sum of the window's codes) + constant[class][n]` for the sum `p` of products of stored
+/// codes, output channel `n` and the window's border class. All in 32-bit arithmetic modulo 2^32: the result fits 32 bits, so
+/// it is right even where an intermediate result wraps around.
 #[derive(Debug, Clone)]
 pub(crate) struct Correction {
     scale: i32,
-    /// Empty where no output needs the sums of codes.
+    /// One number per output channel; empty where all are zero.
     pub(crate) by_sum: Vec<i32>,
-    /// `[classes, outputs]`; empty where all are zero.
+    /// `[border classes, output channels]`; empty where all are zero.
     constant: Vec<i32>,
-    /// Class of every output row and column: which rows or columns of the window lie inside the image.
+    /// Border class of the window at output row `y` and column `x`: `rows[y] + columns[x]`.
     pub(crate) rows: Vec<usize>,
     pub(crate) columns: Vec<usize>,
 }
@@ -45,7 +47,7 @@ impl Correction {
                 columns: vec![0; output[1]],
             };
         }
-        let classes = Classes::new(shape, output);
+        let classes = BorderClasses::new(shape, output);
         let mut constant = vec![0i32; classes.count() * outputs];
         let channels = (shape.channels / shape.groups) as i32;
         for (class, constants) in constant.chunks_exact_mut(outputs).enumerate() {
@@ -60,44 +62,54 @@ impl Correction {
         Correction { scale, by_sum, constant, rows: classes.rows, columns: classes.columns }
     }
 
-    /// Turns sums of products of stored codes into sums of products of values and stores what becomes of them. The
-    /// group's first channel is `group` of `outputs`.
+    /// Corrects the sums, and stores what the sink makes of them, with the vector instructions that `vectors` allow. The
+    /// group's first channel is channel `group` of all `outputs`.
     ///
     /// # Safety
     /// As for [`Sink::store`].
-    pub(crate) unsafe fn finish(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    pub(crate) unsafe fn finish(
+        &self,
+        vectors: Vectors,
+        sink: &mut Sink<'_>,
+        sums: FinishedSums<'_>,
+        group: usize,
+        outputs: usize,
+    ) {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
+        if vectors.avx2() {
             // SAFETY: the processor has AVX2; the rest is the caller's promise.
-            return unsafe { self.finish_avx2(sink, rows, group, outputs) };
+            return unsafe { self.finish_avx2(sink, sums, group, outputs) };
         }
         // SAFETY: the caller's promise.
-        unsafe { self.finish_here(sink, rows, group, outputs) }
+        unsafe { self.finish_with(sink, sums, group, outputs) }
     }
 
     /// # Safety
     /// As for [`Sink::store`].
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    unsafe fn finish_avx2(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
+    unsafe fn finish_avx2(&self, sink: &mut Sink<'_>, sums: FinishedSums<'_>, group: usize, outputs: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.finish_here(sink, rows, group, outputs) }
+        unsafe { self.finish_with(sink, sums, group, outputs) }
     }
 
+    /// The loop, for the instructions of the function that it is inlined into.
+    ///
     /// # Safety
     /// As for [`Sink::store`].
     #[inline(always)]
-    unsafe fn finish_here(&self, sink: &mut Sink<'_>, rows: Rows<'_>, group: usize, outputs: usize) {
-        let Rows { scratch, strip, channels } = rows;
+    unsafe fn finish_with(&self, sink: &mut Sink<'_>, sums: FinishedSums<'_>, group: usize, outputs: usize) {
+        let FinishedSums { scratch, block, channels } = sums;
         let (first, count) = (group + channels.start, channels.len());
         let by_sum = self.by_sum.get(first..first + count);
         let scale = self.scale;
-        for c in 0..strip.columns {
-            let pixel = strip.first + c;
+        for c in 0..block.columns {
+            let pixel = block.first + c;
             let row = scratch.row(c, count);
-            let constants = strip.classes[c] * outputs + first;
+            let constants = block.classes[c] * outputs + first;
             let constant = self.constant.get(constants..constants + count);
-            let sum = strip.sums[c];
+            let sum = block.sums[c];
             // SAFETY: the caller's promise.
             unsafe {
                 match (by_sum, constant) {

@@ -1,4 +1,4 @@
-//! From sums of products to what the next layer reads, while the sums are still in the first-level cache.
+//! The epilogue: from sums of products to what the next layer reads, while the sums are still in the first-level cache.
 
 use crate::activations::{Activations, Writer};
 use crate::error::KernelError;
@@ -37,7 +37,7 @@ impl Grid {
     }
 }
 
-/// The next layer's codes from integer sums.
+/// Requantization: the rule by which integer sums become the codes of the next layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requantize {
     bits: Bits,
@@ -65,20 +65,20 @@ enum Rule {
 
 impl Requantize {
     /// Integer batch normalization: `clip((a * x + b) >> shift, 0, 2^bits - 1)` with `(a, b)` for each channel and an
-    /// arithmetic shift. `most` bounds the magnitude of the sums `x`; where all of it fits, it runs in 32 bits.
+    /// arithmetic shift. `max` bounds the magnitude of the sums `x`; it runs in 32 bits where all results fit these.
     ///
     /// # Errors
     /// When the shift is 63 or more, or `a * x + b` may not fit 64 bits.
-    pub fn batch_norm(bits: Bits, channels: &[(i64, i64)], shift: u32, most: i64) -> Result<Requantize, KernelError> {
+    pub fn batch_norm(bits: Bits, channels: &[(i64, i64)], shift: u32, max: i64) -> Result<Requantize, KernelError> {
         if shift > 62 {
             return Err(KernelError::Epilogue { what: "the shift is out of range, expected at most 62" });
         }
-        let max =
-            |&(a, b): &(i64, i64)| a.checked_abs()?.checked_mul(most.checked_abs()?)?.checked_add(b.checked_abs()?);
-        let Some(max) = channels.iter().map(max).collect::<Option<Vec<i64>>>() else {
+        let bound =
+            |&(a, b): &(i64, i64)| a.checked_abs()?.checked_mul(max.checked_abs()?)?.checked_add(b.checked_abs()?);
+        let Some(bounds) = channels.iter().map(bound).collect::<Option<Vec<i64>>>() else {
             return Err(KernelError::Epilogue { what: "a * x + b may not fit 64 bits for the given bound of x" });
         };
-        let small = shift < 31 && max.iter().all(|&g| i32::try_from(g).is_ok());
+        let small = shift < 31 && bounds.iter().all(|&bound| i32::try_from(bound).is_ok());
         let rule = if small {
             let part = |pick: fn(&(i64, i64)) -> i64| channels.iter().map(|c| pick(c) as i32).collect();
             Rule::Affine32 { a: part(|c| c.0), b: part(|c| c.1), shift }
@@ -124,29 +124,30 @@ impl Requantize {
         }
     }
 
-    /// The codes of what `value` makes of the sums of channels `first..`.
+    /// The codes of channels `first..`, from the sums that `value` makes of a channel (counted from `first`) and its stored
+    /// sum.
     #[inline(always)]
     fn codes(&self, first: usize, sums: &[i32], value: impl Fn(usize, i32) -> i32, codes: &mut [u8]) {
-        let most = i32::from(self.bits.max_code());
+        let max = i32::from(self.bits.max_code());
         let (here, count) = (first..first + sums.len(), sums.len());
         match &self.rule {
             Rule::Affine32 { a, b, shift } => {
                 let (a, b) = (&a[here.clone()], &b[here]);
                 for n in 0..count {
                     let y = a[n].wrapping_mul(value(n, sums[n])).wrapping_add(b[n]);
-                    codes[n] = (y >> shift).clamp(0, most) as u8;
+                    codes[n] = (y >> shift).clamp(0, max) as u8;
                 }
             }
             Rule::Affine64 { a, b, shift } => {
                 let (a, b) = (&a[here.clone()], &b[here]);
                 for n in 0..count {
                     let y = a[n].wrapping_mul(i64::from(value(n, sums[n]))).wrapping_add(b[n]);
-                    codes[n] = (y >> shift).clamp(0, i64::from(most)) as u8;
+                    codes[n] = (y >> shift).clamp(0, i64::from(max)) as u8;
                 }
             }
             Rule::Thresholds { sign, boundaries } => {
                 let sign = &sign[here.clone()];
-                let mut values = [0; BLOCK];
+                let mut values = [0; CHANNEL_BLOCK];
                 for n in 0..count {
                     values[n] = sign[n].wrapping_mul(value(n, sums[n]));
                 }
@@ -162,14 +163,14 @@ impl Requantize {
     }
 }
 
-/// Where the results go. All are `[batch, height, width, outputs]` row-major.
+/// What is made of the sums, and where the results go: `[batch, height, width, outputs]` row-major.
 #[derive(Debug)]
 pub enum Output<'a> {
-    /// The integer sums.
+    /// The 32-bit integer sums.
     Sums(&'a mut [i32]),
-    /// `sum * scale[n] + bias[n]` in f32, the product rounded before the addition; then `max(0, .)` if asked for.
+    /// `sum * scale[n] + bias[n]` in f32, the product rounded before the addition; then `max(0, .)` if `relu`.
     Scaled {
-        /// Results.
+        /// The results.
         out: &'a mut [f32],
         /// One number, or one for each output channel.
         scale: &'a [f32],
@@ -180,16 +181,16 @@ pub enum Output<'a> {
     },
     /// The next layer's codes.
     Codes {
-        /// Results.
+        /// The codes, one per byte.
         out: &'a mut [u8],
-        /// How.
+        /// The rule that makes them.
         requantize: &'a Requantize,
     },
     /// The next layer's codes, packed as it reads them.
     Packed {
-        /// Results.
+        /// Activations of the next product.
         out: &'a mut Activations,
-        /// How.
+        /// The rule that makes the codes.
         requantize: &'a Requantize,
     },
 }
@@ -228,6 +229,7 @@ impl Output<'_> {
         }
     }
 
+    /// The same in the form that threads share.
     pub(crate) fn sink(&mut self) -> Sink<'_> {
         match self {
             Output::Sums(out) => Sink::Sums(out.as_mut_ptr()),
@@ -240,7 +242,7 @@ impl Output<'_> {
     }
 }
 
-/// An [`Output`] that threads share.
+/// An [`Output`] in a form that threads can share.
 #[derive(Clone, Copy)]
 pub(crate) enum Sink<'a> {
     Sums(*mut i32),
@@ -272,7 +274,7 @@ pub(crate) enum Sink<'a> {
     },
 }
 
-/// A number for each image, or one for all.
+/// One number per image, or one for all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ByImage<'a> {
     pub(crate) numbers: &'a [f32],
@@ -295,11 +297,12 @@ unsafe impl Send for Sink<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Sink<'_> {}
 
-/// Channels that are finished at a time: a multiple of every packed unit (64, 6, 4) and of every panel.
-pub(crate) const BLOCK: usize = 384;
+/// A channel block: output channels that are finished at a time. A multiple of the channels of every K-step (64, 6, 4), in
+/// which the next product's activations are packed, and of the channels of every panel.
+pub(crate) const CHANNEL_BLOCK: usize = 384;
 
 impl Sink<'_> {
-    /// Where the results start, if they are of four bytes each and nothing is read before they are written.
+    /// The first byte of the results, if each has four bytes and none is read before it is written.
     pub(crate) fn words(&self) -> Option<*const u8> {
         match *self {
             Sink::Sums(out) => Some(out.cast_const().cast()),
@@ -308,13 +311,13 @@ impl Sink<'_> {
         }
     }
 
-    /// Whether channels of a pixel share what is stored.
+    /// Whether the channels of a pixel share stored bytes.
     pub(crate) fn packs(&self) -> bool {
         matches!(self, Sink::Packed { .. })
     }
 
-    /// Stores what `value` makes of the sums of channels `first..` of output pixel `pixel`: it is given the channel,
-    /// counted from `first`, and the sum.
+    /// Stores the results of channels `first..` of output pixel `pixel`, from the sums that `value` makes of a channel
+    /// (counted from `first`) and its stored sum.
     ///
     /// # Safety
     /// The pixel and the channels exist in the output, of `outputs` channels, and no other thread writes them; if
@@ -349,10 +352,10 @@ impl Sink<'_> {
                 requantize.codes(first, sums, value, out);
             }
             Sink::Packed { out, requantize } => {
-                let mut codes = [0; BLOCK];
+                let mut codes = [0; CHANNEL_BLOCK];
                 let codes = &mut codes[..sums.len()];
                 requantize.codes(first, sums, value, codes);
-                if let Some(at) = out.place(pixel) {
+                if let Some(at) = out.position(pixel) {
                     out.write(at, first, codes);
                 }
             }
@@ -377,7 +380,7 @@ impl Sink<'_> {
     }
 }
 
-/// Channels `first..first + count` of a list, or the whole of one that has a single number or none.
+/// The numbers of channels `first..first + count`; the whole list if it holds one number for all channels, or none.
 fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
     if list.len() <= 1 { list } else { &list[first..first + count] }
 }

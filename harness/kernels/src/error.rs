@@ -1,4 +1,4 @@
-//! What can be wrong with a call.
+//! The errors of the crate.
 
 use std::fmt;
 
@@ -10,36 +10,36 @@ use crate::route::Route;
 pub enum KernelError {
     /// A dimension is zero.
     Empty {
-        /// Its name.
+        /// Name of the dimension.
         dimension: &'static str,
     },
     /// A slice has the wrong length.
     Length {
-        /// What the slice is.
+        /// Name of the slice.
         operand: &'static str,
-        /// Elements that the shapes ask for.
+        /// Number of elements that the shapes ask for.
         expected: usize,
-        /// Elements given.
+        /// Number of elements that were given.
         found: usize,
     },
     /// A code needs more bits than its operand has.
     Code {
-        /// Which operand.
+        /// Name of the operand.
         operand: &'static str,
         /// Index of the first such code.
         index: usize,
-        /// Its value.
+        /// Value of the code.
         code: u8,
         /// Bit width of the operand.
         bits: Bits,
     },
     /// Channels do not divide into groups.
     Groups {
-        /// Which channels.
+        /// Which channels: those of the input or of the output.
         operand: &'static str,
-        /// How many there are.
+        /// Number of channels.
         channels: usize,
-        /// Groups asked for.
+        /// Number of groups.
         groups: usize,
     },
     /// The window is larger than the padded input.
@@ -53,14 +53,14 @@ pub enum KernelError {
     },
     /// Activations were packed for another product.
     Layout {
-        /// What the product needs.
+        /// Description of the activations that the product reads.
         expected: String,
-        /// What it was given.
+        /// Description of those that were given.
         found: String,
     },
     /// The sum may not fit the accumulator.
     Overflow {
-        /// Products summed.
+        /// Number of products that are summed for one output.
         depth: usize,
         /// Largest depth for these bit widths.
         limit: usize,
@@ -72,17 +72,17 @@ pub enum KernelError {
     },
     /// Levels that a product cannot use.
     Levels {
-        /// Whose levels.
+        /// Name of the operand that they belong to.
         operand: &'static str,
         /// What is wrong, and what would be right.
         what: String,
     },
     /// This processor does not have the instructions.
     Unavailable {
-        /// The route asked for.
+        /// The route that was asked for.
         route: Route,
     },
-    /// Sizes whose product does not fit the address space.
+    /// The product of the sizes does not fit the address space.
     TooLarge,
 }
 

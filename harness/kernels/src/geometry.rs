@@ -5,11 +5,11 @@ use crate::error::KernelError;
 /// Shape of a two-dimensional convolution over `[batch, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2d {
-    /// Images.
+    /// Number of images, or of rows of a matrix.
     pub batch: usize,
     /// Input height in pixels, without padding.
     pub height: usize,
-    /// Input width.
+    /// Input width in pixels, without padding.
     pub width: usize,
     /// Input channels.
     pub channels: usize,
@@ -17,18 +17,19 @@ pub struct Conv2d {
     pub outputs: usize,
     /// `[height, width]` of the window.
     pub kernel: [usize; 2],
-    /// Step of the window, `[down, right]`.
+    /// Stride of the window, `[down, right]`.
     pub stride: [usize; 2],
     /// Zero pixels added on each side, `[top and bottom, left and right]`.
     pub padding: [usize; 2],
-    /// Distance of the window's pixels, `[down, right]`.
+    /// Dilation: distance of neighbouring pixels of the window, `[down, right]`.
     pub dilation: [usize; 2],
-    /// Groups of channels that see only each other.
+    /// Groups of a grouped convolution.
     pub groups: usize,
 }
 
 impl Conv2d {
-    /// A square convolution with stride 1 that keeps the image's size.
+    /// A convolution of square images with stride 1 and a padding of half the square window, which keeps the image's size if
+    /// the window's side is odd.
     #[must_use]
     pub fn same(batch: usize, size: usize, channels: usize, outputs: usize, kernel: usize) -> Conv2d {
         Conv2d {
@@ -91,27 +92,28 @@ impl Conv2d {
         Ok([extent(0, self.height)?, extent(1, self.width)?])
     }
 
-    /// Output pixels, or rows of a matrix; none where the shape does not fit together.
+    /// Number of output pixels, or of rows of a matrix; 0 where the shape does not fit together.
     #[must_use]
     pub fn pixels(&self) -> usize {
         self.output().map_or(0, |[height, width]| self.batch * height * width)
     }
 
-    /// Products summed for one output.
+    /// Number of products that are summed for one output.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.channels / self.groups.max(1) * self.taps()
     }
 
-    /// Pixels of the window.
+    /// Number of taps: pixels of the window.
     #[must_use]
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Runs of pixels that lie next to each other in memory: `(pixels from the window's first, length)`. Rows of the
-    /// window are runs where nothing lies between their pixels.
-    pub(crate) fn runs(&self) -> (Vec<usize>, usize) {
+    /// The contiguous runs of stored pixels that make a window, all of the same length:
+    /// `(distance of each from the window's first pixel, length)`. A run is a row of the window, or a single pixel where
+    /// other pixels or other groups' channels lie between those of a row.
+    pub(crate) fn contiguous_runs(&self) -> (Vec<usize>, usize) {
         let stored_width = self.width + 2 * self.padding[1];
         let row = |y: usize| y * self.dilation[0] * stored_width;
         if self.groups == 1 && self.dilation[1] == 1 {

@@ -1,32 +1,61 @@
-//! The integer world: what codes stand for, where their boundaries lie, and how they are packed.
+//! Codes of 1 to 8 bits: what they stand for, and fast exact convolutions and matrix products of them.
 //!
-//! This crate needs the standard library alone. The training graph and native inference both speak its
-//! vocabulary, which is why their answers can be compared bit by bit:
+//! The crate needs the standard library alone. Two halves:
 //!
-//! * [`levels`]: [`levels::Bits`] and [`levels::LevelTable`], the value of every code;
-//! * [`thresholds`]: an activation quantizer compiled to comparisons, measured on the real function;
-//! * [`rounding`]: the rounding conventions of the papers, by name;
-//! * [`planes`]: codes packed as bit-planes, 64 to a word;
-//! * [`Product`]: convolutions and matrix products of codes, exact, on the [`Route`] that fits the processor and the
-//!   bits: what a deployed network runs on; [`WideProduct`] where sums need 64 bits,
-//!   [`PlaneProduct`] where every plane has a scale of its own;
-//! * [`Pool`]: the threads it runs on.
+//! * **The vocabulary of codes**, which the quantization methods use: [`levels`] ([`levels::Bits`] and
+//!   [`levels::LevelTable`], the value of every code), [`thresholds`] (an activation quantizer compiled to comparisons),
+//!   [`rounding`] (the rounding conventions of the papers) and [`planes`] (codes packed as bit-planes).
+//! * **The kernels**: [`Product`], a convolution or matrix product with exact 32-bit sums; [`WideProduct`] for sums that need
+//!   64 bits; [`PlaneProduct`] for levels in which every bit-plane has a scale of its own; [`Quantize`] and [`Requantize`]
+//!   before and after them; [`Pool`], the threads that they run on; [`limits::Limit`], what the processor can do at most.
+//!
+//! **Who uses the kernels:** the benchmark (`harness bench`), and nobody else yet. No command runs a trained network on them.
+//!
+//! # Glossary
+//!
+//! * **Route**: a family of algorithms (population count, table look-up, byte products) on an instruction set.
+//! * **Inner loop**: exactly what runs on a route for given bit widths and numbers of pixels; decided in one place.
+//! * **K-step**: the input channels (64, 6 or 4) that one step of a loop multiplies. The channels of a pixel are padded to
+//!   whole K-steps.
+//! * **Bit-plane**: one bit of every code. Popcount and table loops store weights plane by plane.
+//! * **Bit group**: the bits of activations that are stored together and multiplied in one pass of the loop: one bit for
+//!   popcount, up to three or four for tables, all of them for byte products.
+//! * **Panel**: as many output channels of the weights as a vector has lanes, stored together.
+//! * **Column**: an output pixel of a convolution, or a row of a matrix product.
+//! * **Tile**: a few columns by one, two or four panels, whose sums stay in registers: one call of the loop.
+//! * **Column block**: up to 48 columns to which a panel is applied while it is in a cache.
+//! * **Channel block**: up to 384 output channels, whose sums are finished together.
+//! * **Contiguous run**: pixels of a window that are neighbours in memory: a row of the window, or one pixel.
+//! * **Segment**: a contiguous run as the loop reads it: the byte offset of its K-steps from the window's first pixel.
+//! * **Border class**: the windows that have the same pixels inside the image, and so the same correction for padding.
+//! * **Epilogue**: what follows the sums: correction for zero points, scaling or requantization, packing for the next product.
+//!
+//! # Where to start reading
+//!
+//! 1. `geometry.rs`: the shape of a convolution.
+//! 2. `route.rs` and `inner_loop.rs`: which loop runs.
+//! 3. `layout.rs`, `weights.rs`, `stored_pixels.rs`, `activations.rs`: how the operands lie in memory.
+//! 4. `product.rs`: from operands to results, and how a product is divided into tiles.
+//! 5. `arch/generic/popcount.rs`, the shortest loop, and `arch/avx2.rs`, one set of vector operations.
+//! 6. `correction.rs` and `epilogue.rs`: from sums to results.
 
-// Vector instructions and threads that share a buffer: each block says why it is sound, and every loop is compared
-// with a plain triple loop.
+// Vector instructions, and threads that share a buffer: each block says why it is sound, and every loop is compared with a
+// plain triple loop.
 #![allow(unsafe_code)]
-// Tiles are indexed by row and column, and several slices by one channel.
+// Tiles are indexed by panel and column, and several slices by the same channel.
 #![allow(clippy::needless_range_loop)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activations;
 mod arch;
+mod border_classes;
 mod buffer;
-mod classes;
+mod column_block;
 mod correction;
 mod epilogue;
 mod error;
 mod geometry;
+mod inner_loop;
 mod layout;
 pub mod levels;
 pub mod limits;
@@ -38,11 +67,11 @@ mod pool;
 mod product;
 pub mod rounding;
 mod route;
-mod stored;
-mod strip;
+mod stored_pixels;
 #[cfg(test)]
 mod tests;
 pub mod thresholds;
+mod vectors;
 mod weights;
 mod wide;
 

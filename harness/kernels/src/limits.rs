@@ -1,16 +1,19 @@
-//! What the processor can do at most: each loop's innermost instructions alone, and reading memory. A product's share
-//! of its limit, measured in the same run, is a number that survives a busy or throttled machine.
+//! Upper limits of the processor: each loop's innermost instructions alone, float multiply-adds, and reading memory. A
+//! product's fraction of its limit, measured in the same run, hardly changes on a busy or throttled machine.
 
 use std::hint::black_box;
 
 use crate::arch;
-use crate::arch::generic::{int8::LEAST_CHUNK, limits};
+use crate::arch::generic::limits;
+use crate::arch::tile::LimitFn;
 use crate::buffer::Buffer;
+use crate::inner_loop::LoopForm;
 use crate::layout::Layout;
 use crate::levels::Bits;
-use crate::route::{Family, Route};
+use crate::product::Product;
+use crate::route::{Isa, Route};
 
-/// A micro-loop to be timed by the caller.
+/// A small loop that runs at a limit of the processor, to be timed by the caller.
 #[derive(Debug)]
 pub struct Limit {
     kind: Kind,
@@ -20,8 +23,8 @@ pub struct Limit {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Loop {
-        run: arch::LimitFn,
-        /// Passes over such instructions that one multiply-accumulate of the pair takes.
+        run: LimitFn,
+        /// Times that the loop multiplies for one multiply-accumulate of codes: once for each pair of stored planes.
         passes: f64,
     },
     Float,
@@ -29,28 +32,33 @@ enum Kind {
 }
 
 impl Limit {
-    /// The innermost instructions of a route at a pair of widths, counted in multiply-accumulates of codes: a
-    /// population count takes one for each pair of planes, a table one for each plane of the weights. `None` where this processor cannot run the route.
+    /// The innermost instructions of the loop that `product` runs, counted in multiply-accumulates of codes.
     #[must_use]
-    pub fn of(route: Route, weights: Bits, activations: Bits) -> Option<Limit> {
-        if !route.is_available() {
-            return None;
-        }
-        let layout = Layout::new(route, weights, activations, usize::MAX);
-        let (limit, planes) = match route.family {
-            Family::Popcount => (arch::Limit::Popcount, weights.get()),
-            Family::Table if layout.spread && activations.get() == 1 => (arch::Limit::Pairs, weights.get()),
-            Family::Table => (arch::Limit::Table, weights.get()),
-            Family::Int8 if layout.regions.iter().any(|r| r.unit_bytes == 8) => (arch::Limit::Shorts, 1),
-            Family::Int8 if layout.regions.iter().all(|r| r.chunk >= LEAST_CHUNK) => (arch::Limit::Int8Narrow, 1),
-            Family::Int8 => (arch::Limit::Int8, 1),
+    pub fn of_product(product: &Product) -> Limit {
+        Limit::of_layout(product.layout())
+    }
+
+    /// The same for a product on a route, at a pair of bit widths, with `pixels` output pixels. `None` where this processor
+    /// cannot run the route.
+    #[must_use]
+    pub fn of(route: Route, weights: Bits, activations: Bits, pixels: usize) -> Option<Limit> {
+        route.is_available().then(|| Limit::of_layout(&Layout::new(route, weights, activations, pixels)))
+    }
+
+    /// The processor can run the layout's route.
+    fn of_layout(layout: &Layout) -> Limit {
+        let planes = match layout.inner.form {
+            LoopForm::Popcount | LoopForm::NibbleTable | LoopForm::NibbleTablePairs | LoopForm::SixBitTable => {
+                layout.weight_bits.get()
+            }
+            LoopForm::Int8Wide { .. } | LoopForm::Int8Narrow { .. } | LoopForm::Int8Shorts { .. } => 1,
         };
-        let passes = f64::from(planes) * layout.regions.len() as f64;
+        let passes = f64::from(planes) * layout.bit_groups.len() as f64;
         let mut buffer = Buffer::zeroed(limits::BYTES + limits::SLACK);
         for (index, byte) in buffer.bytes_mut().iter_mut().enumerate() {
             *byte = (index * 31 % 15) as u8;
         }
-        Some(Limit { kind: Kind::Loop { run: arch::limit(route.isa, limit), passes }, buffer })
+        Limit { kind: Kind::Loop { run: arch::limit(layout.inner), passes }, buffer }
     }
 
     /// Fused multiply-adds of 32-bit floats on the widest vectors in general use (256 bits on x86, 128 on Arm): the
@@ -61,13 +69,13 @@ impl Limit {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             return Some(Limit { kind: Kind::Float, buffer: Buffer::zeroed(0) });
         }
-        if crate::route::Isa::Neon.is_available() {
+        if Isa::Neon.is_available() {
             return Some(Limit { kind: Kind::Float, buffer: Buffer::zeroed(0) });
         }
         None
     }
 
-    /// Reading `bytes` bytes again and again.
+    /// Reading a buffer of `bytes` bytes again and again.
     #[must_use]
     pub fn read(bytes: usize) -> Limit {
         let mut buffer = Buffer::zeroed(bytes.next_multiple_of(512));
@@ -76,14 +84,14 @@ impl Limit {
         Limit { kind: Kind::Read, buffer }
     }
 
-    /// Runs about `steps` times 64 bytes of operands (or multiply-adds of one vector) and says how much was done: in
-    /// multiply-accumulates, or in bytes read.
+    /// Runs the loop for `steps` steps, each of 64 bytes of operands or of a dozen float vectors, and returns the work that was
+    /// done: a number of multiply-accumulates, or of bytes read.
     #[must_use]
     pub fn run(&self, steps: usize) -> f64 {
         match self.kind {
             Kind::Loop { run, passes } => {
-                // SAFETY: the route is available (checked in `of`), and the buffer has the bytes that the loops ask
-                // for.
+                // SAFETY: the route is available (checked in `of`, or when the product was made), and the buffer has
+                // the bytes that the loops ask for.
                 let macs = unsafe { run(black_box(self.buffer.bytes().as_ptr()), steps) };
                 macs as f64 / passes
             }
@@ -175,12 +183,15 @@ fn read(bytes: &[u8], steps: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::epilogue::Grid;
+    use crate::geometry::Conv2d;
+    use crate::route::Family;
 
     #[test]
     fn work_is_counted() {
         for route in Route::available() {
             for k in [1, 2, 8] {
-                let limit = Limit::of(route, Bits::new(k).unwrap(), Bits::new(k).unwrap()).unwrap();
+                let limit = Limit::of(route, Bits::new(k).unwrap(), Bits::new(k).unwrap(), 100).unwrap();
                 // Miri interprets each lane, so a few steps have to do there.
                 let steps = if cfg!(miri) { 2 } else { 100 };
                 let (one, two) = (limit.run(steps), limit.run(2 * steps));
@@ -189,5 +200,25 @@ mod tests {
         }
         assert_eq!(Limit::read(4096).run(64), 4096.0);
         assert_eq!(Limit::read(4096).run(640), 40_960.0);
+    }
+
+    /// Few pixels and many take different loops on the same route, and the limit is that of the product's own.
+    #[test]
+    fn the_limit_is_that_of_the_loop_that_runs() {
+        let one = Bits::new(1).unwrap();
+        let passes = |limit: &Limit| match limit.kind {
+            Kind::Loop { run, passes } => (run as usize, passes),
+            Kind::Float | Kind::Read => panic!("{limit:?}"),
+        };
+        for route in Route::available() {
+            let [few, many] = [1, 100].map(|rows| {
+                let product = Product::new(Conv2d::matrix(rows, 1, 1), &[1], one, one, route, &Grid::codes()).unwrap();
+                let layout = product.layout();
+                assert_eq!(passes(&Limit::of_product(&product)), (arch::limit(layout.inner) as usize, 1.0));
+                layout.inner.form
+            });
+            let differ = matches!((route.family, route.isa), (Family::Table, Isa::Avx2 | Isa::Portable));
+            assert!(!differ || (few, many) == (LoopForm::NibbleTable, LoopForm::NibbleTablePairs), "{route}: {few:?}");
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! How a product is divided: tasks for threads, tiles for registers.
+//! How a product is divided into tasks for threads and tiles for registers.
 
 use std::ops::Range;
 
-use crate::arch::MAX_COLUMNS;
+use crate::inner_loop::MAX_COLUMNS;
 
-/// How a product is divided among threads: tasks are ranges of pixels by ranges of channel blocks.
+/// The division among threads: a task is a range of output pixels by a range of channel blocks.
 pub(crate) struct Plan {
     pixels: usize,
     pixel_step: usize,
@@ -13,25 +13,27 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// `divisible` is the most parts that the blocks may be split into.
-    pub(crate) fn new(pixels: usize, blocks: usize, divisible: usize, threads: usize) -> Plan {
+    /// A plan for `pixels` output pixels and `blocks` channel blocks. `max_splits` is the largest number of ranges that the
+    /// channel blocks may be split into.
+    pub(crate) fn new(pixels: usize, blocks: usize, max_splits: usize, threads: usize) -> Plan {
         if threads == 1 {
             return Plan { pixels, pixel_step: pixels, blocks, block_step: blocks };
         }
-        // Pixels are split first: threads then share the weights and no line of the output. Four tasks a thread even
-        // out what the system takes away.
+        // Pixels are split first, because threads then share the weights, and no cache line of the output. Four tasks per
+        // thread even out what other processes take from a thread.
         let tiles = pixels.div_ceil(MAX_COLUMNS);
         let pixel_step = tiles.div_ceil(4 * threads) * MAX_COLUMNS;
-        let wanted = (2 * threads).div_ceil(pixels.div_ceil(pixel_step)).min(divisible);
+        let wanted = (2 * threads).div_ceil(pixels.div_ceil(pixel_step)).min(max_splits);
         Plan { pixels, pixel_step, blocks, block_step: blocks.div_ceil(wanted) }
     }
 
+    /// Number of tasks.
     pub(crate) fn tasks(&self) -> usize {
         self.pixels.div_ceil(self.pixel_step) * self.blocks.div_ceil(self.block_step)
     }
 
-    /// Pixels and blocks of a task.
-    pub(crate) fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
+    /// The output pixels and channel blocks of a task.
+    pub(crate) fn task(&self, task: usize) -> (Range<usize>, Range<usize>) {
         let block_tasks = self.blocks.div_ceil(self.block_step);
         let range = |index: usize, step: usize, end: usize| index * step..((index + 1) * step).min(end);
         (
@@ -41,7 +43,7 @@ impl Plan {
     }
 }
 
-/// Columns in tiles of nearly the same width: seven columns are four and three, not six and one.
+/// Ranges of columns, one per tile, of nearly the same width: seven columns become four and three, not six and one.
 pub(crate) struct Tiles {
     next: usize,
     end: usize,
@@ -49,8 +51,8 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
-    pub(crate) fn of(columns: usize, most: usize) -> Tiles {
-        Tiles { next: 0, end: columns, left: columns.div_ceil(most) }
+    pub(crate) fn of(columns: usize, max: usize) -> Tiles {
+        Tiles { next: 0, end: columns, left: columns.div_ceil(max) }
     }
 }
 

@@ -1,7 +1,7 @@
-//! Products of codes whose planes have scales of their own, as in Least-Squares Binary Quantization.
+//! Products of codes whose bit-planes have scales of their own, as in Least-Squares Binary Quantization.
 
 use crate::activations::Activations;
-use crate::classes::Classes;
+use crate::border_classes::BorderClasses;
 use crate::epilogue::{ByImage, Grid, Sink};
 use crate::error::KernelError;
 use crate::geometry::Conv2d;
@@ -11,8 +11,8 @@ use crate::pool::Pool;
 use crate::product::Product;
 use crate::route::Route;
 
-/// Output pixels whose offsets one task adds.
-const PIXELS: usize = 64;
+/// Output pixels to which one task adds the terms with an offset.
+const TASK_PIXELS: usize = 64;
 
 /// A convolution or matrix product of levels that are sums of planes, `offset + sum_i scale_i * bit_i`
 /// ([`LevelTable::Planes`]): weights with levels for each output channel or for all, activations with levels for each
@@ -54,8 +54,8 @@ pub struct PlaneProduct {
     planes: Vec<(Vec<f32>, Product)>,
     /// Offset of the weights of every output channel.
     offset: Vec<f32>,
-    classes: Classes,
-    /// Sum of the weights inside the image, `[classes, outputs]`.
+    classes: BorderClasses,
+    /// Sum of the weights inside the image, `[border classes, output channels]`.
     inside: Vec<f32>,
 }
 
@@ -66,17 +66,22 @@ pub struct PlaneActivations {
     planes: Vec<Activations>,
 }
 
-/// Levels whose form has been checked.
+/// The levels of one operand, whose form has been checked: one row, or a row per output channel or image.
 #[derive(Clone, Copy)]
-struct Planes<'a> {
+struct PlaneLevels<'a> {
     offset: &'a [f32],
     scales: &'a [f32],
     bits: usize,
 }
 
-impl<'a> Planes<'a> {
-    /// The levels of `operand`, for all or for each of `rows`.
-    fn of(levels: &'a LevelTable, operand: &'static str, bits: Bits, rows: usize) -> Result<Planes<'a>, KernelError> {
+impl<'a> PlaneLevels<'a> {
+    /// The levels of `operand`, with one row or `rows` rows.
+    fn of(
+        levels: &'a LevelTable,
+        operand: &'static str,
+        bits: Bits,
+        rows: usize,
+    ) -> Result<PlaneLevels<'a>, KernelError> {
         let wrong = |what| Err(KernelError::Levels { operand, what });
         let LevelTable::Planes { bits: found, offset, scales } = levels else {
             return wrong("are evenly spaced, expected sums of planes; use Product".to_owned());
@@ -91,10 +96,10 @@ impl<'a> Planes<'a> {
         if scales.len() != offset.len() * bits {
             return wrong(format!("have {} scales, expected {}", scales.len(), offset.len() * bits));
         }
-        Ok(Planes { offset, scales, bits })
+        Ok(PlaneLevels { offset, scales, bits })
     }
 
-    /// Distance of two rows' offsets; scales are `bits` times as far apart.
+    /// Distance of two rows in `offset`, 0 where one row serves all; in `scales` it is `bits` times as large.
     fn step(self) -> usize {
         usize::from(self.offset.len() > 1)
     }
@@ -124,7 +129,7 @@ impl PlaneProduct {
     ) -> Result<PlaneProduct, KernelError> {
         let output = shape.output()?;
         let bits = levels.bits();
-        let levels = Planes::of(levels, "weights", bits, shape.outputs)?;
+        let levels = PlaneLevels::of(levels, "weights", bits, shape.outputs)?;
         if let Some(index) = weights.iter().position(|&code| code > bits.max_code()) {
             return Err(KernelError::Code { operand: "weights", index, code: weights[index], bits });
         }
@@ -136,7 +141,7 @@ impl PlaneProduct {
         };
         let planes: Vec<(Vec<f32>, Product)> = (0..bits.get()).map(plane).collect::<Result<_, KernelError>>()?;
         let offset: Vec<f32> = (0..shape.outputs).map(|n| levels.offset(n)).collect();
-        let classes = Classes::new(&shape, output);
+        let classes = BorderClasses::new(&shape, output);
         let channels = shape.channels / shape.groups;
         let inside = |class: usize, n: usize| {
             let mut sum = 0.0;
@@ -153,7 +158,7 @@ impl PlaneProduct {
         Ok(PlaneProduct { shape, activation_bits, planes, offset, classes, inside })
     }
 
-    /// The shape it was made for.
+    /// The shape that it was made for.
     #[must_use]
     pub fn shape(&self) -> Conv2d {
         self.shape
@@ -182,7 +187,7 @@ impl PlaneProduct {
         out: &mut [f32],
         pool: &Pool,
     ) -> Result<(), KernelError> {
-        let levels = Planes::of(levels, "activations", self.activation_bits, self.shape.batch)?;
+        let levels = PlaneLevels::of(levels, "activations", self.activation_bits, self.shape.batch)?;
         if activations.bits != self.activation_bits {
             return Err(KernelError::Layout {
                 expected: format!("{} planes", self.activation_bits),
@@ -217,13 +222,13 @@ impl PlaneProduct {
     }
 
     /// Adds the terms that have an offset.
-    fn add_offsets(&self, activations: &PlaneActivations, levels: Planes<'_>, out: &mut [f32], pool: &Pool) {
+    fn add_offsets(&self, activations: &PlaneActivations, levels: PlaneLevels<'_>, out: &mut [f32], pool: &Pool) {
         let Some((_, product)) = self.planes.first() else { return };
         let [height, width] = product.output();
         let (outputs, pixels) = (self.shape.outputs, product.pixels());
-        let to = Rows { start: out.as_mut_ptr(), length: outputs };
-        pool.run(pixels.div_ceil(PIXELS), &|task| {
-            for pixel in task * PIXELS..((task + 1) * PIXELS).min(pixels) {
+        let to = OutputRows { start: out.as_mut_ptr(), length: outputs };
+        pool.run(pixels.div_ceil(TASK_PIXELS), &|task| {
+            for pixel in task * TASK_PIXELS..((task + 1) * TASK_PIXELS).min(pixels) {
                 let image = pixel / (height * width);
                 let class = self.classes.rows[pixel / width % height] + self.classes.columns[pixel % width];
                 let inside = &self.inside[class * outputs..(class + 1) * outputs];
@@ -247,16 +252,16 @@ impl PlaneProduct {
     }
 }
 
-/// Rows of the output, which threads share out among them.
-struct Rows {
+/// The rows of the output, one per pixel, which threads divide among them.
+struct OutputRows {
     start: *mut f32,
     length: usize,
 }
 
-// SAFETY: no two threads take the same row; see `Rows::row`.
-unsafe impl Sync for Rows {}
+// SAFETY: no two threads take the same row; see `OutputRows::row`.
+unsafe impl Sync for OutputRows {}
 
-impl Rows {
+impl OutputRows {
     /// # Safety
     /// The row exists, and nothing else refers to it while the result lives.
     #[allow(clippy::mut_from_ref)]
@@ -305,10 +310,12 @@ impl PlaneActivations {
                 found: format!("a quantizer of {} bits", quantize.bits()),
             });
         }
-        self.fill_by(|at, out| quantize.codes(&values[at..at + out.len()], out), Some(pool));
+        let Some(vectors) = self.planes.first().map(|plane| plane.layout.vectors) else { return Ok(()) };
+        self.fill_by(|at, out| quantize.codes(vectors, &values[at..at + out.len()], out), Some(pool));
         Ok(())
     }
 
+    /// Packs every plane of the codes that `codes` writes, see [`Activations::fill_by`].
     fn fill_by(&mut self, codes: impl Fn(usize, &mut [u8]) + Sync, pool: Option<&Pool>) {
         for (j, plane) in self.planes.iter_mut().enumerate() {
             let channels = plane.channels;

@@ -7,7 +7,7 @@ use crate::levels::Bits;
 /// A matrix of k-bit codes, one bit-plane after the other: word `w` of row `r` in plane `p` holds bit `p` of the
 /// codes of columns `64 w .. 64 w + 64`, the lowest column in the lowest bit. Padding bits are zero.
 ///
-/// The distinct type keeps packed words from being mistaken for codes.
+/// It is a type of its own so that packed words cannot be mistaken for codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BitPlanes {
     bits: Bits,
@@ -21,18 +21,18 @@ pub struct BitPlanes {
 pub enum PackError {
     /// `codes.len()` is not `rows * columns`.
     Length {
-        /// Codes given.
+        /// Number of codes that were given.
         codes: usize,
-        /// Rows asked for.
+        /// Number of rows.
         rows: usize,
-        /// Columns asked for.
+        /// Number of columns.
         columns: usize,
     },
     /// A code does not fit the bit width.
     Code {
         /// Index of the first such code.
         index: usize,
-        /// Its value.
+        /// Value of the code.
         code: u8,
         /// Bit width.
         bits: Bits,
@@ -92,7 +92,7 @@ impl BitPlanes {
         (0..self.rows).flat_map(|row| (0..self.columns).map(move |column| code(row, column))).collect()
     }
 
-    /// Bit width.
+    /// Bit width of the codes.
     #[must_use]
     pub fn bits(&self) -> Bits {
         self.bits
@@ -104,13 +104,13 @@ impl BitPlanes {
         (self.rows, self.columns)
     }
 
-    /// Words of one row of one plane, `ceil(columns / 64)`.
+    /// Number of words of one row of one plane, `ceil(columns / 64)`.
     #[must_use]
     pub fn words_per_row(&self) -> usize {
         self.columns.div_ceil(64)
     }
 
-    /// One row of one plane.
+    /// The words of one row of one plane, see [`BitPlanes`].
     ///
     /// # Panics
     /// When `plane` or `row` does not exist.

@@ -1,35 +1,36 @@
-//! Threads that wait for work, so that a product of a tenth of a millisecond need not start any.
+//! A pool of threads that wait for work, so that a product of a tenth of a millisecond need not start any. It is written by
+//! hand because a thread must first spin, and only then sleep, for such short tasks to gain from threads at all.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// Looks at the counter that a waiting thread takes before it sleeps: some tens of microseconds, the gap between the
-/// layers of a network. To an interpreter they are seconds.
+/// Times that a waiting thread looks for work before it sleeps: some tens of microseconds, which is the gap between the
+/// layers of a network. Under Miri, 20,000 spins would take seconds.
 const SPINS: usize = if cfg!(miri) { 20 } else { 20_000 };
 
 /// A fixed set of threads. The calling thread is one of them, so a pool of one starts none.
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// Only one call at a time hands out work.
+    /// Held by the call of [`Pool::run`] that hands out work.
     running: Mutex<()>,
 }
 
 struct Shared {
-    /// Number of the current job; a change wakes the workers.
+    /// Number of the current job. Workers begin when it changes.
     generation: AtomicUsize,
     job: Mutex<Option<Job>>,
     wake: Condvar,
-    /// Next task of the current job.
+    /// The next task of the current job.
     next: AtomicUsize,
-    /// Workers that have not finished the current job.
+    /// Number of workers that have not finished the current job.
     busy: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
 }
 
-/// A function to call for `0..tasks`, its lifetime erased.
+/// A function to call with each of `0..tasks`; its lifetime is erased.
 #[derive(Clone, Copy)]
 struct Job {
     call: *const (dyn Fn(usize) + Sync + 'static),
@@ -66,14 +67,14 @@ impl Pool {
                 start(index);
                 shared.work();
             };
-            // A system that gives no more threads leaves a smaller pool, which `threads` tells.
+            // Where the system starts no more threads the pool is smaller; `threads` tells its size.
             std::thread::Builder::new().name(format!("kernel-{index}")).spawn(body).ok()
         };
         let workers = (1..threads.max(1)).filter_map(worker).collect();
         Pool { shared, workers, running: Mutex::new(()) }
     }
 
-    /// Threads that work, the caller's included.
+    /// Number of threads that work, the caller's included.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
@@ -100,7 +101,7 @@ impl Pool {
             shared.generation.fetch_add(1, Ordering::Release);
         }
         shared.wake.notify_all();
-        // Waits for the workers even if this thread's share unwinds: they still hold the reference.
+        // Waits for the workers even if a task of this thread panics, since they still hold the reference.
         let wait = WaitForWorkers(shared);
         shared.take_tasks(tasks, task);
         drop(wait);
@@ -108,6 +109,7 @@ impl Pool {
     }
 }
 
+/// Waits, when dropped, until all workers have finished the current job.
 struct WaitForWorkers<'a>(&'a Shared);
 
 impl Drop for WaitForWorkers<'_> {
@@ -125,6 +127,7 @@ impl Drop for WaitForWorkers<'_> {
 }
 
 impl Shared {
+    /// Calls `task` with numbers that no other thread has taken, until none is left.
     fn take_tasks(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
@@ -135,6 +138,7 @@ impl Shared {
         }
     }
 
+    /// The life of a worker.
     fn work(&self) {
         let mut seen = 0;
         loop {
@@ -182,7 +186,7 @@ impl Drop for Pool {
         }
         self.shared.wake.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker catches its tasks' panics, so it ends well.
+            // A worker catches the panics of its tasks, so it ends without one.
             let _ = worker.join();
         }
     }

@@ -1,24 +1,29 @@
-//! Products of codes: set up once, run many times without allocating.
+//! Products of codes: set up once, and run many times without allocating.
 
 use std::ops::Range;
 
 use crate::activations::Activations;
-use crate::arch::{self, Pass, Tile};
+use crate::arch;
+use crate::arch::tile::{Pass, Tile};
+use crate::column_block::{ColumnBlock, FinishedSums, MAX_BLOCK_COLUMNS, Scratch};
 use crate::correction::Correction;
-use crate::epilogue::{BLOCK, Grid, Output, Sink};
+use crate::epilogue::{CHANNEL_BLOCK, Grid, Output, Sink};
 use crate::error::KernelError;
 use crate::geometry::Conv2d;
 use crate::layout::Layout;
 use crate::levels::Bits;
 use crate::plan::{Plan, Tiles};
 use crate::pool::Pool;
-use crate::route::Route;
-use crate::stored::Stored;
-use crate::strip::{Rows, STRIP, Scratch, Strip};
+use crate::route::{Isa, Route};
+use crate::stored_pixels::StoredPixels;
 use crate::weights::Panels;
 
-/// Most regions that activations are split into: eight planes.
-const MAX_REGIONS: usize = 8;
+/// The largest number of bit groups that activations are stored in: eight planes.
+const MAX_BIT_GROUPS: usize = 8;
+
+/// What stands in the place of bit groups that do not exist.
+const BLANK_PASS: Pass<'_> =
+    Pass { base: std::ptr::null(), pixel_bytes: 0, segments: &[], k_steps: 0, digits: 0, max_k_steps: 0, shift: 0 };
 
 /// A convolution or matrix product with packed weights, ready to run.
 ///
@@ -45,11 +50,11 @@ pub struct Product {
     output: [usize; 2],
     layout: Layout,
     weights: Panels,
-    /// Steps of a window from one stored pixel to another.
+    /// Stride of the window in stored pixels, `[down, right]`.
     stride: [usize; 2],
-    /// Windows as runs of pixels: offsets from the first pixel, and their length.
+    /// The contiguous runs of a window: their distances from its first stored pixel, and their length in pixels.
     runs: (Vec<usize>, usize),
-    /// The same in bytes, a row for each region.
+    /// The segments of a window: the same distances in bytes, `[bit groups][runs]`.
     segments: Vec<Vec<usize>>,
     /// Empty activations that [`Product::activations`] hands out copies of.
     blank: Activations,
@@ -97,16 +102,16 @@ impl Product {
         let layout = Layout::new(route, weight_bits, activation_bits, shape.pixels());
         let (channels, outputs) = (shape.channels / shape.groups, shape.outputs / shape.groups);
         let packed = Panels::pack(&layout, weights, shape.groups, outputs, channels, shape.taps());
-        let blank = Activations::zeroed(layout.clone(), Stored::of(&shape)?, channels, shape.groups)?;
-        let runs = shape.runs();
+        let blank = Activations::zeroed(layout.clone(), StoredPixels::of(&shape)?, channels, shape.groups)?;
+        let runs = shape.contiguous_runs();
         let in_bytes = |pixel_bytes: usize| runs.0.iter().map(|pixels| pixels * pixel_bytes).collect();
-        let segments = blank.regions.iter().map(|placed| in_bytes(placed.pixel_bytes)).collect();
+        let segments = blank.bit_groups.iter().map(|placed| in_bytes(placed.pixel_bytes)).collect();
         let correction = Correction::new(&shape, output, &layout, &packed, grid);
         let stride = blank.stored.stride(&shape);
         Ok(Product { shape, output, layout, stride, weights: packed, runs, segments, blank, correction })
     }
 
-    /// The shape it was made for.
+    /// The shape that it was made for.
     #[must_use]
     pub fn shape(&self) -> Conv2d {
         self.shape
@@ -118,19 +123,24 @@ impl Product {
         self.output
     }
 
-    /// The loop that runs.
+    /// The route on which it runs.
     #[must_use]
     pub fn route(&self) -> Route {
         self.layout.route
     }
 
-    /// Multiply-accumulates of one run.
+    /// The layout of its operands, which names the loop that runs.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Multiply-accumulates of one call of [`Product::run`].
     #[must_use]
     pub fn macs(&self) -> u64 {
         self.pixels() as u64 * self.shape.outputs as u64 * self.shape.depth() as u64
     }
 
-    /// Bytes of the packed weights.
+    /// Size of the packed weights in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         self.weights.bytes()
@@ -155,7 +165,7 @@ impl Product {
         Ok(())
     }
 
-    /// Whether `activations` are what this product reads.
+    /// Refuses activations that this product does not read.
     pub(crate) fn check(&self, activations: &Activations) -> Result<(), KernelError> {
         let blank = &self.blank;
         let same = activations.layout.reads(&self.layout)
@@ -169,7 +179,7 @@ impl Product {
         Err(KernelError::Layout { expected: describe(blank), found: describe(activations) })
     }
 
-    /// Output pixels: images, rows and columns.
+    /// Number of output pixels of the whole batch.
     pub(crate) fn pixels(&self) -> usize {
         self.shape.pixels()
     }
@@ -179,19 +189,19 @@ impl Product {
     /// # Safety
     /// `activations` passed [`Product::check`]; the sink takes every pixel and channel of the output.
     pub(crate) unsafe fn run_into(&self, activations: &Activations, sink: Sink<'_>, pool: &Pool) {
-        let blocks = (self.shape.outputs / self.shape.groups).div_ceil(BLOCK);
-        // Packed results share words and sums between channels: a pixel is one thread's alone.
+        let blocks = (self.shape.outputs / self.shape.groups).div_ceil(CHANNEL_BLOCK);
+        // Channels of packed results share words and sums, so one thread computes all channels of a pixel.
         let plan = Plan::new(self.pixels(), blocks, if sink.packs() { 1 } else { blocks }, pool.threads());
         pool.run(plan.tasks(), &|task| {
-            let (pixels, blocks) = plan.part(task);
+            let (pixels, blocks) = plan.task(task);
             for group in 0..self.shape.groups {
-                self.part(activations, sink, group, pixels.clone(), blocks.clone());
+                self.run_task(activations, sink, group, pixels.clone(), blocks.clone());
             }
         });
     }
 
-    /// Output pixels `pixels` by blocks of channels `blocks` of one group.
-    fn part(
+    /// Computes output pixels `pixels` by channel blocks `blocks` of one group.
+    fn run_task(
         &self,
         activations: &Activations,
         mut sink: Sink<'_>,
@@ -199,108 +209,130 @@ impl Product {
         pixels: Range<usize>,
         blocks: Range<usize>,
     ) {
-        let (data, panels) = (activations.data.bytes().as_ptr(), &self.weights);
-        let mut passes =
-            [Pass { base: data, pixel_bytes: 0, segments: &[], units: 0, unit_bytes: 0, chunk: 0, shift: 0, bits: 0 };
-                MAX_REGIONS];
-        let pixel_units = self.layout.units(activations.channels);
-        let regions = self.layout.regions.iter().zip(&activations.regions).zip(&self.segments);
-        for (pass, ((region, placed), segments)) in passes.iter_mut().zip(regions) {
-            *pass = Pass {
-                // The group's bytes lie inside the pixel, which lies inside the buffer.
-                base: data.wrapping_add(placed.start + group * pixel_units * region.unit_bytes),
-                pixel_bytes: placed.pixel_bytes,
-                segments,
-                units: self.runs.1 * pixel_units,
-                unit_bytes: region.unit_bytes,
-                chunk: region.chunk,
-                shift: u32::from(region.low),
-                bits: region.bits,
-            };
-        }
-        let passes = &passes[..self.layout.regions.len()];
+        let mut passes = [BLANK_PASS; MAX_BIT_GROUPS];
+        let passes = self.passes(activations, group, &mut passes);
+        let (inner, panels) = (self.layout.inner, &self.weights);
         let outputs = self.shape.outputs / self.shape.groups;
         let weights = panels.data.bytes().as_ptr().wrapping_add(group * panels.panels * panels.panel_bytes);
+        // Plain code asks for nothing in advance.
+        let results = if inner.isa == Isa::Portable { None } else { sink.words() };
 
-        let most = arch::most_columns(self.layout.route);
-        let width = BLOCK.min(outputs.next_multiple_of(panels.lanes));
+        let max_columns = inner.max_columns();
+        let width = CHANNEL_BLOCK.min(outputs.next_multiple_of(panels.lanes));
         let mut scratch = Scratch::new(width);
         // As many columns as there is room for, in whole tiles.
-        let strip = scratch.columns().min(STRIP) / most * most;
-        let mut place = self.place(pixels.start);
-        for first in pixels.clone().step_by(strip) {
-            let strip = self.strip(activations, group, first..pixels.end.min(first + strip), &mut place);
-            for block in blocks.clone() {
-                let channels = block * BLOCK..outputs.min((block + 1) * BLOCK);
+        let block_columns = scratch.columns().min(MAX_BLOCK_COLUMNS) / max_columns * max_columns;
+        let mut position = self.position(pixels.start);
+        for first in pixels.clone().step_by(block_columns) {
+            let range = first..pixels.end.min(first + block_columns);
+            let block = self.column_block(activations, group, range, &mut position);
+            for channel_block in blocks.clone() {
+                let channels = channel_block * CHANNEL_BLOCK..outputs.min((channel_block + 1) * CHANNEL_BLOCK);
                 let mut panel = channels.start / panels.lanes;
                 let end = channels.end.div_ceil(panels.lanes);
                 while panel < end {
-                    let rows = match arch::most_panels(self.layout.route, strip.columns.min(most)).min(end - panel) {
+                    let rows = match inner.max_panels(block.columns.min(max_columns)).min(end - panel) {
                         0 | 1 => 1,
                         2 | 3 => 2,
                         _ => 4,
                     };
                     let (channel, done) = (panel * panels.lanes, outputs.min((panel + rows) * panels.lanes));
-                    let results = sink.words().map(|start| start.wrapping_add(4 * (group * outputs + channel)));
-                    for columns in Tiles::of(strip.columns, most) {
-                        let run = arch::tile(self.layout.route, columns.len(), rows);
+                    let results = results.map(|start| start.wrapping_add(4 * (group * outputs + channel)));
+                    for columns in Tiles::of(block.columns, max_columns) {
+                        let run = arch::tile(inner, columns.len(), rows);
                         let tile = Tile {
                             passes,
-                            pixels: &strip.windows[columns.clone()],
+                            pixels: &block.windows[columns.clone()],
                             weights: weights.wrapping_add(panel * panels.panel_bytes),
                             panel_bytes: panels.panel_bytes,
                             plane_bytes: panels.plane_bytes,
                             planes: panels.planes,
-                            shared: self.layout.shared(),
-                            short: self.layout.short_weights(),
                         };
                         if let Some(results) = results {
                             for c in columns.clone() {
-                                let row = 4 * (strip.first + c) * self.shape.outputs;
+                                let row = 4 * (block.first + c) * self.shape.outputs;
                                 arch::prefetch(results.wrapping_add(row), 4 * (done - channel));
                             }
                         }
                         let out = scratch.at(columns.start, channel - channels.start);
-                        // SAFETY: the route is available (checked in `new`). A window starts at a stored pixel and,
-                        // the output's size being computed from the padded input's, ends inside the image; its runs
-                        // were made for that image's width and `activations` has the same shape (checked in `run`).
-                        // The panels lie in the buffer of this group. A block is a whole number of panels, so the
-                        // columns' rows, `width` apart, take them.
+                        // SAFETY: the route is available (checked in `new`), and both operands were packed for this loop.
+                        // A window starts at a stored pixel and, the output's size being computed from the padded
+                        // input's, ends inside the image; its runs were made for that image's width and `activations`
+                        // has the same shape (checked in `run`). The panels lie in the buffer of this group. A channel
+                        // block is a whole number of panels, so the columns' rows, `width` apart, take them.
                         unsafe { run(&tile, out, width) };
                     }
                     panel += rows;
                 }
-                let rows = Rows { scratch: &scratch, strip: &strip, channels };
-                // SAFETY: pixels and channels exist; parts do not overlap, so this thread alone has them.
-                unsafe { self.correction.finish(&mut sink, rows, group * outputs, self.shape.outputs) };
+                let sums = FinishedSums { scratch: &scratch, block: &block, channels };
+                let (vectors, first) = (self.layout.vectors, group * outputs);
+                // SAFETY: pixels and channels exist; tasks do not overlap, so this thread alone has them.
+                unsafe { self.correction.finish(vectors, &mut sink, sums, first, self.shape.outputs) };
             }
         }
     }
 
-    /// The windows of `pixels`, of which the first is at `place`; moves `place` past the last.
-    fn strip(&self, activations: &Activations, group: usize, pixels: Range<usize>, place: &mut [usize; 3]) -> Strip {
+    /// The passes over the bit groups of one group's activations.
+    fn passes<'a>(
+        &'a self,
+        activations: &Activations,
+        group: usize,
+        passes: &'a mut [Pass<'a>; MAX_BIT_GROUPS],
+    ) -> &'a [Pass<'a>] {
+        let data = activations.data.bytes().as_ptr();
+        let pixel_k_steps = self.layout.k_steps(activations.channels);
+        let bit_groups = self.layout.bit_groups.iter().zip(&activations.bit_groups).zip(&self.segments);
+        for (pass, ((bit_group, placed), segments)) in passes.iter_mut().zip(bit_groups) {
+            *pass = Pass {
+                // The group's bytes lie inside the pixel, which lies inside the buffer.
+                base: data.wrapping_add(placed.start + group * pixel_k_steps * bit_group.k_step_bytes),
+                pixel_bytes: placed.pixel_bytes,
+                segments,
+                k_steps: self.runs.1 * pixel_k_steps,
+                digits: bit_group.digits(),
+                max_k_steps: bit_group.max_k_steps,
+                shift: u32::from(bit_group.low),
+            };
+        }
+        &passes[..self.layout.bit_groups.len()]
+    }
+
+    /// The column block of output pixels `pixels`, of which the first is at `position`; moves `position` past the last.
+    fn column_block(
+        &self,
+        activations: &Activations,
+        group: usize,
+        pixels: Range<usize>,
+        position: &mut [usize; 3],
+    ) -> ColumnBlock {
         let (first, columns) = (pixels.start, pixels.len());
-        let mut strip = Strip { first, columns, windows: [0; STRIP], sums: [0; STRIP], classes: [0; STRIP] };
+        let mut block = ColumnBlock {
+            first,
+            columns,
+            windows: [0; MAX_BLOCK_COLUMNS],
+            sums: [0; MAX_BLOCK_COLUMNS],
+            classes: [0; MAX_BLOCK_COLUMNS],
+        };
         for c in 0..columns {
-            strip.windows[c] = self.window(activations, *place);
-            strip.classes[c] = self.correction.rows[place[1]] + self.correction.columns[place[2]];
-            *place = self.after(*place);
+            block.windows[c] = self.window(activations, *position);
+            block.classes[c] = self.correction.rows[position[1]] + self.correction.columns[position[2]];
+            *position = self.next_position(*position);
             if !self.correction.by_sum.is_empty() {
-                strip.sums[c] = self.sum(activations, group, strip.windows[c]);
+                block.sums[c] = self.sum(activations, group, block.windows[c]);
             }
         }
-        strip
+        block
     }
 
     /// `[image, row, column]` of output pixel `index`.
-    fn place(&self, index: usize) -> [usize; 3] {
+    fn position(&self, index: usize) -> [usize; 3] {
         let [height, width] = self.output;
         let row = index / width;
         [row / height, row % height, index % width]
     }
 
-    /// The place of the next output pixel, without the divisions of [`Product::place`].
-    fn after(&self, [image, row, column]: [usize; 3]) -> [usize; 3] {
+    /// The position of the next output pixel, without the divisions of [`Product::position`].
+    fn next_position(&self, [image, row, column]: [usize; 3]) -> [usize; 3] {
         let [height, width] = self.output;
         if column + 1 < width {
             [image, row, column + 1]
@@ -311,16 +343,16 @@ impl Product {
         }
     }
 
-    /// The stored pixel at which the window of the output pixel at `place` starts.
+    /// The stored pixel at which the window of the output pixel at a position starts.
     fn window(&self, activations: &Activations, [image, row, column]: [usize; 3]) -> usize {
         let [height, width] = activations.stored.size;
         let [down, right] = self.stride;
         (image * height + row * down) * width + column * right
     }
 
-    /// Sum of the codes that one group sees in the window of output pixel `pixel`.
+    /// Sum of the codes of one group in the window of output pixel `pixel`.
     pub(crate) fn window_sum(&self, activations: &Activations, group: usize, pixel: usize) -> i32 {
-        self.sum(activations, group, self.window(activations, self.place(pixel)))
+        self.sum(activations, group, self.window(activations, self.position(pixel)))
     }
 
     /// Sum of the weight codes of output channel `output` at tap `tap`.
@@ -333,21 +365,21 @@ impl Product {
         let groups = activations.groups;
         let run = |&start: &usize| {
             let sums = &activations.sums[(window + start) * groups..(window + start + self.runs.1) * groups];
-            // A single group's are next to each other.
+            // The sums of a single group are next to each other.
             if groups == 1 { sums.iter().sum::<i32>() } else { sums.iter().skip(group).step_by(groups).sum() }
         };
         self.runs.0.iter().map(run).sum()
     }
 }
 
-/// The largest depth at which no sum, nor the sum of products of stored codes, leaves 32 bits.
+/// The largest depth at which neither a sum of products of values nor one of products of codes can overflow 32 bits.
 pub(crate) fn max_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
-    let reach = |step: i32, zero: i32, bits: Bits| {
+    let max_magnitude = |step: i32, zero: i32, bits: Bits| {
         let end = i64::from(step) * i64::from(bits.max_code()) - i64::from(zero);
         i64::from(zero).abs().max(end.abs())
     };
-    let zero = grid.weight_zero.iter().map(|&zero| reach(grid.weight_step, zero, weights)).max().unwrap_or(0);
-    let values = zero.saturating_mul(reach(grid.activation_step, grid.activation_zero, activations));
+    let weight = grid.weight_zero.iter().map(|&zero| max_magnitude(grid.weight_step, zero, weights)).max().unwrap_or(0);
+    let values = weight.saturating_mul(max_magnitude(grid.activation_step, grid.activation_zero, activations));
     let codes = i64::from(weights.max_code()) * i64::from(activations.max_code());
     (i64::from(i32::MAX) / values.max(codes)) as usize
 }

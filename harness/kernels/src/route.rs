@@ -1,26 +1,29 @@
-//! Which loop runs: a family of algorithms on an instruction set.
+//! Routes: a family of algorithms on an instruction set, and the choice among them. What exactly runs on a route is decided
+//! in `inner_loop`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::layout::FEW_PIXELS;
 use crate::levels::Bits;
+
+/// Output pixels up to which a product waits for its weights to be read rather than for them to be taken apart.
+pub(crate) const FEW_PIXELS: usize = 8;
 
 /// How a product of codes is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
-    /// AND of bit-planes, then population count: cost grows with `w * a`.
+    /// AND of bit-planes, then population count: time grows with `w * a`.
     Popcount,
-    /// Weight bits index a table of sums of activations by a byte shuffle: cost grows with `w`, little with `a`.
+    /// Weight bits index a table of sums of activations by a byte shuffle: time grows with `w`, and little with `a`.
     Table,
-    /// Multiply-add of bytes; low-bit weights are unpacked in registers: cost nearly independent of bits.
+    /// Multiply-add of bytes, low-bit weights being unpacked in registers: time hardly depends on the bit widths.
     Int8,
 }
 
-/// Instruction set.
+/// Instruction set. Its tiles, packing and epilogue use no other vector instructions than these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Isa {
-    /// Plain Rust.
+    /// Plain Rust, as the compiler translates it for the oldest supported processor.
     Portable,
     /// 128-bit Arm vectors.
     Neon,
@@ -33,14 +36,14 @@ pub enum Isa {
 /// A family on an instruction set, written `popcount-avx512`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Route {
-    /// The algorithm.
+    /// The family of algorithms.
     pub family: Family,
-    /// The instructions.
+    /// The instruction set.
     pub isa: Isa,
 }
 
 impl Isa {
-    /// Every instruction set, narrowest first.
+    /// Every instruction set, from the narrowest vectors to the widest.
     pub const ALL: [Isa; 4] = [Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512];
 
     /// Whether this processor has it.
@@ -67,7 +70,7 @@ impl Isa {
         }
     }
 
-    /// The widest one that this processor has.
+    /// The one with the widest vectors that this processor has.
     #[must_use]
     pub fn best() -> Isa {
         Isa::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
@@ -105,7 +108,7 @@ impl Route {
     pub fn choose_on(isa: Isa, weights: Bits, activations: Bits, pixels: usize) -> Route {
         let (w, a) = (weights.get(), activations.get());
         let family = match isa {
-            // A plain processor has a fast 64-bit population count and no byte shuffle.
+            // Plain code has a fast 64-bit population count and no byte shuffle.
             Isa::Portable => {
                 if w * a <= 4 {
                     Family::Popcount
@@ -113,14 +116,14 @@ impl Route {
                     Family::Int8
                 }
             }
-            // Many rows share weights that need not be unpacked. A table pass for each weight plane and each four bits
-            // of the activations costs the more, the sooner its sums fill a byte: at four bits more than half of what
-            // byte products do.
+            // Many pixels share weights that need not be unpacked. There is a table pass for every weight plane and every
+            // four activation bits. It takes the longer, the fewer K-steps fill a byte: at four bits more than half the
+            // time of byte products.
             Isa::Avx2 if pixels > FEW_PIXELS => match (w, a) {
                 (1, 1..=5) | (2, 1..=2) | (3, 1) => Family::Table,
                 _ => Family::Int8,
             },
-            // Where they are unpacked for few rows, tables take less of that.
+            // For few pixels weights are unpacked in the loop, which takes less time with tables.
             Isa::Avx2 => match (w, a) {
                 (1, _) | (2 | 3, 1..=4) => Family::Table,
                 _ => Family::Int8,
@@ -167,7 +170,7 @@ impl fmt::Display for Route {
     }
 }
 
-/// A name that is no route.
+/// The error for a name that is no route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownRoute(String);
 

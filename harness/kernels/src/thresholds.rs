@@ -11,10 +11,10 @@ use crate::levels::Bits;
 pub struct Thresholds(Vec<f32>);
 
 impl Thresholds {
-    /// Finds the least f32 that reaches each code of `quantize`. Exact for every function that never decreases,
-    /// whatever its rounding and its rule for ties. A code that no finite number reaches gets `+inf`.
+    /// Finds the smallest f32 that reaches each code of `quantize`. Exact for every function that never decreases,
+    /// whatever its rounding and its rule for ties. The boundary of a code that no finite number reaches is `+inf`.
     pub fn of(bits: Bits, quantize: impl Fn(f32) -> u8) -> Thresholds {
-        let least_reaching = |code: u8| {
+        let smallest_reaching = |code: u8| {
             let reaches = |key: u32| quantize(from_ordered(key)) >= code;
             let (mut below, mut at) = (ordered(f32::MIN), ordered(f32::MAX));
             if !reaches(at) {
@@ -33,7 +33,7 @@ impl Thresholds {
             }
             from_ordered(at)
         };
-        Thresholds((1..=bits.max_code()).map(least_reaching).collect())
+        Thresholds((1..=bits.max_code()).map(smallest_reaching).collect())
     }
 
     /// The code of `x`.
@@ -56,6 +56,7 @@ fn ordered(x: f32) -> u32 {
     if pattern >> 31 == 1 { !pattern } else { pattern | 1 << 31 }
 }
 
+/// The inverse of [`ordered`].
 fn from_ordered(key: u32) -> f32 {
     f32::from_bits(if key >> 31 == 1 { key & !(1 << 31) } else { !key })
 }

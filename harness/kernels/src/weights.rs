@@ -1,15 +1,14 @@
 //! Weights, packed once into the order in which a loop reads them.
 
 use crate::buffer::Buffer;
-use crate::layout::{Layout, NIBBLE_GROUP};
-use crate::pack::SHORT_ORDER;
-use crate::route::{Family, Isa};
+use crate::inner_loop::LoopForm;
+use crate::layout::{Layout, SHORT_ORDER};
 
 /// Bytes after the weights that a loop may read and does not use: two vectors.
 const SLACK: usize = 128;
 
-/// Weight codes in panels: a panel holds as many output channels as a vector has lanes, plane after plane, unit after
-/// unit. Channels and units past the end are zero.
+/// Weight codes in panels: a panel holds as many output channels as the loop's vectors have lanes, plane after plane, K-step
+/// after K-step. Output channels and K-steps past the end are zero.
 #[derive(Debug, Clone)]
 pub(crate) struct Panels {
     pub(crate) data: Buffer,
@@ -21,24 +20,8 @@ pub(crate) struct Panels {
     pub(crate) plane_bytes: usize,
     /// Planes that are stored one after the other: 1 where codes are stored whole.
     pub(crate) planes: usize,
-    /// Sum of the codes of every output channel at every tap, `[taps, channels]`.
+    /// Sum of the codes of every output channel at every tap (pixel of the window), `[taps, output channels]`.
     pub(crate) tap_sums: Vec<i32>,
-}
-
-/// Output channels that one vector of the route holds.
-pub(crate) fn lanes(layout: &Layout) -> usize {
-    match (layout.route.family, layout.route.isa) {
-        (Family::Popcount, Isa::Avx512) => 8,
-        (Family::Popcount, Isa::Avx2) => 4,
-        (Family::Popcount, Isa::Neon) => 2,
-        (Family::Popcount, Isa::Portable) => 1,
-        (Family::Table, Isa::Avx512) => 64,
-        (Family::Table, Isa::Avx2) => 32,
-        (Family::Table, Isa::Neon | Isa::Portable) => 16,
-        (Family::Int8, Isa::Avx512) => 16,
-        (Family::Int8, Isa::Avx2) => 8,
-        (Family::Int8, Isa::Neon | Isa::Portable) => 4,
-    }
 }
 
 impl Panels {
@@ -56,25 +39,23 @@ impl Panels {
         channels: usize,
         taps: usize,
     ) -> Panels {
-        let lanes = lanes(layout);
+        let form = layout.inner.form;
+        let lanes = layout.inner.lanes();
         let panels = outputs.div_ceil(lanes);
-        let units = taps * layout.units(channels);
-        let planes = match layout.route.family {
-            Family::Popcount | Family::Table => usize::from(layout.weight_bits.get()),
-            Family::Int8 => 1,
+        let pixel_k_steps = layout.k_steps(channels);
+        let k_steps = taps * pixel_k_steps;
+        let (planes, vector_bytes) = match form {
+            LoopForm::Popcount => (usize::from(layout.weight_bits.get()), 8 * lanes),
+            LoopForm::NibbleTable | LoopForm::NibbleTablePairs | LoopForm::SixBitTable => {
+                (usize::from(layout.weight_bits.get()), lanes)
+            }
+            LoopForm::Int8Wide { .. } | LoopForm::Int8Narrow { .. } => (1, 4 * lanes),
+            LoopForm::Int8Shorts { short_weights } => (1, if short_weights { 8 * lanes } else { 4 * lanes }),
         };
-        let vector_bytes = match layout.route.family {
-            Family::Popcount => 8 * lanes,
-            Family::Table => lanes,
-            // Two vectors where weights take two bytes.
-            Family::Int8 if layout.short_weights() => 8 * lanes,
-            Family::Int8 => 4 * lanes,
-        };
-        let shared = layout.shared();
-        let plane_bytes = units / shared * vector_bytes;
+        let per_byte = layout.inner.k_steps_per_byte();
+        let plane_bytes = k_steps / per_byte * vector_bytes;
         let panel_bytes = planes * plane_bytes;
         let mut data = Buffer::zeroed(groups * panels * panel_bytes + SLACK);
-        let pixel_units = layout.units(channels);
         let bytes = data.bytes_mut();
         for (row, codes) in codes.chunks_exact(channels * taps).enumerate() {
             let (group, output) = (row / outputs, row % outputs);
@@ -82,33 +63,33 @@ impl Panels {
             let start = (group * panels + panel) * panel_bytes;
             for (index, &code) in codes.iter().enumerate() {
                 let (channel, tap) = (index / taps, index % taps);
-                let unit = tap * pixel_units + channel / layout.unit;
-                let within = channel % layout.unit;
-                let vector = start + unit / shared * vector_bytes;
-                match layout.route.family {
-                    Family::Popcount => {
+                let k_step = tap * pixel_k_steps + channel / layout.k_step;
+                let within = channel % layout.k_step;
+                // Of K-steps that share bytes, the first one has the lowest bits.
+                let shift = 8 / per_byte * (k_step % per_byte);
+                let vector = start + k_step / per_byte * vector_bytes;
+                match form {
+                    LoopForm::Popcount => {
                         for plane in 0..planes {
                             let byte = vector + plane * plane_bytes + 8 * lane + within / 8;
                             bytes[byte] |= (code >> plane & 1) << (within % 8);
                         }
                     }
-                    Family::Table => {
-                        let byte = table_byte(lane, lanes);
-                        let shift = if layout.unit == NIBBLE_GROUP { 4 * (unit % shared) } else { 0 } + within;
+                    LoopForm::NibbleTable | LoopForm::NibbleTablePairs | LoopForm::SixBitTable => {
                         for plane in 0..planes {
-                            bytes[vector + plane * plane_bytes + byte] |= (code >> plane & 1) << shift;
+                            let byte = vector + plane * plane_bytes + table_byte(lane, lanes);
+                            bytes[byte] |= (code >> plane & 1) << (shift + within);
                         }
                     }
-                    Family::Int8 if layout.short_weights() => {
-                        // In the order of the activations: two of each output channel, then the other two.
-                        let place = SHORT_ORDER[within];
-                        let byte = vector + place / 2 * vector_bytes / 2 + 4 * lane + 2 * (place % 2);
+                    LoopForm::Int8Shorts { short_weights: true } => {
+                        // Two of each output channel, then the other two, in the order of the activations.
+                        let position = SHORT_ORDER[within];
+                        let byte = vector + position / 2 * vector_bytes / 2 + 4 * lane + 2 * (position % 2);
                         let value = i32::from(code) - layout.center;
                         bytes[byte..byte + 2].copy_from_slice(&(value as i16).to_le_bytes());
                     }
-                    Family::Int8 => {
+                    LoopForm::Int8Wide { .. } | LoopForm::Int8Narrow { .. } | LoopForm::Int8Shorts { .. } => {
                         let value = (i32::from(code) - layout.center) as u8;
-                        let shift = 8 / shared * (unit % shared);
                         bytes[vector + 4 * lane + within] |= value << shift;
                     }
                 }
@@ -125,8 +106,8 @@ impl Panels {
     }
 }
 
-/// The byte of a table route's vector at which a channel of the panel stands: bytes are widened to 32 bits by shifts,
-/// after which the channels come out in order.
+/// The byte of a table loop's vector that belongs to an output channel of the panel. Byte sums are widened to 32 bits by
+/// shifts, after which the output channels come out in order.
 fn table_byte(channel: usize, lanes: usize) -> usize {
     channel % (lanes / 4) * 4 + channel / (lanes / 4)
 }

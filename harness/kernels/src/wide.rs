@@ -1,4 +1,4 @@
-//! Products so deep that their sums do not fit 32 bits.
+//! Products with 64-bit sums, for depths at which 32 bits could overflow.
 
 use std::ops::Range;
 
@@ -41,7 +41,7 @@ pub struct WideProduct {
 pub struct WideActivations {
     /// Channels of a group in the whole tensor.
     channels: usize,
-    /// First channel of each slice in a group, and the slice.
+    /// Each slice of the channels of a group: the first channel, and the packed codes.
     slices: Vec<(usize, Activations)>,
 }
 
@@ -65,13 +65,13 @@ impl WideProduct {
             return Err(KernelError::Length { operand: "weights", expected, found: weights.len() });
         }
         let limit = max_depth(weight_bits, activation_bits, grid);
-        let most = limit / taps;
-        if most == 0 {
+        let max = limit / taps;
+        if max == 0 {
             return Err(KernelError::Overflow { depth: taps, limit });
         }
-        // Slices of nearly the same size, of whole units where there is room for that.
-        let even = channels.div_ceil(channels.div_ceil(most));
-        let step = if even.next_multiple_of(CODES) <= most { even.next_multiple_of(CODES) } else { even };
+        // Slices of nearly the same size, of whole blocks of codes where there is room for that.
+        let even = channels.div_ceil(channels.div_ceil(max));
+        let step = if even.next_multiple_of(CODES) <= max { even.next_multiple_of(CODES) } else { even };
         let slice = |first: usize| {
             let range = first..(first + step).min(channels);
             let rows = weights.chunks_exact(depth);
@@ -84,7 +84,7 @@ impl WideProduct {
         Ok(WideProduct { shape, slices })
     }
 
-    /// The shape it was made for.
+    /// The shape that it was made for.
     #[must_use]
     pub fn shape(&self) -> Conv2d {
         self.shape
@@ -150,12 +150,9 @@ impl WideActivations {
         self.check_length(values.len())?;
         for (first, slice) in &mut self.slices {
             slice.check_quantizer(quantize)?;
-            slice.fill_by(
-                self.channels,
-                *first,
-                |at, out| quantize.codes(&values[at..at + out.len()], out),
-                Some(pool),
-            );
+            let vectors = slice.layout.vectors;
+            let codes = |at: usize, out: &mut [u8]| quantize.codes(vectors, &values[at..at + out.len()], out);
+            slice.fill_by(self.channels, *first, codes, Some(pool));
         }
         Ok(())
     }

@@ -12,19 +12,19 @@ use criterion::{BenchmarkGroup, Criterion};
 use harness_kernels::levels::Bits;
 use harness_kernels::limits::Limit;
 
-/// Widths of weights and activations: the corners, and what the papers deploy.
+/// Bit widths of weights and activations: the smallest, the largest, and those of the papers.
 pub(crate) const PAIRS: [(u8, u8); 5] = [(1, 1), (1, 2), (2, 2), (4, 4), (8, 8)];
 
 pub(crate) fn bits(k: u8) -> Bits {
     Bits::new(k).expect("1 to 8 bits")
 }
 
-/// Codes that look random enough for a loop without branches.
+/// Pseudo-random codes.
 pub(crate) fn codes(count: usize, bits: Bits) -> Vec<u8> {
     (0..count).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8 & bits.max_code()).collect()
 }
 
-/// Short enough that a whole bench ends in a minute or two; medians over more runs are `harness bench`'s.
+/// Settings with which a whole bench ends in a minute or two. `harness bench` takes medians over more runs.
 pub(crate) fn settings() -> Criterion {
     Criterion::default()
         .sample_size(15)
@@ -33,8 +33,8 @@ pub(crate) fn settings() -> Criterion {
         .configure_from_args()
 }
 
-/// Times the limit for as much work as one iteration of its neighbours in the group does, so that the quotient of two
-/// times is the share of the limit.
+/// Times the limit for as much work as one iteration of the other benchmarks of the group, so that the quotient of two times
+/// is the fraction of the limit.
 pub(crate) fn limit(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, limit: &Limit, work: f64) {
     group.bench_function(name, |bench| {
         bench.iter_custom(|iterations| {

@@ -1,4 +1,4 @@
-//! A product with its packing beside it, and the limit of its route.
+//! A product, its packing, and the limit of its loop.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use harness_kernels::limits::Limit;
@@ -7,7 +7,7 @@ use harness_kernels::{Conv2d, Grid, Output, Pool, Product, Quantize, Route};
 use crate::common::{PAIRS, bits, codes, limit, settings};
 
 /// Runs one group for each shape and pair of widths, on one thread: the product of packed operands, the same with its
-/// activations quantized and packed, and the limit of the route for as many multiply-accumulates.
+/// activations quantized and packed, and the limit of its loop for as many multiply-accumulates.
 pub(crate) fn run(shapes: &[(&str, Conv2d)]) {
     let mut criterion = settings();
     for &(name, shape) in shapes {
@@ -41,14 +41,12 @@ fn group(criterion: &mut Criterion, name: &str, shape: Conv2d, w: u8, a: u8) {
             product.run(&packed, Output::Sums(&mut sums), &pool)
         });
     });
-    if let Some(floor) = Limit::of(route, w, a) {
-        limit(&mut group, &format!("limit/{route}"), &floor, product.macs() as f64);
-    }
+    limit(&mut group, &format!("limit/{route}"), &Limit::of_product(&product), product.macs() as f64);
     group.finish();
     check(&shape, &inputs, &weights, sums[0]);
 }
 
-/// What was timed is the product: the first output by hand.
+/// Compares the first output with a plain loop, so that what was timed is the product.
 fn check(shape: &Conv2d, inputs: &[u8], weights: &[u8], found: i32) {
     let mut sum = 0;
     for channel in 0..shape.channels {

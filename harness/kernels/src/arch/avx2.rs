@@ -1,16 +1,25 @@
-//! 256-bit x86 vectors.
+//! The loops on 256-bit x86 vectors (AVX2).
 
 use std::arch::x86_64::*;
 
-use super::generic::{int8, limits, popcount, table};
-use super::{Limit, LimitFn, Tile, TileFn, shapes};
-use crate::route::Family;
+use super::generic::{int8, int8_shorts, limits, popcount, table, table_pairs, tables};
+use super::tile::{LimitFn, Tile, TileFn, shapes};
+use crate::inner_loop::LoopForm;
 
-pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
-    match family {
-        Family::Popcount => shapes!(popcount_tile, columns, panels, [1, 2]),
-        Family::Table => shapes!(table_tile, columns, panels, [1, 2, 4]),
-        Family::Int8 => shapes!(int8_tile, columns, panels, [1, 2, 4]),
+pub(crate) fn tile(form: LoopForm, columns: usize, panels: usize) -> TileFn {
+    match form {
+        LoopForm::Popcount => shapes!(popcount_tile, columns, panels, [1, 2]),
+        LoopForm::NibbleTable => shapes!(table_tile, columns, panels, [1, 2, 4]),
+        LoopForm::NibbleTablePairs => shapes!(table_pairs_tile, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { k_steps_per_byte: 4 } => shapes!(int8_tile<4, false>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { k_steps_per_byte: 2 } => shapes!(int8_tile<2, false>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { .. } => shapes!(int8_tile<1, false>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Narrow { k_steps_per_byte: 4, .. } => shapes!(int8_tile<4, true>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Narrow { k_steps_per_byte: 2, .. } => shapes!(int8_tile<2, true>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Narrow { .. } => shapes!(int8_tile<1, true>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Shorts { short_weights: true } => shapes!(int8_shorts_tile<true>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Shorts { short_weights: false } => shapes!(int8_shorts_tile<false>, columns, panels, [1, 2, 4]),
+        LoopForm::SixBitTable => unreachable!("AVX2 has no such loop"),
     }
 }
 
@@ -27,40 +36,50 @@ unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *m
 #[target_feature(enable = "avx2")]
 unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if C > 1 && tile.shared == 1 && tile.passes.iter().all(|pass| pass.bits == 1) {
-            table::tile_of_pairs::<Avx2, R, C>(tile, out, stride);
-        } else {
-            table::tile::<Avx2, R, C>(tile, out, stride);
-        }
-    }
+    unsafe { table::tile::<Avx2, true, R, C>(tile, out, stride) }
 }
 
 /// # Safety
 /// See [`TileFn`].
 #[target_feature(enable = "avx2")]
-unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+unsafe fn table_pairs_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if tile.short {
-            int8::tile_of_shorts::<Avx2, R, C, true>(tile, out, stride);
-        } else if tile.passes.iter().any(|pass| pass.unit_bytes == 8) {
-            int8::tile_of_shorts::<Avx2, R, C, false>(tile, out, stride);
-        } else {
-            int8::tile::<Avx2, R, C>(tile, out, stride);
-        }
-    }
+    unsafe { table_pairs::tile::<Avx2, R, C>(tile, out, stride) }
 }
 
-/// The innermost instructions alone; see [`limits`].
-pub(crate) fn limit(limit: Limit) -> LimitFn {
-    match limit {
-        Limit::Popcount => popcount_limit,
-        Limit::Table => table_limit,
-        Limit::Pairs => pairs_limit,
-        Limit::Int8 => int8_limit,
-        Limit::Int8Narrow => int8_narrow_limit,
-        Limit::Shorts => shorts_limit,
+/// # Safety
+/// See [`TileFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn int8_tile<const PER_BYTE: usize, const NARROW: bool, const R: usize, const C: usize>(
+    tile: &Tile<'_>,
+    out: *mut i32,
+    stride: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { int8::tile::<Avx2, PER_BYTE, NARROW, R, C>(tile, out, stride) }
+}
+
+/// # Safety
+/// See [`TileFn`].
+#[target_feature(enable = "avx2")]
+unsafe fn int8_shorts_tile<const SHORT_WEIGHTS: bool, const R: usize, const C: usize>(
+    tile: &Tile<'_>,
+    out: *mut i32,
+    stride: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { int8_shorts::tile::<Avx2, SHORT_WEIGHTS, R, C>(tile, out, stride) }
+}
+
+pub(crate) fn limit(form: LoopForm) -> LimitFn {
+    match form {
+        LoopForm::Popcount => popcount_limit,
+        LoopForm::NibbleTable => table_limit,
+        LoopForm::NibbleTablePairs => pairs_limit,
+        LoopForm::Int8Wide { .. } => int8_limit,
+        LoopForm::Int8Narrow { .. } => int8_narrow_limit,
+        LoopForm::Int8Shorts { .. } => shorts_limit,
+        LoopForm::SixBitTable => unreachable!("AVX2 has no such loop"),
     }
 }
 
@@ -173,7 +192,7 @@ impl popcount::Words for Avx2 {
 impl table::Shuffle for Avx2 {
     type Vector = __m256i;
     const BYTES: usize = 32;
-    const NIBBLES: bool = true;
+    const K_STEP: usize = 4;
 
     #[inline(always)]
     unsafe fn zero() -> __m256i {
@@ -204,10 +223,10 @@ impl table::Shuffle for Avx2 {
         // SAFETY: see above; a table has 16 bytes, a doubled one 32.
         unsafe {
             if DIGITS == 1 {
-                let from = table::NIBBLE_TABLES[digit].as_ptr().add(offset);
+                let from = tables::NIBBLE_TABLES[digit].as_ptr().add(offset);
                 _mm256_broadcastsi128_si256(_mm_loadu_si128(from.cast()))
             } else {
-                _mm256_loadu_si256(table::DOUBLE_TABLES[digit].as_ptr().add(2 * offset).cast())
+                _mm256_loadu_si256(tables::DOUBLE_TABLES[digit].as_ptr().add(2 * offset).cast())
             }
         }
     }
@@ -256,7 +275,7 @@ impl table::Shuffle for Avx2 {
     }
 }
 
-impl table::Pairs for Avx2 {
+impl table_pairs::Pairs for Avx2 {
     const JOINED: usize = 16;
 
     #[inline(always)]
@@ -271,7 +290,7 @@ impl table::Pairs for Avx2 {
     #[inline(always)]
     unsafe fn pair_table(offset: usize) -> __m256i {
         // SAFETY: see above; a table has 16 bytes.
-        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(table::PAIR_TABLES.as_ptr().add(offset).cast())) }
+        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(tables::PAIR_TABLES.as_ptr().add(offset).cast())) }
     }
 
     #[inline(always)]
@@ -293,7 +312,6 @@ impl table::Pairs for Avx2 {
 impl int8::Dot for Avx2 {
     type Vector = __m256i;
     const LANES: usize = 8;
-    const NARROW: bool = true;
     const REREAD: bool = false;
 
     #[inline(always)]
@@ -315,10 +333,10 @@ impl int8::Dot for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn field<const PACK: usize>(weights: __m256i, index: usize) -> __m256i {
+    unsafe fn field<const PER_BYTE: usize>(weights: __m256i, index: usize) -> __m256i {
         // SAFETY: see above.
         unsafe {
-            let width = 8 / PACK as i32;
+            let width = 8 / PER_BYTE as i32;
             let shifted = _mm256_srl_epi16(weights, _mm_cvtsi32_si128(width * index as i32));
             _mm256_and_si256(shifted, _mm256_set1_epi8((1 << width) - 1))
         }
@@ -354,7 +372,7 @@ impl int8::Dot for Avx2 {
     }
 }
 
-impl int8::Shorts for Avx2 {
+impl int8_shorts::Shorts for Avx2 {
     #[inline(always)]
     unsafe fn even(weights: __m256i) -> __m256i {
         // SAFETY: see above.

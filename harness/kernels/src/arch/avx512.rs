@@ -1,16 +1,23 @@
-//! 512-bit x86 vectors: population count, 64-entry byte permutation and dot products of bytes as instructions.
+//! The loops on 512-bit x86 vectors, with population count (VPOPCNTDQ), a 64-entry byte permutation (VBMI) and dot products
+//! of bytes (VNNI) as single instructions.
 
 use std::arch::x86_64::*;
 
-use super::generic::{int8, limits, popcount, table};
-use super::{Limit, LimitFn, Tile, TileFn, shapes};
-use crate::route::Family;
+use super::generic::{int8, limits, popcount, table, tables};
+use super::tile::{LimitFn, Tile, TileFn, shapes};
+use crate::inner_loop::LoopForm;
 
-pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
-    match family {
-        Family::Popcount => shapes!(popcount_tile, columns, panels, [1, 2, 4]),
-        Family::Table => shapes!(table_tile, columns, panels, [1, 2, 4]),
-        Family::Int8 => shapes!(int8_tile, columns, panels, [1, 2, 4]),
+pub(crate) fn tile(form: LoopForm, columns: usize, panels: usize) -> TileFn {
+    match form {
+        LoopForm::Popcount => shapes!(popcount_tile, columns, panels, [1, 2, 4]),
+        LoopForm::SixBitTable => shapes!(table_tile, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { k_steps_per_byte: 4 } => shapes!(int8_tile<4>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { k_steps_per_byte: 2 } => shapes!(int8_tile<2>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { .. } => shapes!(int8_tile<1>, columns, panels, [1, 2, 4]),
+        LoopForm::NibbleTable
+        | LoopForm::NibbleTablePairs
+        | LoopForm::Int8Narrow { .. }
+        | LoopForm::Int8Shorts { .. } => unreachable!("AVX-512 has no such loop"),
     }
 }
 
@@ -27,23 +34,30 @@ unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *m
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi")]
 unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe { table::tile::<Avx512, R, C>(tile, out, stride) }
+    unsafe { table::tile::<Avx512, false, R, C>(tile, out, stride) }
 }
 
 /// # Safety
 /// See [`TileFn`].
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+unsafe fn int8_tile<const PER_BYTE: usize, const R: usize, const C: usize>(
+    tile: &Tile<'_>,
+    out: *mut i32,
+    stride: usize,
+) {
     // SAFETY: the caller's promise.
-    unsafe { int8::tile::<Avx512, R, C>(tile, out, stride) }
+    unsafe { int8::tile::<Avx512, PER_BYTE, false, R, C>(tile, out, stride) }
 }
 
-/// The innermost instructions alone; see [`limits`].
-pub(crate) fn limit(limit: Limit) -> LimitFn {
-    match limit {
-        Limit::Popcount => popcount_limit,
-        Limit::Table | Limit::Pairs => table_limit,
-        Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
+pub(crate) fn limit(form: LoopForm) -> LimitFn {
+    match form {
+        LoopForm::Popcount => popcount_limit,
+        LoopForm::SixBitTable => table_limit,
+        LoopForm::Int8Wide { .. } => int8_limit,
+        LoopForm::NibbleTable
+        | LoopForm::NibbleTablePairs
+        | LoopForm::Int8Narrow { .. }
+        | LoopForm::Int8Shorts { .. } => unreachable!("AVX-512 has no such loop"),
     }
 }
 
@@ -123,7 +137,7 @@ impl popcount::Words for Avx512 {
 impl table::Shuffle for Avx512 {
     type Vector = __m512i;
     const BYTES: usize = 64;
-    const NIBBLES: bool = false;
+    const K_STEP: usize = 6;
 
     #[inline(always)]
     unsafe fn zero() -> __m512i {
@@ -150,7 +164,7 @@ impl table::Shuffle for Avx512 {
     #[inline(always)]
     unsafe fn table<const DIGITS: usize>(digit: usize, offset: usize) -> __m512i {
         // SAFETY: see above; a table has 64 bytes.
-        unsafe { _mm512_loadu_si512(table::WIDE_TABLES[digit].as_ptr().add(offset).cast()) }
+        unsafe { _mm512_loadu_si512(tables::SIX_BIT_TABLES[digit].as_ptr().add(offset).cast()) }
     }
 
     #[inline(always)]
@@ -205,7 +219,6 @@ impl table::Shuffle for Avx512 {
 impl int8::Dot for Avx512 {
     type Vector = __m512i;
     const LANES: usize = 16;
-    const NARROW: bool = false;
     const REREAD: bool = true;
 
     #[inline(always)]
@@ -227,10 +240,10 @@ impl int8::Dot for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn field<const PACK: usize>(weights: __m512i, index: usize) -> __m512i {
+    unsafe fn field<const PER_BYTE: usize>(weights: __m512i, index: usize) -> __m512i {
         // SAFETY: see above.
         unsafe {
-            let width = 8 / PACK;
+            let width = 8 / PER_BYTE;
             let shift = _mm512_set1_epi16((width * index) as i16);
             _mm512_and_si512(_mm512_srlv_epi16(weights, shift), _mm512_set1_epi8(((1u16 << width) - 1) as i8))
         }

@@ -1,16 +1,22 @@
-//! 128-bit Arm vectors, with nothing beyond the baseline of 64-bit Arm.
+//! The loops on 128-bit Arm vectors, with no instruction beyond the baseline of 64-bit Arm.
 
 use std::arch::aarch64::*;
 
-use super::generic::{int8, limits, popcount, table};
-use super::{Limit, LimitFn, Tile, TileFn, shapes};
-use crate::route::Family;
+use super::generic::{int8, limits, popcount, table, tables};
+use super::tile::{LimitFn, Tile, TileFn, shapes};
+use crate::inner_loop::LoopForm;
 
-pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
-    match family {
-        Family::Popcount => shapes!(popcount_tile, columns, panels, [1, 2, 4]),
-        Family::Table => shapes!(table_tile, columns, panels, [1, 2, 4]),
-        Family::Int8 => shapes!(int8_tile, columns, panels, [1, 2, 4]),
+pub(crate) fn tile(form: LoopForm, columns: usize, panels: usize) -> TileFn {
+    match form {
+        LoopForm::Popcount => shapes!(popcount_tile, columns, panels, [1, 2, 4]),
+        LoopForm::NibbleTable => shapes!(table_tile, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { k_steps_per_byte: 4 } => shapes!(int8_tile<4>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { k_steps_per_byte: 2 } => shapes!(int8_tile<2>, columns, panels, [1, 2, 4]),
+        LoopForm::Int8Wide { .. } => shapes!(int8_tile<1>, columns, panels, [1, 2, 4]),
+        LoopForm::NibbleTablePairs
+        | LoopForm::SixBitTable
+        | LoopForm::Int8Narrow { .. }
+        | LoopForm::Int8Shorts { .. } => unreachable!("NEON has no such loop"),
     }
 }
 
@@ -27,23 +33,30 @@ unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *m
 #[target_feature(enable = "neon")]
 unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe { table::tile::<Neon, R, C>(tile, out, stride) }
+    unsafe { table::tile::<Neon, true, R, C>(tile, out, stride) }
 }
 
 /// # Safety
 /// See [`TileFn`].
 #[target_feature(enable = "neon")]
-unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+unsafe fn int8_tile<const PER_BYTE: usize, const R: usize, const C: usize>(
+    tile: &Tile<'_>,
+    out: *mut i32,
+    stride: usize,
+) {
     // SAFETY: the caller's promise.
-    unsafe { int8::tile::<Neon, R, C>(tile, out, stride) }
+    unsafe { int8::tile::<Neon, PER_BYTE, false, R, C>(tile, out, stride) }
 }
 
-/// The innermost instructions alone; see [`limits`].
-pub(crate) fn limit(limit: Limit) -> LimitFn {
-    match limit {
-        Limit::Popcount => popcount_limit,
-        Limit::Table | Limit::Pairs => table_limit,
-        Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
+pub(crate) fn limit(form: LoopForm) -> LimitFn {
+    match form {
+        LoopForm::Popcount => popcount_limit,
+        LoopForm::NibbleTable => table_limit,
+        LoopForm::Int8Wide { .. } => int8_limit,
+        LoopForm::NibbleTablePairs
+        | LoopForm::SixBitTable
+        | LoopForm::Int8Narrow { .. }
+        | LoopForm::Int8Shorts { .. } => unreachable!("NEON has no such loop"),
     }
 }
 
@@ -123,7 +136,7 @@ impl popcount::Words for Neon {
 impl table::Shuffle for Neon {
     type Vector = uint8x16_t;
     const BYTES: usize = 16;
-    const NIBBLES: bool = true;
+    const K_STEP: usize = 4;
 
     #[inline(always)]
     unsafe fn zero() -> uint8x16_t {
@@ -152,7 +165,7 @@ impl table::Shuffle for Neon {
     #[inline(always)]
     unsafe fn table<const DIGITS: usize>(digit: usize, offset: usize) -> uint8x16_t {
         // SAFETY: see above; a table has 16 bytes.
-        unsafe { vld1q_u8(table::NIBBLE_TABLES[digit].as_ptr().add(offset)) }
+        unsafe { vld1q_u8(tables::NIBBLE_TABLES[digit].as_ptr().add(offset)) }
     }
 
     #[inline(always)]
@@ -196,7 +209,6 @@ impl table::Shuffle for Neon {
 impl int8::Dot for Neon {
     type Vector = int32x4_t;
     const LANES: usize = 4;
-    const NARROW: bool = false;
     const REREAD: bool = false;
 
     #[inline(always)]
@@ -218,10 +230,10 @@ impl int8::Dot for Neon {
     }
 
     #[inline(always)]
-    unsafe fn field<const PACK: usize>(weights: int32x4_t, index: usize) -> int32x4_t {
+    unsafe fn field<const PER_BYTE: usize>(weights: int32x4_t, index: usize) -> int32x4_t {
         // SAFETY: see above. A shift to the left by a negative number is one to the right.
         unsafe {
-            let width = 8 / PACK;
+            let width = 8 / PER_BYTE;
             let shift = vdupq_n_s8(-((width * index) as i8));
             let shifted = vshlq_u8(vreinterpretq_u8_s32(weights), shift);
             vreinterpretq_s32_u8(vandq_u8(shifted, vdupq_n_u8(((1u16 << width) - 1) as u8)))

@@ -1,14 +1,20 @@
-//! Plain Rust: arrays for vectors. Runs everywhere, Miri included.
+//! The loops in plain Rust, with arrays for vectors. They run on every processor, and under Miri.
 
-use super::generic::{int8, limits, popcount, table};
-use super::{Limit, LimitFn, Tile, TileFn, shapes};
-use crate::route::Family;
+use super::generic::{int8, limits, popcount, table, table_pairs, tables};
+use super::tile::{LimitFn, Tile, TileFn, shapes};
+use crate::inner_loop::LoopForm;
 
-pub(crate) fn tile(family: Family, columns: usize, panels: usize) -> TileFn {
-    match family {
-        Family::Popcount => shapes!(popcount_tile, columns, panels, [1]),
-        Family::Table => shapes!(table_tile, columns, panels, [1]),
-        Family::Int8 => shapes!(int8_tile, columns, panels, [1]),
+pub(crate) fn tile(form: LoopForm, columns: usize, panels: usize) -> TileFn {
+    match form {
+        LoopForm::Popcount => shapes!(popcount_tile, columns, panels, [1]),
+        LoopForm::NibbleTable => shapes!(table_tile, columns, panels, [1]),
+        LoopForm::NibbleTablePairs => shapes!(table_pairs_tile, columns, panels, [1]),
+        LoopForm::Int8Wide { k_steps_per_byte: 4 } => shapes!(int8_tile<4>, columns, panels, [1]),
+        LoopForm::Int8Wide { k_steps_per_byte: 2 } => shapes!(int8_tile<2>, columns, panels, [1]),
+        LoopForm::Int8Wide { .. } => shapes!(int8_tile<1>, columns, panels, [1]),
+        LoopForm::SixBitTable | LoopForm::Int8Narrow { .. } | LoopForm::Int8Shorts { .. } => {
+            unreachable!("the portable set has no such loop")
+        }
     }
 }
 
@@ -23,29 +29,36 @@ unsafe fn popcount_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *m
 /// See [`TileFn`].
 unsafe fn table_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if C > 1 && tile.shared == 1 && tile.passes.iter().all(|pass| pass.bits == 1) {
-            table::tile_of_pairs::<Portable, R, C>(tile, out, stride);
-        } else {
-            table::tile::<Portable, R, C>(tile, out, stride);
-        }
-    }
+    unsafe { table::tile::<Portable, true, R, C>(tile, out, stride) }
 }
 
 /// # Safety
 /// See [`TileFn`].
-unsafe fn int8_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
+unsafe fn table_pairs_tile<const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: the caller's promise.
-    unsafe { int8::tile::<Portable, R, C>(tile, out, stride) }
+    unsafe { table_pairs::tile::<Portable, R, C>(tile, out, stride) }
 }
 
-/// The innermost instructions alone; see [`limits`].
-pub(crate) fn limit(limit: Limit) -> LimitFn {
-    match limit {
-        Limit::Popcount => popcount_limit,
-        Limit::Table => table_limit,
-        Limit::Pairs => pairs_limit,
-        Limit::Int8 | Limit::Int8Narrow | Limit::Shorts => int8_limit,
+/// # Safety
+/// See [`TileFn`].
+unsafe fn int8_tile<const PER_BYTE: usize, const R: usize, const C: usize>(
+    tile: &Tile<'_>,
+    out: *mut i32,
+    stride: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { int8::tile::<Portable, PER_BYTE, false, R, C>(tile, out, stride) }
+}
+
+pub(crate) fn limit(form: LoopForm) -> LimitFn {
+    match form {
+        LoopForm::Popcount => popcount_limit,
+        LoopForm::NibbleTable => table_limit,
+        LoopForm::NibbleTablePairs => pairs_limit,
+        LoopForm::Int8Wide { .. } => int8_limit,
+        LoopForm::SixBitTable | LoopForm::Int8Narrow { .. } | LoopForm::Int8Shorts { .. } => {
+            unreachable!("the portable set has no such loop")
+        }
     }
 }
 
@@ -120,7 +133,7 @@ impl popcount::Words for Portable {
 impl table::Shuffle for Portable {
     type Vector = [u8; 16];
     const BYTES: usize = 16;
-    const NIBBLES: bool = true;
+    const K_STEP: usize = 4;
 
     #[inline(always)]
     unsafe fn zero() -> [u8; 16] {
@@ -146,7 +159,7 @@ impl table::Shuffle for Portable {
     #[inline(always)]
     unsafe fn table<const DIGITS: usize>(digit: usize, offset: usize) -> [u8; 16] {
         // SAFETY: the caller gives the offset of a table, which has 16 bytes.
-        unsafe { table::NIBBLE_TABLES[digit].as_ptr().add(offset).cast::<[u8; 16]>().read() }
+        unsafe { tables::NIBBLE_TABLES[digit].as_ptr().add(offset).cast::<[u8; 16]>().read() }
     }
 
     #[inline(always)]
@@ -156,7 +169,7 @@ impl table::Shuffle for Portable {
 
     #[inline(always)]
     unsafe fn add(a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
-        // A sum that does not fit would be a wrong chunk length, which tests must see.
+        // A sum that does not fit would mean that the layout allows too many K-steps, which tests must see.
         std::array::from_fn(|i| if cfg!(test) { a[i].strict_add(b[i]) } else { a[i].wrapping_add(b[i]) })
     }
 
@@ -185,7 +198,7 @@ impl table::Shuffle for Portable {
     }
 }
 
-impl table::Pairs for Portable {
+impl table_pairs::Pairs for Portable {
     const JOINED: usize = 1;
 
     #[inline(always)]
@@ -197,7 +210,7 @@ impl table::Pairs for Portable {
     #[inline(always)]
     unsafe fn pair_table(offset: usize) -> [u8; 16] {
         // SAFETY: the caller gives the offset of a table, which has 16 bytes.
-        unsafe { table::PAIR_TABLES.as_ptr().add(offset).cast::<[u8; 16]>().read() }
+        unsafe { tables::PAIR_TABLES.as_ptr().add(offset).cast::<[u8; 16]>().read() }
     }
 
     #[inline(always)]
@@ -214,7 +227,6 @@ impl table::Pairs for Portable {
 impl int8::Dot for Portable {
     type Vector = [[u8; 4]; 4];
     const LANES: usize = 4;
-    const NARROW: bool = false;
     const REREAD: bool = false;
 
     #[inline(always)]
@@ -235,18 +247,23 @@ impl int8::Dot for Portable {
     }
 
     #[inline(always)]
-    unsafe fn field<const PACK: usize>(weights: Self::Vector, index: usize) -> Self::Vector {
-        let width = 8 / PACK;
+    unsafe fn field<const PER_BYTE: usize>(weights: Self::Vector, index: usize) -> Self::Vector {
+        let width = 8 / PER_BYTE;
         weights.map(|lane| lane.map(|byte| byte >> (width * index) & ((1 << width) - 1)))
     }
 
     #[inline(always)]
     unsafe fn wide(sums: Self::Vector, activations: Self::Vector, weights: Self::Vector) -> Self::Vector {
-        std::array::from_fn(|lane| {
-            let products = activations[lane].iter().zip(weights[lane]);
-            let dot: i32 = products.map(|(&a, w)| i32::from(a) * i32::from(w as i8)).sum();
-            (i32::from_le_bytes(sums[lane]) + dot).to_le_bytes()
-        })
+        let mut totals = sums;
+        // Plain loops, which the compiler unrolls; chains of iterators it does not.
+        for (lane, total) in totals.iter_mut().enumerate() {
+            let mut sum = i32::from_le_bytes(*total);
+            for i in 0..4 {
+                sum += i32::from(activations[lane][i]) * i32::from(weights[lane][i] as i8);
+            }
+            *total = sum.to_le_bytes();
+        }
+        totals
     }
 
     #[inline(always)]

@@ -1,9 +1,11 @@
-//! Values to codes.
+//! From f32 values to codes.
 
+use super::{loops, portable};
 use crate::levels::Bits;
 use crate::thresholds::Thresholds;
+use crate::vectors::Vectors;
 
-/// An activation quantizer as the packing loops run it.
+/// An activation quantizer, as it runs while activations are packed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Quantize {
     /// `round_half_even(clamp(x * inverse, 0, 2^k - 1))`, in f32: DoReFa's activations with `inverse = 2^k - 1`.
@@ -13,7 +15,7 @@ pub enum Quantize {
         /// Codes per unit of `x`.
         inverse: f32,
     },
-    /// `code(x) = #{ t : x >= t }` with measured boundaries: exact for every quantizer that never decreases.
+    /// `code(x) = #{ t : x >= t }` with measured boundaries: exact for every quantizer whose code never decreases as x grows.
     Thresholds {
         /// Bit width k.
         bits: Bits,
@@ -35,47 +37,24 @@ impl Quantize {
     #[must_use]
     pub fn code(&self, x: f32) -> u8 {
         match self {
-            Quantize::Uniform { bits, inverse } => uniform(x, *inverse, f32::from(bits.max_code())),
+            Quantize::Uniform { bits, inverse } => portable::uniform_code(x, *inverse, f32::from(bits.max_code())),
             Quantize::Thresholds { boundaries, .. } => boundaries.code(x),
         }
     }
 
     /// The codes of `values`, which is as long as `codes`.
-    pub(crate) fn codes(&self, values: &[f32], codes: &mut [u8]) {
+    pub(crate) fn codes(&self, vectors: Vectors, values: &[f32], codes: &mut [u8]) {
         match self {
             Quantize::Uniform { bits, inverse } => {
-                super::simd::uniform(values, *inverse, f32::from(bits.max_code()), codes);
+                loops::uniform(vectors, values, *inverse, f32::from(bits.max_code()), codes);
             }
             Quantize::Thresholds { boundaries, .. } => match boundaries.as_slice() {
-                &[a] => super::simd::thresholds(values, &[a], codes),
-                &[a, b, c] => super::simd::thresholds(values, &[a, b, c], codes),
-                &[a, b, c, d, e, f, g] => super::simd::thresholds(values, &[a, b, c, d, e, f, g], codes),
-                many => search(values, many, codes),
+                &[a] => loops::thresholds(vectors, values, &[a], codes),
+                &[a, b, c] => loops::thresholds(vectors, values, &[a, b, c], codes),
+                &[a, b, c, d, e, f, g] => loops::thresholds(vectors, values, &[a, b, c, d, e, f, g], codes),
+                many => portable::search(values, many, codes),
             },
         }
-    }
-}
-
-/// `1.5 * 2^23`: adding it to a number below 2^22 rounds half to even and leaves the integer in the low bits.
-const ROUND: f32 = 12_582_912.0;
-
-#[inline(always)]
-pub(super) fn uniform(x: f32, inverse: f32, most: f32) -> u8 {
-    // `max` first: it turns NaN into 0.
-    ((x * inverse).max(0.0).min(most) + ROUND).to_bits() as u8
-}
-
-/// The number of boundaries at or below each value, by halving: eight comparisons for 255 boundaries.
-fn search(values: &[f32], boundaries: &[f32], codes: &mut [u8]) {
-    for (code, &x) in codes.iter_mut().zip(values) {
-        let mut at = 0;
-        let mut step = boundaries.len().div_ceil(2);
-        while step > 0 {
-            // One comparison without a branch: values are in no order.
-            at += if x >= boundaries[at + step - 1] { step } else { 0 };
-            step /= 2;
-        }
-        *code = at as u8;
     }
 }
 
@@ -83,6 +62,7 @@ fn search(values: &[f32], boundaries: &[f32], codes: &mut [u8]) {
 mod tests {
     use super::*;
     use crate::rounding::round_half_even;
+    use crate::route::Isa;
     use proptest::prelude::*;
 
     proptest! {
@@ -109,10 +89,12 @@ mod tests {
             let uniform = Quantize::Uniform { bits, inverse: n };
             let boundaries = Thresholds::of(bits, |x| uniform.code(x));
             for quantize in [uniform, Quantize::Thresholds { bits, boundaries }] {
-                let mut codes = vec![9; values.len()];
-                quantize.codes(&values, &mut codes);
                 let expected: Vec<u8> = values.iter().map(|&x| quantize.code(x)).collect();
-                prop_assert_eq!(codes, expected);
+                for isa in Isa::ALL {
+                    let mut codes = vec![9; values.len()];
+                    quantize.codes(Vectors::of(isa), &values, &mut codes);
+                    prop_assert_eq!(&codes, &expected, "{}", isa);
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What follows the sums: rounding, clipping, packing for the next layer.
+//! The epilogue: rounding, clipping, packing for the next layer.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ fn check(shape: Conv2d, w: u8, a: u8, next: u8, seed: u64, threads: usize) {
     let activations = codes(shape.batch * shape.height * shape.width * shape.channels, a, seed + 1);
     let grid = Grid::symmetric_weights(w);
     let sums = naive::conv2d(&shape, &activations, &weights, &grid);
-    let most = sums.iter().map(|s| s.abs()).max().unwrap_or(0);
+    let max = sums.iter().map(|s| s.abs()).max().unwrap_or(0);
     let channels = shape.outputs;
     let small: Vec<(i64, i64)> = (0..channels as i64).map(|n| (n % 5 - 2, 7 * n - 20)).collect();
     let large: Vec<(i64, i64)> = small.iter().map(|&(a, b)| (a << 33, (b << 33) + 1)).collect();
@@ -29,11 +29,11 @@ fn check(shape: Conv2d, w: u8, a: u8, next: u8, seed: u64, threads: usize) {
     let clip = |x: i64| x.clamp(0, i64::from(next.max_code())) as u8;
     let rules = [
         (
-            Requantize::batch_norm(next, &small, 2, most).unwrap(),
+            Requantize::batch_norm(next, &small, 2, max).unwrap(),
             by_channel(&|x, n| clip((small[n].0 * x + small[n].1) >> 2)),
         ),
         (
-            Requantize::batch_norm(next, &large, 34, most).unwrap(),
+            Requantize::batch_norm(next, &large, 34, max).unwrap(),
             by_channel(&|x, n| clip((large[n].0 * x + large[n].1) >> 34)),
         ),
         (
@@ -69,8 +69,8 @@ fn check(shape: Conv2d, w: u8, a: u8, next: u8, seed: u64, threads: usize) {
             let mut out = vec![255; sums.len()];
             product.run(&packed, Output::Codes { out: &mut out, requantize }, &pool).unwrap();
             assert_eq!(&out, expected, "{route} {shape:?}");
-            // The packed results are read by a following layer of another padding, and by one that skips pixels, twice:
-            // nothing is left over.
+            // The packed results are read by a following layer of another padding, and by one that skips pixels, twice, so that
+            // nothing of the first time is left.
             let [height, width] = product.output();
             let groups = if channels.is_multiple_of(3) { 3 } else { 1 };
             for (kernel, stride) in [(3, [1, 1]), (1, [2, 2])] {
@@ -98,10 +98,10 @@ fn check(shape: Conv2d, w: u8, a: u8, next: u8, seed: u64, threads: usize) {
     }
 }
 
-/// Channels at most: those of several units, as long as they are not interpreted.
-const MOST: usize = if cfg!(miri) { 5 } else { 70 };
+/// The largest number of channels: that of several K-steps, except under Miri.
+const MAX_CHANNELS: usize = if cfg!(miri) { 5 } else { 70 };
 
-/// Widest codes.
+/// Bits of the widest codes.
 const WIDEST: u8 = if cfg!(miri) { 2 } else { 8 };
 
 proptest! {
@@ -109,7 +109,7 @@ proptest! {
 
     #[test]
     fn every_output_equals_arithmetic_on_the_sums(
-        size in 1usize..if cfg!(miri) { 2 } else { 5 }, channels in 1..MOST, outputs in 1..MOST, kernel in prop_oneof![Just(1usize), Just(3)],
+        size in 1usize..if cfg!(miri) { 2 } else { 5 }, channels in 1..MAX_CHANNELS, outputs in 1..MAX_CHANNELS, kernel in prop_oneof![Just(1usize), Just(3)],
         w in 1..=WIDEST, a in 1..=WIDEST, next in 1..=WIDEST, seed in 0u64..1_000_000, threads in 1usize..4,
     ) {
         check(Conv2d::same(2, size, channels, outputs, kernel), w, a, next, seed, threads);

@@ -1,4 +1,4 @@
-//! The definition, slow and obvious.
+//! The definition of a product, slow and obvious.
 
 use crate::epilogue::Grid;
 use crate::geometry::Conv2d;

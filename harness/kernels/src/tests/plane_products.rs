@@ -1,5 +1,5 @@
-//! Planes with scales of their own: against f64 within the documented bound, and against the documented order bit by
-//! bit.
+//! Planes with scales of their own: compared with f64 within the documented bound, and bit by bit with f32 in the
+//! documented order of operations.
 
 use proptest::prelude::*;
 

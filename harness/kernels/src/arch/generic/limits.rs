@@ -1,18 +1,19 @@
-//! The floor: each family's innermost instructions alone, on operands in registers and the first-level cache, with no
-//! packing, no widening and no epilogue.
+//! The innermost instructions of each loop alone, on operands in registers and the first-level cache: no packing, no
+//! widening and no epilogue. A product cannot be faster than this.
 
 use super::int8::Dot;
 #[cfg(target_arch = "x86_64")]
-use super::int8::Shorts;
+use super::int8_shorts::Shorts;
 use super::popcount::Words;
-use super::table::{Pairs, Shuffle};
+use super::table::Shuffle;
+use super::table_pairs::Pairs;
 
-/// Bytes that the loops go round in: a quarter of a small first-level cache.
+/// Bytes that the loops read again and again: a quarter of a small first-level cache.
 pub(crate) const BYTES: usize = 8192;
-/// Bytes at most read past an offset.
+/// Bytes that may be read after an offset below [`BYTES`].
 pub(crate) const SLACK: usize = 4 * 64;
 
-/// Multiply-accumulates of single bits in `steps` steps.
+/// Multiply-accumulates of pairs of planes in `steps` steps.
 ///
 /// # Safety
 /// `from` has [`BYTES`] and [`SLACK`] readable bytes; the operations' instructions exist.
@@ -36,13 +37,12 @@ pub(crate) unsafe fn popcount<W: Words>(from: *const u8, steps: usize) -> u64 {
     8 * 64 * W::LANES as u64 * steps as u64
 }
 
-/// Multiply-accumulates of one-bit weights in `steps` steps.
+/// Multiply-accumulates of one-bit weights by activations of one bit group in `steps` steps.
 ///
 /// # Safety
 /// As for [`popcount`].
 #[inline(always)]
 pub(crate) unsafe fn table<S: Shuffle>(from: *const u8, steps: usize) -> u64 {
-    let group = if S::NIBBLES { 4 } else { 6 };
     // SAFETY: the caller's promise; the first table is that of zero activations, whose sums never overflow.
     unsafe {
         let mut sums = [[S::zero(); 4]; 2];
@@ -61,10 +61,10 @@ pub(crate) unsafe fn table<S: Shuffle>(from: *const u8, steps: usize) -> u64 {
         }
         std::hint::black_box(sums);
     }
-    8 * group * S::BYTES as u64 * steps as u64
+    8 * (S::K_STEP * S::BYTES) as u64 * steps as u64
 }
 
-/// Multiply-accumulates of single bits in `steps` steps, two columns at a time.
+/// Multiply-accumulates of one-bit weights by one-bit activations in `steps` steps, two columns at a time.
 ///
 /// # Safety
 /// As for [`popcount`].

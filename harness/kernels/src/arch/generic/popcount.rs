@@ -1,33 +1,35 @@
-//! Products of bit-planes: AND, count, and a shift between levels.
+//! Products of bit-planes: AND, population count, and a shift between levels.
 //!
-//! `sum_k w a = sum_{i,j} 2^(i+j) popcount(W_i & A_j)`. Lanes are output channels, so nothing is summed across a
-//! vector, and the depth comes in words of 64. The pairs of planes are taken from the highest level `i + j` down, and
-//! the accumulators are doubled between levels (Horner), so no pair needs accumulators of its own.
+//! `sum_k w_k a_k = sum_{i,j} 2^(i+j) popcount(W_i & A_j)` over the planes of the weights and of the activations. Lanes are
+//! output channels, and a K-step is a word of 64 channels. The pairs of planes are taken from the highest level `i + j` down,
+//! and the accumulators are doubled between levels (Horner's scheme), so one set of accumulators serves all pairs.
 
-use crate::arch::Tile;
+use crate::arch::tile::Tile;
 
-/// The operations of the population-count loop.
+/// The operations of the population-count loop. See [`crate::arch::generic`] for the rules that implementers keep.
 pub(crate) trait Words {
     /// A vector of 64-bit words.
     type Vector: Copy;
-    /// Words in it: output channels of a panel.
+    /// Words of the vector: output channels of a panel.
     const LANES: usize;
-    /// Zero.
+    /// A vector of zeros.
     unsafe fn zero() -> Self::Vector;
-    /// A vector of weight words.
+    /// Reads a whole vector of weights.
     unsafe fn load(from: *const u8) -> Self::Vector;
-    /// One word of activations in every lane.
+    /// Reads one word of activations into every lane.
     unsafe fn splat(from: *const u8) -> Self::Vector;
-    /// `sums + popcount(a & b)` by word.
+    /// In every lane, `sums + popcount(a & b)`. Sums are below `2^32`.
     unsafe fn count(sums: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// Twice.
+    /// In every lane, twice the sum.
     unsafe fn double(sums: Self::Vector) -> Self::Vector;
-    /// Stores the lanes.
+    /// Stores the lower 32 bits of the lanes as `LANES` numbers in order.
     unsafe fn finish(sums: Self::Vector, out: *mut i32);
 }
 
+/// The tile function.
+///
 /// # Safety
-/// As for [`crate::arch::TileFn`], for `C` columns and `R` panels, and the operations' instructions exist.
+/// As for [`crate::arch::tile::TileFn`], for `C` columns and `R` panels, and the operations' instructions exist.
 #[inline(always)]
 pub(crate) unsafe fn tile<W: Words, const R: usize, const C: usize>(tile: &Tile<'_>, out: *mut i32, stride: usize) {
     // SAFETY: offsets stay inside the segments, planes and panels, by the caller's promise.
@@ -45,13 +47,13 @@ pub(crate) unsafe fn tile<W: Words, const R: usize, const C: usize>(tile: &Tile<
                 for &segment in pass.segments {
                     let columns: [*const u8; C] =
                         std::array::from_fn(|c| pass.base.add(tile.pixels[c] * pass.pixel_bytes + segment));
-                    for unit in 0..pass.units {
+                    for k_step in 0..pass.k_steps {
                         let mut loaded = [W::zero(); R];
                         for r in 0..R {
                             loaded[r] = W::load(weights.add(r * tile.panel_bytes));
                         }
                         for c in 0..C {
-                            let activations = W::splat(columns[c].add(8 * unit));
+                            let activations = W::splat(columns[c].add(8 * k_step));
                             for r in 0..R {
                                 sums[r][c] = W::count(sums[r][c], activations, loaded[r]);
                             }

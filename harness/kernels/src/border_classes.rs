@@ -1,34 +1,34 @@
-//! Which part of a window lies inside the image.
+//! Border classes: windows of a convolution by the part of them that lies inside the image.
 //!
-//! Padding counts as zero, not as code zero, so whatever is added for every code in a window depends on how much of it
-//! is image. Only a few kinds of windows differ in that: those at the edges.
+//! Padding counts as the number zero, not as code 0. So what is added for each code of a window depends on which of its
+//! pixels are padding. All windows inside the image are one class; only those at its borders are in others.
 
 use std::ops::Range;
 
 use crate::geometry::Conv2d;
 
-/// The kinds of windows of a convolution.
+/// The border classes of a convolution.
 #[derive(Debug, Clone)]
-pub(crate) struct Classes {
+pub(crate) struct BorderClasses {
     /// The class of the window at output row `y` and column `x` is `rows[y] + columns[x]`.
     pub(crate) rows: Vec<usize>,
     pub(crate) columns: Vec<usize>,
-    /// Rows and columns of the window inside the image, by class.
+    /// Rows and columns of the window that lie inside the image, by class.
     inside: Vec<[Range<usize>; 2]>,
     kernel_width: usize,
 }
 
-impl Classes {
-    pub(crate) fn new(shape: &Conv2d, output: [usize; 2]) -> Classes {
+impl BorderClasses {
+    pub(crate) fn new(shape: &Conv2d, output: [usize; 2]) -> BorderClasses {
         let rows = inside(shape, 0, output[0], shape.height);
         let columns = inside(shape, 1, output[1], shape.width);
         let (row_kinds, column_kinds) = (distinct(&rows), distinct(&columns));
         let index = |kinds: &[(usize, usize)], ranges: &[(usize, usize)], factor: usize| {
-            let place = |range| kinds.iter().position(|kind| kind == range).unwrap_or(0) * factor;
-            ranges.iter().map(place).collect()
+            let position = |range| kinds.iter().position(|kind| kind == range).unwrap_or(0) * factor;
+            ranges.iter().map(position).collect()
         };
         let pair = |y: &(usize, usize), x: &(usize, usize)| [y.0..y.1, x.0..x.1];
-        Classes {
+        BorderClasses {
             rows: index(&row_kinds, &rows, column_kinds.len()),
             columns: index(&column_kinds, &columns, 1),
             inside: row_kinds.iter().flat_map(|y| column_kinds.iter().map(move |x| pair(y, x))).collect(),
@@ -36,11 +36,12 @@ impl Classes {
         }
     }
 
+    /// Number of classes.
     pub(crate) fn count(&self) -> usize {
         self.inside.len()
     }
 
-    /// Taps of the window that lie inside the image.
+    /// The taps of a window of this class that lie inside the image.
     pub(crate) fn taps(&self, class: usize) -> impl Iterator<Item = usize> {
         let [rows, columns] = self.inside[class].clone();
         let width = self.kernel_width;
@@ -48,11 +49,11 @@ impl Classes {
     }
 }
 
-/// `(first, end)` of the window's rows (or columns) inside the image, for every row (or column) of the output.
+/// For every row of the output, `(first, end)` of the window's rows inside the image; for `axis` 1, the same of columns.
 fn inside(shape: &Conv2d, axis: usize, count: usize, input: usize) -> Vec<(usize, usize)> {
     let at = |o: usize, k: usize| {
-        let place = o * shape.stride[axis] + k * shape.dilation[axis];
-        place >= shape.padding[axis] && place < shape.padding[axis] + input
+        let pixel = o * shape.stride[axis] + k * shape.dilation[axis];
+        pixel >= shape.padding[axis] && pixel < shape.padding[axis] + input
     };
     let range = |o: usize| {
         let inside: Vec<usize> = (0..shape.kernel[axis]).filter(|&k| at(o, k)).collect();
@@ -61,6 +62,7 @@ fn inside(shape: &Conv2d, axis: usize, count: usize, input: usize) -> Vec<(usize
     (0..count).map(range).collect()
 }
 
+/// The distinct ranges, in order.
 fn distinct(ranges: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let mut kinds = ranges.to_vec();
     kinds.sort_unstable();

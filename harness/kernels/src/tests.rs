@@ -1,5 +1,6 @@
-//! Every route against the definition: one line a route.
+//! Every route against the definition, with one line per route in `conformance!`.
 
+mod end_to_end;
 mod epilogues;
 mod naive;
 mod plane_products;
@@ -9,9 +10,7 @@ mod wide;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::arch::MAX_COLUMNS;
-use crate::layout::Layout;
-use crate::weights::lanes;
+use crate::inner_loop::{InnerLoop, MAX_COLUMNS};
 use crate::{Conv2d, Family, Grid, Isa, KernelError, Output, Pool, Product, Route, levels::Bits};
 
 /// Pseudo-random codes of `bits` bits; seeds differ by case.
@@ -92,13 +91,13 @@ fn shapes() -> impl Strategy<Value = Conv2d> {
             };
             let [height, width] = shape.output().ok()?;
             let macs = batch * height * width * shape.outputs * shape.depth();
-            // Miri takes its time.
+            // Miri is slow.
             (!cfg!(miri) || macs < 4_000).then_some(shape)
         },
     )
 }
 
-/// Everything that a route must do.
+/// Checks everything that a route must do.
 fn conformance(route: Route) {
     if !route.is_available() {
         let made = Product::new(Conv2d::matrix(1, 1, 1), &[1], bits(1), bits(1), route, &Grid::codes());
@@ -106,10 +105,10 @@ fn conformance(route: Route) {
         return;
     }
     let miri = cfg!(miri);
-    // Every pair of widths, at depths around the units' ends.
+    // Every pair of widths, at depths around the ends of K-steps.
     for (w, a) in (1..=8).flat_map(|w| (1..=8).map(move |a| (w, a))) {
         for depth in if miri { &[65][..] } else { &[1, 63, 64, 65, 576, 2304] } {
-            // Weights lie more densely where there are few rows.
+            // With few rows, several K-steps of weights share a byte.
             let rows: &[usize] = match (miri, w == a && w % 7 == 1) {
                 (false, _) => &[7, 11],
                 (true, true) => &[2, 9],
@@ -121,12 +120,12 @@ fn conformance(route: Route) {
             }
         }
     }
-    // Every tile that there is: seven panels are four, two and one, or three times two and one.
-    let lanes = lanes(&Layout::new(route, bits(3), bits(5), 1));
+    // Every shape of tile: seven panels are four, two and one, or three times two and one.
+    let lanes = InnerLoop::choose(route, bits(3), bits(5), 1).lanes();
     let panels = if miri { 2 } else { 7 };
     for columns in if miri { 3..=3 } else { 1..=MAX_COLUMNS } {
         for (w, a) in if miri { &[(1, 1)][..] } else { &[(3, 5), (1, 1), (8, 8)] } {
-            // Tiles of all widths twice: weights lie more densely where there are few rows.
+            // Tiles of all widths twice: with few rows, several K-steps of weights share a byte.
             for rows in [columns, 8 + columns] {
                 let shape = Conv2d::matrix(rows, panels * lanes - 1, 13);
                 check(route, shape, bits(*w), bits(*a), 3, 1, columns as u64);
@@ -180,8 +179,8 @@ conformance! {
     int8_neon: Int8, Neon;
 }
 
-/// A route that the processor lacks passes by being refused. Where the variable names the routes, separated by commas,
-/// that a run is meant for, they have to be there.
+/// For a route that the processor lacks, `conformance` checks that it is refused. Where this variable names routes, separated
+/// by commas, they must be available.
 #[test]
 fn expected_routes_are_available() {
     let Ok(names) = std::env::var("HARNESS_EXPECT_ROUTES") else { return };

@@ -1,7 +1,5 @@
-//! Nothing is allocated once a product is set up: every output, on every route of this processor, on one thread and on
-//! two.
-#![allow(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Once a product is set up it allocates nothing: checked for every output, on every route of this processor, on one thread
+//! and on two.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,13 +9,13 @@ use harness_kernels::levels::{Bits, LevelTable};
 use harness_kernels::thresholds::Thresholds;
 use harness_kernels::{Conv2d, Grid, Output, PlaneProduct, Pool, Product, Quantize, Requantize, Route, WideProduct};
 
-/// The system's allocator, which counts the requests of threads that ask for it.
+/// The system's allocator, counting the requests of threads for which counting is switched on.
 struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Other threads, such as those of the test runner, may allocate at any time.
+    /// Off for other threads, such as those of the test runner, which may allocate at any time.
     static COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -71,7 +69,7 @@ fn codes(count: usize, bits: Bits) -> Vec<u8> {
     (0..count).map(|i| (i * 37 % bits.codes()) as u8).collect()
 }
 
-/// Everything that a product does between set-up and result.
+/// Runs everything that a product does between set-up and result.
 fn products(pool: &Pool) {
     // Padding, groups and more channels than are finished at a time.
     for shape in [Conv2d::same(1, 4, 40, 70, 3), Conv2d { groups: 2, ..Conv2d::same(1, 2, 1800, 800, 1) }] {
@@ -121,7 +119,7 @@ fn products_of(shape: Conv2d, w: Bits, a: Bits, route: Route, pool: &Pool) {
     assert_eq!(found, 0, "{route} w{w}a{a} {shape:?}, {pool:?}");
 }
 
-/// The products that are made of others.
+/// The same for the products that are made of others.
 fn compounds(pool: &Pool) {
     let shape = Conv2d::same(2, 3, 20, 9, 3);
     let inputs = codes(2 * 9 * 20, bits(2));
