@@ -1,4 +1,4 @@
-//! Widths of weights and activations, written `w2a4`.
+//! Pairs of bit widths, one of weights and one of activations, written `w2a4`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use harness_kernels::levels::Bits;
 
 use crate::BenchError;
 
-/// Bits of weights and activations.
+/// The bit widths of the two operands of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
     /// Bits of the weights.

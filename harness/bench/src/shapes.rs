@@ -1,4 +1,4 @@
-//! Layers by name.
+//! The layers that can be timed, by name.
 
 use harness_kernels::Conv2d;
 
@@ -9,27 +9,27 @@ use crate::BenchError;
 pub struct Shape {
     /// Name in the result, such as `resnet18 layer2 3x3 28x28x128-128`.
     pub name: String,
-    /// The layer, batch 1 unless the name says otherwise.
+    /// Geometry of the layer; a single image, or the rows of a matrix product.
     pub conv: Conv2d,
 }
 
 impl Shape {
-    /// `[rows, columns, depth]` of the product of matrices that the layer amounts to: output pixels, output channels
-    /// and products summed.
+    /// The layer as a matrix product, `[rows, columns, depth]`: output pixels, output channels, and products summed for one
+    /// output.
     #[must_use]
     pub fn matrix(&self) -> [usize; 3] {
         let [height, width] = self.conv.output().unwrap_or([0, 0]);
         [self.conv.batch * height * width, self.conv.outputs, self.conv.depth()]
     }
 
-    /// Whether it is a product of matrices and not a convolution.
+    /// Whether the layer is a matrix product, not a convolution.
     #[must_use]
     pub fn is_matrix(&self) -> bool {
         self.conv.height == 1 && self.conv.width == 1
     }
 }
 
-/// A set of layers that has a name.
+/// A named set of layers.
 struct Set {
     name: &'static str,
     layers: fn() -> Vec<Shape>,
@@ -44,18 +44,18 @@ static SETS: &[Set] = &[
     Set { name: "lstm", layers: lstm },
 ];
 
-/// Names of all sets.
+/// Names of all sets of layers.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SETS.iter().map(|set| set.name)
 }
 
-/// Most multiply-accumulates of a shape: seconds in f32.
-const MOST_MACS: u128 = 1 << 38;
+/// The largest number of multiply-accumulates of a layer, which takes seconds in f32.
+const MAX_MACS: u128 = 1 << 38;
 
-/// The layers that `text` names: a set, or one product `MxNxK` of `[M, K]` activations and `[N, K]` weights.
+/// The layers that `text` names: a set, or one matrix product `MxNxK` of `[M, K]` activations and `[N, K]` weights.
 ///
 /// # Errors
-/// When it is neither, has a zero, or is too large to wait for.
+/// When it is neither, a size is zero, or the product has more than `2^38` multiply-accumulates.
 pub fn parse(text: &str) -> Result<Vec<Shape>, BenchError> {
     if let Some(set) = SETS.iter().find(|set| set.name == text) {
         return Ok((set.layers)());
@@ -69,7 +69,7 @@ pub fn parse(text: &str) -> Result<Vec<Shape>, BenchError> {
     if m == 0 || n == 0 || k == 0 {
         return Err(size("M, N and K must be at least 1"));
     }
-    if (m as u128).checked_mul(n as u128).and_then(|mn| mn.checked_mul(k as u128)).is_none_or(|macs| macs > MOST_MACS) {
+    if (m as u128).checked_mul(n as u128).and_then(|mn| mn.checked_mul(k as u128)).is_none_or(|macs| macs > MAX_MACS) {
         return Err(size("more than 2^38 multiply-accumulates"));
     }
     Ok(vec![matrix("", m, n, k)])
@@ -95,7 +95,7 @@ fn conv(
     Shape { name: format!("{name} {kernel}x{kernel}{step} {size}x{size}x{channels}-{outputs}"), conv }
 }
 
-/// The products of the published measurements of bit-serial kernels, and one row of a large layer.
+/// Matrix products for which measurements of bit-serial kernels have been published, and one row of a large layer.
 fn gemm() -> Vec<Shape> {
     let sizes =
         [(256, 256, 2304), (1024, 1024, 1024), (3136, 64, 576), (196, 256, 2304), (49, 512, 4608), (1, 4096, 4096)];
@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn resnet18_has_the_published_cost() {
-        // The blocks' 3x3 and 1x1 convolutions, as often as the network has each: 1.69 of its 1.82 G.
+        // The 3x3 and 1x1 convolutions of the blocks, as often as the network has each: 1.69 of its 1.82 * 10^9
+        // multiply-accumulates.
         let macs = |shape: &Shape| shape.matrix().iter().product::<usize>();
         let layers = resnet18();
         let times = [4, 1, 1, 3, 1, 1, 3, 1, 1, 3];

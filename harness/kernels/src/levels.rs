@@ -1,4 +1,4 @@
-//! What codes stand for.
+//! Bit widths, and the levels (real values) that codes stand for.
 
 use std::fmt;
 
@@ -40,21 +40,20 @@ impl fmt::Display for Bits {
 
 /// The value of every code, a row per group (1 = per tensor, C = per output channel, N = per sample).
 ///
-/// Each level is defined here once, down to the order of its roundings, in f32. The training graph computes its
-/// fake-quantized values by the same formula and native inference is given the same numbers, so "the same value"
-/// never depends on how two programs happen to add.
+/// The formulas below define each level in f32, down to the order of their roundings. Fake quantization in the training graph
+/// uses the same formulas in the same order, so its values are these levels to the bit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LevelTable {
-    /// Evenly spaced: `level(c) = (step * c - zero) * scale`. The bracket is an exact integer, so there is one
-    /// rounding, and an integer accumulator times `scale` is the whole story of a dot product.
+    /// Evenly spaced: `level(c) = (step * c - zero) * scale`. The bracket is an exact integer, so a level is
+    /// rounded once, and a dot product of levels is an exact integer sum times the scales.
     Affine {
         /// Bit width.
         bits: Bits,
-        /// Integer distance of two codes: 1, or 2 where the grid is symmetric and has no zero (`2c - (2^k - 1)`).
+        /// Integer distance of two neighbouring levels: 1, or 2 where the grid is symmetric and has no zero (`2c - (2^k - 1)`).
         step: i32,
         /// Integer subtracted, a number per group.
         zero: Vec<i32>,
-        /// Real value of one integer unit, a number per group.
+        /// Real value of the integer 1, a number per group.
         scale: Vec<f32>,
     },
     /// Sums of planes: `level(c) = offset + sum_i scale_i * bit_i(c)`, added in ascending bit order.

@@ -35,7 +35,7 @@ static ABOUT: MethodAbout = MethodAbout {
             kind: OptionKind::Bool,
             default: OptionDefault::Bool(false),
             doc: "scale every pixel of the activations by the mean magnitude around it (training only: no level table \
-                  holds such a map, so it cannot be deployed)",
+                  holds such a map, so it cannot be stored as codes and levels)",
         }],
     },
     bits: Some((1, 1)),

@@ -29,8 +29,8 @@ pub trait Method: Sync {
     fn quantizer(&self, site: &Site, options: &Options, vars: &nn::Path<'_>)
     -> Result<Box<dyn Quantizer>, MethodError>;
 
-    /// Whether the values of this method, with these options, are levels of codes, which is what export and the
-    /// native engine take.
+    /// Whether the values of this method, with these options, can be stored as codes and a table of levels, as `harness
+    /// quantize` does.
     fn deployable(&self, _options: &Options) -> Support {
         Support::Yes
     }

@@ -12,7 +12,7 @@ pub enum Quantize {
     Uniform {
         /// Bit width k.
         bits: Bits,
-        /// Codes per unit of `x`.
+        /// Reciprocal of the distance of two levels.
         inverse: f32,
     },
     /// `code(x) = #{ t : x >= t }` with measured boundaries: exact for every quantizer whose code never decreases as x grows.
