@@ -3,6 +3,8 @@
 mod end_to_end;
 mod epilogues;
 mod naive;
+#[cfg(target_arch = "x86_64")]
+mod packed_operands;
 mod plane_products;
 mod refused;
 mod wide;
