@@ -45,7 +45,10 @@ fn methods_tell_names_bits_roles_and_options() {
     let except = &find("xnor")["deployable"]["except"][0];
     assert_eq!((&except["option"], &except["value"]), (&"map".into(), &true.into()));
     let table = Workplace::new("").run(&["methods"]).stdout;
-    assert!(table.contains(&format!("not deployable with map: true: {}", except["reason"].as_str().unwrap())));
+    assert!(table.contains(&format!(
+        "cannot be stored as codes and levels with map: true: {}",
+        except["reason"].as_str().unwrap()
+    )));
     assert!(methods.as_array().unwrap().iter().all(|m| table.contains(m["name"].as_str().unwrap())));
 }
 

@@ -101,10 +101,11 @@ fn by_default(method: &dyn Method) -> Support {
 
 fn deployment_lines(method: &dyn Method) -> Vec<String> {
     if let Support::No(reason) = by_default(method) {
-        return vec![format!("  not deployable: {reason}")];
+        return vec![format!("  cannot be stored as codes and levels: {reason}")];
     }
     let line = |obstacle: Obstacle| {
-        format!("  not deployable with {}: {}: {}", obstacle.option, obstacle.value, obstacle.reason)
+        let Obstacle { option, value, reason } = obstacle;
+        format!("  cannot be stored as codes and levels with {option}: {value}: {reason}")
     };
     obstacles(method).into_iter().map(line).collect()
 }
