@@ -2,7 +2,7 @@
 //! line in [`METHODS`], and `conformance!` in its tests.
 
 pub use harness_method_core as core;
-use harness_method_core::Method;
+use harness_method_core::{BatchNormFolder, Method};
 
 /// All methods, in the order `harness methods` shows them.
 pub static METHODS: &[&dyn Method] = &[
@@ -19,13 +19,21 @@ pub static METHODS: &[&dyn Method] = &[
     &harness_method_balanced::Balanced,
     &harness_method_stochastic::Stochastic,
     &harness_method_least_squares::LeastSquares,
-    &harness_method_bn_optimal::BnOptimal,
 ];
+
+/// All folders of batch normalization, listed by `harness methods` after the methods.
+pub static BATCH_NORM_FOLDERS: &[&dyn BatchNormFolder] = &[&harness_method_bn_optimal::BnOptimal];
 
 /// The method of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn Method> {
     METHODS.iter().copied().find(|method| method.about().about.name == name)
+}
+
+/// The folder of batch normalization of this name.
+#[must_use]
+pub fn find_folder(name: &str) -> Option<&'static dyn BatchNormFolder> {
+    BATCH_NORM_FOLDERS.iter().copied().find(|folder| folder.about().about.name == name)
 }
 
 #[cfg(test)]
@@ -34,13 +42,15 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_found() {
-        for method in METHODS {
-            let name = method.about().about.name;
-            assert!(
-                find(name).is_some_and(|found| std::ptr::eq(found.about(), method.about())),
-                "{name} is taken twice"
-            );
-        }
-        assert!(find("no such method").is_none());
+        let methods = METHODS.iter().map(|method| method.about().about.name);
+        let mut names: Vec<&str> =
+            methods.chain(BATCH_NORM_FOLDERS.iter().map(|folder| folder.about().about.name)).collect();
+        let found = |name: &&str| find(name).is_some() != find_folder(name).is_some();
+        assert!(names.iter().all(found), "each name is a method's or a folder's");
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "no name is taken twice");
+        assert!(find("no such method").is_none() && find_folder("no such folder").is_none());
     }
 }

@@ -56,6 +56,31 @@ fn integer_batch_normalization_changes_no_code() {
 }
 
 #[test]
+fn one_shift_for_the_network_is_the_largest_of_its_layers() {
+    let workplace = Workplace::new(CELLS);
+    assert_eq!(workplace.sweep(&["--filter", "quant.weights.bits=4"]).1, 0);
+    let trial = &workplace.trials("cells")[0];
+    let norms = |sets: &[&str]| {
+        let bn_optimal = ["--batch-norm", "bn-optimal"];
+        let (result, code) = eval(&workplace, trial.to_str().unwrap(), &[&bn_optimal[..], sets].concat());
+        assert_eq!(code, 0, "{result}");
+        result["integer"]["norms"].as_array().unwrap().clone()
+    };
+    let shifts = |norms: &[Value]| norms.iter().map(|norm| norm["shift"].as_u64().unwrap()).collect::<Vec<_>>();
+    let by_default = norms(&[]);
+    assert_eq!(by_default, norms(&["--set", "share=layer"]));
+    let alone = shifts(&by_default);
+    let max = *alone.iter().max().unwrap();
+    assert!(alone.iter().any(|&shift| shift < max), "the layers must differ in their needs: {alone:?}");
+    let network = norms(&["--set", "share=network"]);
+    assert_eq!(shifts(&network), vec![max; alone.len()]);
+    assert!(network.iter().all(|norm| norm["different"] == 0), "{network:?}");
+    // A given shift is the shift of all layers, shared or not.
+    let given = format!("shift={}", max + 1);
+    assert_eq!(shifts(&norms(&["--set", &given])), vec![max + 1; alone.len()]);
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_refused() {
     let workplace = Workplace::new(CELLS);
     workplace.sweep(&["--filter", "quant.weights.bits=3"]);
@@ -65,6 +90,7 @@ fn what_cannot_be_evaluated_is_refused() {
         (&["eval", "runs/cells"], "has not ended"),
         (&["eval", &run, "--batch-norm", "bn-optimum"], "bn-optimal"),
         (&["eval", &run, "--batch-norm", "bn-optimal", "--set", "mode=exactly"], "exact"),
+        (&["eval", &run, "--batch-norm", "dorefa"], "no integer batch normalization"),
         (&["eval", &run, "--set", "mode=exact"], "--batch-norm"),
     ];
     for (arguments, part) in rows {
@@ -72,8 +98,4 @@ fn what_cannot_be_evaluated_is_refused() {
         assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
         assert!(ran.stderr.contains(part), "{arguments:?}: {ran:?}");
     }
-    // A method that folds nothing says so.
-    let ran = workplace.run(&["eval", &run, "--batch-norm", "dorefa"]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("no integer batch normalization"), "{ran:?}");
 }

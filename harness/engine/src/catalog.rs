@@ -1,8 +1,8 @@
 //! What a sweep file can name.
 
 use harness_datasets::DATASETS;
-use harness_methods::METHODS;
 use harness_methods::core::Role;
+use harness_methods::{BATCH_NORM_FOLDERS, METHODS};
 use harness_models::MODELS;
 use harness_records::catalog::{Catalog, Entry, Roles};
 
@@ -16,8 +16,13 @@ pub fn catalog() -> Catalog {
             Roles { weights: has(Role::Weight), activations: has(Role::Activation), gradients: has(Role::Gradient) };
         Entry::method(&about.about, about.bits, roles)
     });
+    // Known by name, so that a sweep that asks one to quantize hears what it cannot do and who can.
+    let folders = BATCH_NORM_FOLDERS.iter().map(|folder| {
+        let about = folder.about();
+        Entry::method(&about.about, Some(about.bits), Roles::default())
+    });
     Catalog {
-        methods: methods.collect(),
+        methods: methods.chain(folders).collect(),
         models: MODELS.iter().map(|model| Entry::new(model.about())).collect(),
         datasets: DATASETS.iter().map(|dataset| Entry::new(dataset.about())).collect(),
         ..Catalog::default()

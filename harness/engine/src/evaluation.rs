@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness_methods::core::{Method, Options, StepContext};
+use harness_methods::core::{BatchNormFolder, Options, StepContext};
 use harness_models::network::IntegerNorm;
 use harness_models::{Network, Plan};
 use harness_records::config::TrialConfig;
@@ -22,7 +22,7 @@ pub struct Trained {
     network: Network,
     dataset: String,
     test: EvalSplit,
-    step: StepContext,
+    ctx: StepContext,
     /// Owns the variables of the network.
     _store: nn::VarStore,
 }
@@ -81,8 +81,8 @@ impl Trained {
         let network = Network::new(&plan, &store.root())?;
         checkpoint::load_model(model, &store)?;
         let test = EvalSplit::test(config, contents, device)?;
-        let step = samples::last_step(contents, &config.train);
-        Ok(Trained { network, dataset: config.dataset.name.clone(), test, step, _store: store })
+        let ctx = samples::last_step(contents, &config.train);
+        Ok(Trained { network, dataset: config.dataset.name.clone(), test, ctx, _store: store })
     }
 
     /// Metrics on the test set: those of the record.
@@ -90,14 +90,18 @@ impl Trained {
     /// # Errors
     /// When the network fails.
     pub fn evaluate(&mut self) -> Result<Metrics, EngineError> {
-        Ok(self.test.evaluate(&mut self.network, &self.step, || Ok(()))?.0)
+        Ok(self.test.evaluate(&mut self.network, &self.ctx, || Ok(()))?.0)
     }
 
-    /// The whole test set with batch normalization in integers as `method` folds it, beside the network as it is.
+    /// The whole test set with batch normalization in integers as `folder` chooses them, beside the network as it is.
     ///
     /// # Errors
-    /// When the method cannot fold a normalization, or the network fails.
-    pub fn with_integer_norm(&mut self, method: &dyn Method, options: &Options) -> Result<IntegerReport, EngineError> {
+    /// When the folder cannot fold a normalization, or the network fails.
+    pub fn with_integer_norm(
+        &mut self,
+        folder: &dyn BatchNormFolder,
+        options: &Options,
+    ) -> Result<IntegerReport, EngineError> {
         let EvalSplit::Images(test, _) = &self.test else {
             return Err(EngineError::Kind { name: self.dataset.clone(), holds: "text", expected: "images" });
         };
@@ -110,12 +114,20 @@ impl Trained {
             kept: Vec::new(),
         };
         let (mut right, mut integer_right) = (0, 0);
-        let step = self.step;
+        let ctx = StepContext { training: false, ..self.ctx };
+        let mut norms = None;
         for batch in test.in_order(BATCH) {
             let Batch { images, labels } = batch?;
             let (own, pass) = tch::no_grad(|| -> Result<_, EngineError> {
-                let own = self.network.forward(&images, &StepContext { training: false, ..step })?;
-                Ok((own, self.network.integer_forward(&images, &step, method, options)?))
+                let norms = match &mut norms {
+                    Some(norms) => norms,
+                    none => {
+                        let sample = images.f_narrow(0, 0, 1)?;
+                        none.insert(self.network.fold_batch_norms(&sample, &ctx, folder, options)?)
+                    }
+                };
+                let own = self.network.forward(&images, &ctx)?;
+                Ok((own, self.network.integer_forward(&images, &ctx, norms)?))
             })?;
             let (own, integer) = (own.f_argmax(1, false)?, pass.logits.f_argmax(1, false)?);
             right += count_equal(&own, &labels)?;
@@ -124,8 +136,8 @@ impl Trained {
             report.images += count;
             report.changed_predictions += count - count_equal(&own, &integer)?;
             report.add(pass.norms);
-            report.kept = pass.kept;
         }
+        report.kept = norms.map_or_else(Vec::new, |norms| norms.kept);
         report.top1 = right as f64 / report.images as f64;
         report.integer_top1 = integer_right as f64 / report.images as f64;
         Ok(report)

@@ -85,6 +85,17 @@ pub enum ModelError {
         /// Why.
         source: MethodError,
     },
+    /// A batch normalization cannot be folded into integers.
+    #[error(transparent)]
+    Fold(MethodError),
+    /// A folder returned another number of layers than it was given.
+    #[error("folding gave integers for {found} batch normalizations, expected {expected}")]
+    FoldedLayers {
+        /// Layers with integers.
+        found: usize,
+        /// Layers given.
+        expected: usize,
+    },
     /// A file of weights does not go with the model.
     #[error("{}: {problem}", .path.display())]
     Weights {

@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor, nn};
 use crate::ModelError;
 use crate::plan::{Input, Plan};
 use crate::recurrent::{LayerState, State};
-pub use integer::{IntegerNorm, IntegerPass};
+pub use integer::{IntegerNorm, IntegerNorms, IntegerPass};
 use module::Module;
 use placed::PlacedQuantizer;
 

@@ -3,22 +3,22 @@
 //! All of them are step functions, so the number of x at which one errs is counted from its steps, over ranges of
 //! any width.
 
-use harness_method_core::{BatchNormChannel, Bits, Fold, IntegerBatchNorm, MethodError};
+use harness_method_core::{BatchNormChannel, Bits, IntegerBatchNorm, MethodError, NormLayer};
 
 use crate::reference::{Line, Steps};
 use crate::solve::{self, GREATEST_SHIFT, checked};
 
 /// The constants of every channel.
-fn lines(fold: &Fold<'_>) -> Result<Vec<Line>, MethodError> {
+fn lines(layer: &NormLayer) -> Result<Vec<Line>, MethodError> {
     let line = |(channel, parameters): (usize, &BatchNormChannel)| {
-        Line::of(parameters, fold.eps).map_err(|bad| MethodError::Fold { channel, reason: bad.to_string() })
+        Line::of(parameters, layer.eps).map_err(|bad| MethodError::Fold { channel, reason: bad.to_string() })
     };
-    fold.channels.iter().enumerate().map(line).collect()
+    layer.channels.iter().enumerate().map(line).collect()
 }
 
 /// Integers from real numbers, by channel, refused where an i64 cannot hold them.
 fn integers(
-    fold: &Fold<'_>,
+    layer: &NormLayer,
     shift: u32,
     number: impl Fn(&Line, f64) -> (f64, f64),
 ) -> Result<IntegerBatchNorm, MethodError> {
@@ -31,7 +31,7 @@ fn integers(
             reason: format!("a*x + b at a shift of {shift} does not fit an i64"),
         })
     };
-    let (lines, steps) = (lines(fold)?, solve::steps(fold)?);
+    let (lines, steps) = (lines(layer)?, solve::steps(layer)?);
     let channels = lines.iter().zip(&steps).enumerate().map(convert).collect::<Result<_, _>>()?;
     Ok(IntegerBatchNorm { shift, channels })
 }
@@ -40,8 +40,8 @@ fn integers(
 ///
 /// # Errors
 /// [`MethodError::Fold`] when a channel cannot be folded or does not fit an i64.
-pub fn rounded(fold: &Fold<'_>, shift: u32) -> Result<IntegerBatchNorm, MethodError> {
-    integers(fold, shift, |line, unit| ((line.a * unit).round(), (line.b * unit).round()))
+pub fn rounded(layer: &NormLayer, shift: u32) -> Result<IntegerBatchNorm, MethodError> {
+    integers(layer, shift, |line, unit| ((line.a * unit).round(), (line.b * unit).round()))
 }
 
 /// `A = +-2^e`, so that the product is a shift too: `e = s + round(log2 |a|)`, `B = round(b*2^s)` (the shift-based
@@ -49,8 +49,8 @@ pub fn rounded(fold: &Fold<'_>, shift: u32) -> Result<IntegerBatchNorm, MethodEr
 ///
 /// # Errors
 /// As [`rounded`].
-pub fn power_of_two(fold: &Fold<'_>, shift: u32) -> Result<IntegerBatchNorm, MethodError> {
-    integers(fold, shift, |line, unit| {
+pub fn power_of_two(layer: &NormLayer, shift: u32) -> Result<IntegerBatchNorm, MethodError> {
+    integers(layer, shift, |line, unit| {
         let slope = if line.a == 0.0 { 0.0 } else { line.a.signum() * line.a.abs().log2().round().exp2() };
         // What is left after the product is a power of two or a proper fraction of one.
         ((slope * unit).trunc(), (line.b * unit).round())
@@ -58,16 +58,16 @@ pub fn power_of_two(fold: &Fold<'_>, shift: u32) -> Result<IntegerBatchNorm, Met
 }
 
 /// The steps of a channel evaluated in f32 throughout: constants, product, sum.
-fn single_precision(channel: &BatchNormChannel, fold: &Fold<'_>) -> Steps {
+fn single_precision(channel: &BatchNormChannel, layer: &NormLayer) -> Steps {
     let of = |value: f64| value as f32;
-    let deviation = (of(channel.var) + of(fold.eps)).sqrt();
+    let deviation = (of(channel.var) + of(layer.eps)).sqrt();
     let (gamma, output) = (of(channel.gamma), of(channel.output_scale));
     let a = (gamma * of(channel.input_scale)) / (output * deviation);
     let b = (of(channel.beta) - gamma * of(channel.mean) / deviation) / output + 0.5;
     let slope = a.abs();
     let guess = |j: i64| f64::from((j as f32 - b) / slope).ceil() as i128;
     // Each operation is monotone and so is its rounding: the codes never fall with the position.
-    Steps::search(a < 0.0, fold.range, fold.bits, guess, |x, j| slope * x as f32 + b >= j as f32)
+    Steps::search(a < 0.0, layer.range, layer.bits, guess, |x, j| slope * x as f32 + b >= j as f32)
 }
 
 /// Where integers of one layer stand beside the exact ones.
@@ -95,20 +95,20 @@ pub struct Comparison {
 ///
 /// # Errors
 /// [`MethodError::Fold`] when a channel cannot be folded, or its integers do not fit an i64.
-pub fn compare(fold: &Fold<'_>, shifts: &[u32]) -> Result<Comparison, MethodError> {
-    let steps = solve::steps(fold)?;
+pub fn compare(layer: &NormLayer, shifts: &[u32]) -> Result<Comparison, MethodError> {
+    let steps = solve::steps(layer)?;
     let smallest_shifts = solve::smallest_shifts(&steps)?;
     let shift = smallest_shifts.iter().copied().max().unwrap_or(0);
     let exact = solve::at_shift(&steps, shift)?;
-    let single: Vec<Steps> = fold.channels.iter().map(|channel| single_precision(channel, fold)).collect();
+    let single: Vec<Steps> = layer.channels.iter().map(|channel| single_precision(channel, layer)).collect();
     let widest = |pick: fn(&(i64, i64)) -> i64| exact.channels.iter().map(pick).map(signed_width).max().unwrap_or(0);
     Ok(Comparison {
         slope_bits: widest(|pair| pair.0),
         intercept_bits: widest(|pair| pair.1),
-        exact_mismatch: fraction(&steps, &integer_steps(&exact, fold), fold.range),
-        rounded_mismatch: mismatch_by_shift(fold, shifts)?,
-        power_of_two_mismatch: mismatch(fold, &power_of_two(fold, shift)?)?,
-        single_precision_mismatch: fraction(&steps, &single, fold.range),
+        exact_mismatch: fraction(&steps, &integer_steps(&exact, layer), layer.range),
+        rounded_mismatch: mismatch_by_shift(layer, shifts)?,
+        power_of_two_mismatch: mismatch(layer, &power_of_two(layer, shift)?)?,
+        single_precision_mismatch: fraction(&steps, &single, layer.range),
         smallest_shifts,
         exact,
     })
@@ -118,20 +118,20 @@ pub fn compare(fold: &Fold<'_>, shifts: &[u32]) -> Result<Comparison, MethodErro
 ///
 /// # Errors
 /// As [`rounded`].
-pub fn mismatch_by_shift(fold: &Fold<'_>, shifts: &[u32]) -> Result<Vec<(u32, f64)>, MethodError> {
-    shifts.iter().map(|&shift| Ok((shift, mismatch(fold, &rounded(fold, shift)?)?))).collect()
+pub fn mismatch_by_shift(layer: &NormLayer, shifts: &[u32]) -> Result<Vec<(u32, f64)>, MethodError> {
+    shifts.iter().map(|&shift| Ok((shift, mismatch(layer, &rounded(layer, shift)?)?))).collect()
 }
 
 /// Fraction of (channel, x) at which `integers` err, over every x of the range, 0..=1.
 ///
 /// # Errors
 /// [`MethodError::Fold`] when a channel cannot be folded.
-pub fn mismatch(fold: &Fold<'_>, integers: &IntegerBatchNorm) -> Result<f64, MethodError> {
-    Ok(fraction(&solve::steps(fold)?, &integer_steps(integers, fold), fold.range))
+pub fn mismatch(layer: &NormLayer, integers: &IntegerBatchNorm) -> Result<f64, MethodError> {
+    Ok(fraction(&solve::steps(layer)?, &integer_steps(integers, layer), layer.range))
 }
 
-fn integer_steps(integers: &IntegerBatchNorm, fold: &Fold<'_>) -> Vec<Steps> {
-    let steps = |&pair: &(i64, i64)| Steps::of_integers(pair, integers.shift, fold.range, fold.bits);
+fn integer_steps(integers: &IntegerBatchNorm, layer: &NormLayer) -> Vec<Steps> {
+    let steps = |&pair: &(i64, i64)| Steps::of_integers(pair, integers.shift, layer.range, layer.bits);
     integers.channels.iter().map(steps).collect()
 }
 

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use harness_method_core::{BatchNormChannel, Bits, Fold, Method, MethodError, Options};
+use harness_method_core::{BatchNormChannel, BatchNormFolder, Bits, IntegerBatchNorm, MethodError, NormLayer, Options};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -29,22 +29,12 @@ pub enum BatchNormError {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// No integers do it.
+    /// The folder returned no layer for the one that it was given.
+    #[error("no integers came out of folding")]
+    Nothing,
+    /// A channel has no such integers.
     #[error(transparent)]
     Fold(#[from] MethodError),
-}
-
-/// A layer as it was read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
-    /// Channels, each with its scales.
-    pub channels: Vec<BatchNormChannel>,
-    /// Added to every variance.
-    pub eps: f64,
-    /// Range of the accumulator, both ends included.
-    pub range: (i64, i64),
-    /// Width of the output code.
-    pub bits: Bits,
 }
 
 #[derive(Serialize)]
@@ -59,50 +49,49 @@ struct Pair {
     b: i64,
 }
 
-/// Reads a layer, folds it by [`BnOptimal`] with `options`, and writes the integers.
+/// The integers of one layer, chosen by [`BnOptimal`] with `options`.
 ///
 /// # Errors
-/// What [`Layer::parse`] refuses, and [`BatchNormError::Fold`].
-pub fn run(input: &str, options: &Options) -> Result<String, BatchNormError> {
-    let layer = Layer::parse(input)?;
-    let folded = BnOptimal.fold(&layer.fold(), options)?;
-    let channels = folded.channels.into_iter().map(|(a, b)| Pair { a, b }).collect();
+/// [`BatchNormError::Fold`] when a channel has no such integers.
+pub fn integers(layer: &NormLayer, options: &Options) -> Result<IntegerBatchNorm, BatchNormError> {
+    let folded = BnOptimal.fold(std::slice::from_ref(layer), options)?;
+    folded.into_iter().next().ok_or(BatchNormError::Nothing)
+}
+
+/// The integers as the command writes them.
+///
+/// # Errors
+/// [`BatchNormError::Syntax`] when they cannot be written as JSON.
+pub fn to_text(folded: &IntegerBatchNorm) -> Result<String, BatchNormError> {
+    let channels = folded.channels.iter().map(|&(a, b)| Pair { a, b }).collect();
     Ok(serde_json::to_string(&Output { shift: folded.shift, channels })?)
 }
 
-impl Layer {
-    /// Reads a layer and checks every number of it.
-    ///
-    /// # Errors
-    /// [`BatchNormError::Syntax`], or [`BatchNormError::Field`] with the path of the first bad field.
-    pub fn parse(input: &str) -> Result<Layer, BatchNormError> {
-        let root: Value = serde_json::from_str(input)?;
-        let root = Object::of(&root, String::new())?;
-        root.only(&["channels", "eps", "input_scale", "output_scale", "x_min", "x_max", "bits"])?;
-        let (eps, low, high) = (root.number("eps")?, root.integer("x_min")?, root.integer("x_max")?);
-        let bits = u8::try_from(root.integer("bits")?).ok().and_then(Bits::new);
-        let bits = bits.ok_or_else(|| root.refused("bits", "is out of range, expected 1 to 8"))?;
-        if low > high {
-            return Err(root.refused("x_min", format!("is {low}, expected at most `x_max`, {high}")));
-        }
-        let channels = root.required("channels")?;
-        let channels = channels.as_array().ok_or_else(|| root.refused("channels", "is no list"))?;
-        if channels.is_empty() {
-            return Err(root.refused("channels", "is empty, expected at least one"));
-        }
-        let channels = channels
-            .iter()
-            .enumerate()
-            .map(|(index, value)| channel(value, index, &root, eps))
-            .collect::<Result<_, _>>()?;
-        Ok(Layer { channels, eps, range: (low, high), bits })
+/// Reads a layer and checks every number of it.
+///
+/// # Errors
+/// [`BatchNormError::Syntax`], or [`BatchNormError::Field`] with the path of the first bad field.
+pub fn parse(input: &str) -> Result<NormLayer, BatchNormError> {
+    let root: Value = serde_json::from_str(input)?;
+    let root = Object::of(&root, String::new())?;
+    root.only(&["channels", "eps", "input_scale", "output_scale", "x_min", "x_max", "bits"])?;
+    let (eps, low, high) = (root.number("eps")?, root.integer("x_min")?, root.integer("x_max")?);
+    let bits = u8::try_from(root.integer("bits")?).ok().and_then(Bits::new);
+    let bits = bits.ok_or_else(|| root.refused("bits", "is out of range, expected 1 to 8"))?;
+    if low > high {
+        return Err(root.refused("x_min", format!("is {low}, expected at most `x_max`, {high}")));
     }
-
-    /// What [`Method::fold`] takes.
-    #[must_use]
-    pub fn fold(&self) -> Fold<'_> {
-        Fold { channels: &self.channels, eps: self.eps, range: self.range, bits: self.bits }
+    let channels = root.required("channels")?;
+    let channels = channels.as_array().ok_or_else(|| root.refused("channels", "is no list"))?;
+    if channels.is_empty() {
+        return Err(root.refused("channels", "is empty, expected at least one"));
     }
+    let channels = channels
+        .iter()
+        .enumerate()
+        .map(|(index, value)| channel(value, index, &root, eps))
+        .collect::<Result<_, _>>()?;
+    Ok(NormLayer { name: String::new(), channels, eps, range: (low, high), bits })
 }
 
 fn channel(value: &Value, index: usize, root: &Object<'_>, eps: f64) -> Result<BatchNormChannel, BatchNormError> {
@@ -186,6 +175,10 @@ mod tests {
             ],
             "eps": 1e-3, "input_scale": 0.05, "output_scale": 0.25, "x_min": -300, "x_max": 255, "bits": 3,
         })
+    }
+
+    fn run(input: &str, options: &Options) -> Result<String, BatchNormError> {
+        to_text(&integers(&parse(input)?, options)?)
     }
 
     fn options(given: &[(&str, OptionValue)]) -> Options {

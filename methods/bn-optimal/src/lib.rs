@@ -1,5 +1,5 @@
 //! Batch normalization and the quantizer after it as integers: `clip((A*x + B) >> s, 0, 2^k - 1)` with one shift s
-//! for a layer or a network, equal to the reference at *every* accumulator value x.
+//! for each layer or for all layers of the network, equal to the reference at *every* accumulator value x.
 //!
 //! The goal is that of Lin et al. 2020 (arXiv:2008.13128); the formulation and the proof are given in [`solve`] and
 //! [`reference`] and are not theirs.
@@ -20,18 +20,15 @@ pub mod reference;
 pub mod solve;
 
 use harness_method_core::{
-    About, Fold, IntegerBatchNorm, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, OptionValue,
-    Options, Quantizer, Site, Support,
+    About, BatchNormFolder, FolderAbout, IntegerBatchNorm, MethodError, NormLayer, OptionDefault, OptionDoc,
+    OptionKind, Options,
 };
-use tch::nn;
 
 /// Exact integer batch normalization.
 #[derive(Debug)]
 pub struct BnOptimal;
 
-const FOLDS: Support = Support::No("it rewrites batch normalization; combine it with a method that quantizes");
-
-static ABOUT: MethodAbout = MethodAbout {
+static ABOUT: FolderAbout = FolderAbout {
     about: About {
         name: "bn-optimal",
         summary: "batch normalization as integers with the smallest shared shift and identical outputs",
@@ -58,33 +55,34 @@ static ABOUT: MethodAbout = MethodAbout {
             },
         ],
     },
-    bits: Some((1, 8)),
-    weights: FOLDS,
-    activations: FOLDS,
-    gradients: FOLDS,
+    bits: (1, 8),
 };
 
-impl Method for BnOptimal {
-    fn about(&self) -> &'static MethodAbout {
+impl BatchNormFolder for BnOptimal {
+    fn about(&self) -> &'static FolderAbout {
         &ABOUT
     }
 
-    fn quantizer(&self, site: &Site, options: &Options, _: &nn::Path<'_>) -> Result<Box<dyn Quantizer>, MethodError> {
-        self.check(site, options)?;
-        Err(self.unsupported("quantizer"))
-    }
-
-    /// One layer. `share: network` takes all layers to know the shift: see [`fold_network`].
-    fn fold(&self, fold: &Fold<'_>, options: &Options) -> Result<IntegerBatchNorm, MethodError> {
-        let shift = match options.int("shift").and_then(|shift| u32::try_from(shift).ok()) {
-            Some(shift) => shift,
-            None => smallest_shift(fold)?,
+    /// Without the option `shift`, every layer has the smallest shift at which all its channels have exact integers;
+    /// with `share: network`, every layer has the largest of these.
+    fn fold(&self, layers: &[NormLayer], options: &Options) -> Result<Vec<IntegerBatchNorm>, MethodError> {
+        let shifts = match options.int("shift").and_then(|shift| u32::try_from(shift).ok()) {
+            Some(shift) => vec![shift; layers.len()],
+            None => {
+                let smallest = layers.iter().map(|layer| named(layer, smallest_shift(layer)));
+                let smallest = smallest.collect::<Result<Vec<_>, _>>()?;
+                match (options.text("share"), smallest.iter().max()) {
+                    ("network", Some(&max)) => vec![max; layers.len()],
+                    _ => smallest,
+                }
+            }
         };
-        match options.text("mode") {
-            "round" => alternatives::rounded(fold, shift),
-            "power-of-two" => alternatives::power_of_two(fold, shift),
-            _ => solve::at_shift(&solve::steps(fold)?, shift),
-        }
+        let fold = |layer: &NormLayer, shift| match options.text("mode") {
+            "round" => alternatives::rounded(layer, shift),
+            "power-of-two" => alternatives::power_of_two(layer, shift),
+            _ => solve::at_shift(&solve::steps(layer)?, shift),
+        };
+        layers.iter().zip(shifts).map(|(layer, shift)| named(layer, fold(layer, shift))).collect()
     }
 }
 
@@ -92,39 +90,14 @@ impl Method for BnOptimal {
 ///
 /// # Errors
 /// [`MethodError::Fold`] when a channel cannot be folded or needs more than an i64 holds.
-pub fn smallest_shift(fold: &Fold<'_>) -> Result<u32, MethodError> {
-    Ok(solve::smallest_shifts(&solve::steps(fold)?)?.into_iter().max().unwrap_or(0))
+pub fn smallest_shift(layer: &NormLayer) -> Result<u32, MethodError> {
+    Ok(solve::smallest_shifts(&solve::steps(layer)?)?.into_iter().max().unwrap_or(0))
 }
 
-/// All layers of a network, in order. With `share: network` and no `shift` given, the shift of all is the least at
-/// which every channel of every layer has exact integers.
-///
-/// # Errors
-/// [`MethodError::Fold`] for the first layer that has no such integers, with its number in the reason.
-pub fn fold_network(folds: &[Fold<'_>], options: &Options) -> Result<Vec<IntegerBatchNorm>, MethodError> {
-    let numbered = |layer: usize, error: MethodError| match error {
-        MethodError::Fold { channel, reason } => {
-            MethodError::Fold { channel, reason: format!("layer {layer}: {reason}") }
-        }
-        other => other,
-    };
-    let mut options = options.clone();
-    if options.text("share") == "network" && options.int("shift").is_none() {
-        let mut max = 0;
-        for (layer, fold) in folds.iter().enumerate() {
-            max = max.max(smallest_shift(fold).map_err(|error| numbered(layer, error))?);
-        }
-        let shift = ("shift".to_owned(), OptionValue::Int(max.into()));
-        options = options.iter().map(|(name, value)| (name.to_owned(), value.clone())).chain([shift]).collect();
-    }
-    let fold = |(layer, fold)| BnOptimal.fold(fold, &options).map_err(|error| numbered(layer, error));
-    folds.iter().enumerate().map(fold).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // It has no quantizers, so what the suite asks of them does not apply.
-    harness_method_core::conformance!(@ BnOptimal => documentation_is_complete unsupported_roles_are_refused);
+/// The result with the layer's name in its error, where the layer has one.
+fn named<T>(layer: &NormLayer, result: Result<T, MethodError>) -> Result<T, MethodError> {
+    result.map_err(|source| match layer.name.as_str() {
+        "" => source,
+        name => MethodError::Layer { layer: name.to_owned(), source: Box::new(source) },
+    })
 }

@@ -15,7 +15,7 @@
 //!
 //! What is possible at s is possible at s + 1 by (2A, 2B). A range of n = 2^N values never needs more than s = 2N.
 
-use harness_method_core::{Fold, IntegerBatchNorm, MethodError};
+use harness_method_core::{IntegerBatchNorm, MethodError, NormLayer};
 
 use crate::reference::{Line, Steps};
 
@@ -113,16 +113,16 @@ fn div_ceil(numerator: i128, positive: i128) -> i128 {
 ///
 /// # Errors
 /// [`MethodError::Fold`] when the range is empty or a channel cannot be folded.
-pub fn steps(fold: &Fold<'_>) -> Result<Vec<Steps>, MethodError> {
-    if fold.range.0 > fold.range.1 {
-        let reason = format!("the range of the accumulator, {} to {}, is empty", fold.range.0, fold.range.1);
+pub fn steps(layer: &NormLayer) -> Result<Vec<Steps>, MethodError> {
+    if layer.range.0 > layer.range.1 {
+        let reason = format!("the range of the accumulator, {} to {}, is empty", layer.range.0, layer.range.1);
         return Err(MethodError::Fold { channel: 0, reason });
     }
-    let channel = |(index, channel)| match Line::of(channel, fold.eps) {
-        Ok(line) => Ok(Steps::of(&line, fold.range, fold.bits)),
+    let channel = |(index, channel)| match Line::of(channel, layer.eps) {
+        Ok(line) => Ok(Steps::of(&line, layer.range, layer.bits)),
         Err(bad) => Err(MethodError::Fold { channel: index, reason: bad.to_string() }),
     };
-    fold.channels.iter().enumerate().map(channel).collect()
+    layer.channels.iter().enumerate().map(channel).collect()
 }
 
 /// The least shift of every channel by itself.

@@ -14,8 +14,8 @@ use harness_torch::random;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::{
-    About, Bits, Codes, Dependence, Fold, IntegerBatchNorm, Method, MethodAbout, MethodError, Nonlinearity,
-    OptionDefault, OptionDoc, OptionValue, Options, Quantizer, Role, Site, StepContext, Support,
+    About, Bits, Codes, Dependence, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc,
+    OptionValue, Options, Quantizer, Role, Site, StepContext, Support,
 };
 
 /// Makes one test out of every check for `$method`, a value that is [`Method`].
@@ -129,10 +129,6 @@ impl<M: Method> Method for Variant<'_, M> {
 
     fn nonlinearity(&self) -> Nonlinearity {
         self.method.nonlinearity()
-    }
-
-    fn fold(&self, fold: &Fold<'_>, options: &Options) -> Result<IntegerBatchNorm, MethodError> {
-        self.method.fold(fold, options)
     }
 }
 

@@ -31,6 +31,14 @@ pub enum MethodError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// What is wrong with one layer of a network.
+    #[error("layer `{layer}`: {source}")]
+    Layer {
+        /// Layer name.
+        layer: String,
+        /// What is wrong with it.
+        source: Box<MethodError>,
+    },
     /// libtorch failed.
     #[error(transparent)]
     Torch(#[from] TchError),

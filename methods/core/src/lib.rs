@@ -10,7 +10,7 @@
 //! | [`site`] | [`Site`], [`Role`], [`StepContext`]: where and when |
 //! | [`quantizer`] | [`Quantizer`]: codes, backward rule, fake quantization |
 //! | [`codes`] | [`Codes`] and [`Levels`]: the one place where values become integers, and back |
-//! | [`fold`] | batch normalization as integers |
+//! | [`batch_norm`] | [`BatchNormFolder`]: batch normalization as integers |
 //! | [`statistics`] | error, entropy and populations of codes |
 //! | [`rows`] | reductions per tensor, channel or sample |
 //! | [`base`] | binary and ternary quantizers that several methods start from |
@@ -18,19 +18,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod base;
+pub mod batch_norm;
 pub mod codes;
 pub mod conformance;
 pub mod error;
-pub mod fold;
 pub mod method;
 pub mod quantizer;
 pub mod rows;
 pub mod site;
 pub mod statistics;
 
+pub use batch_norm::{BatchNormChannel, BatchNormFolder, FolderAbout, IntegerBatchNorm, NormLayer};
 pub use codes::{Codes, Levels};
 pub use error::MethodError;
-pub use fold::{BatchNormChannel, Fold, IntegerBatchNorm};
 pub use harness_kernels::levels::{Bits, LevelTable};
 pub use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
 pub use method::{Method, MethodAbout, Nonlinearity, Support};

@@ -2,7 +2,7 @@
 
 use tch::nn;
 
-use crate::{About, Fold, IntegerBatchNorm, MethodError, Options, Quantizer, Role, Site};
+use crate::{About, MethodError, Options, Quantizer, Role, Site};
 
 /// A quantization method, found by name. One `static` per method.
 pub trait Method: Sync {
@@ -38,15 +38,6 @@ pub trait Method: Sync {
     /// What stands at an activation that is kept in full precision in a network of this method.
     fn nonlinearity(&self) -> Nonlinearity {
         Nonlinearity::Relu
-    }
-
-    /// Rewrites batch normalization and the activation quantizer after it as integer arithmetic with the same
-    /// output code for every accumulator value in range.
-    ///
-    /// # Errors
-    /// [`MethodError::Unsupported`] unless the method is one for batch normalization.
-    fn fold(&self, _fold: &Fold<'_>, _options: &Options) -> Result<IntegerBatchNorm, MethodError> {
-        Err(self.unsupported("integer batch normalization"))
     }
 
     /// The error for a part that this method does not have.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use harness_method_bn_optimal::alternatives::{compare, mismatch, mismatch_by_shift};
-use harness_method_bn_optimal::json::{self, Layer};
-use harness_methods::core::{IntegerBatchNorm, Options};
+use harness_method_bn_optimal::json;
+use harness_methods::core::{IntegerBatchNorm, NormLayer, Options};
 use harness_reports::{BatchNormLayer, ReportError, write_batch_norm};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::arguments::Volume;
-use crate::chosen::chosen;
+use crate::chosen::chosen_folder;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::files;
 use crate::output::{print_json, talk};
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Where the integers go, - for standard output
     #[arg(long = "out", value_name = "INT.json")]
     output: PathBuf,
-    /// Option of the method bn-optimal: share, mode, shift (repeatable)
+    /// Option of bn-optimal: mode, shift; share has no effect on a single layer (repeatable)
     #[arg(long = "set", value_name = "OPTION=VALUE")]
     sets: Vec<String>,
     /// Draw how often naive rounding errs at each shift, and the smallest exact shift of each channel, to this file
@@ -44,19 +44,6 @@ pub(crate) struct Arguments {
     /// Print what came out as JSON on standard output, not as a line on standard error
     #[arg(long)]
     json: bool,
-}
-
-/// The integers as they were written.
-#[derive(Debug, Deserialize)]
-struct Integers {
-    shift: u32,
-    channels: Vec<Channel>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Channel {
-    a: i64,
-    b: i64,
 }
 
 /// What came out of it, as printed by `--json`.
@@ -83,15 +70,16 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     if arguments.json && files::is_standard(&arguments.output) {
         return Err(refuse("`--out -` and --json both take standard output"));
     }
-    let (_, options) = chosen("bn-optimal", &arguments.sets)?;
+    let (_, options) = chosen_folder("bn-optimal", &arguments.sets)?;
     let shown = arguments.input.display();
     let mut input = String::new();
     let read = files::open(&arguments.input)?.read_to_string(&mut input);
     read.map_err(|error| refuse(format_args!("cannot read {shown}: {error}")))?;
     let refused = |error: json::BatchNormError| refuse(format_args!("{shown}: {error}"));
-    let output = json::run(&input, &options).map_err(refused)?;
-    let layer = Layer::parse(&input).map_err(refused)?;
-    let summary = Summary::of(&layer, &serde_json::from_str(&output)?)?;
+    let layer = json::parse(&input).map_err(refused)?;
+    let folded = json::integers(&layer, &options).map_err(refused)?;
+    let output = json::to_text(&folded).map_err(refused)?;
+    let summary = Summary::of(&layer, &folded)?;
     if let Some(figure) = &arguments.figure {
         draw(&layer, &arguments.input, figure)?;
     }
@@ -113,11 +101,10 @@ const BEYOND: u32 = 6;
 const GREATEST: u32 = 40;
 
 /// The figure: naive rounding at every shift beside the smallest exact ones.
-fn draw(layer: &Layer, input: &Path, figure: &Path) -> Outcome {
-    let fold = layer.fold();
-    let smallest_shifts = compare(&fold, &[])?.smallest_shifts;
+fn draw(layer: &NormLayer, input: &Path, figure: &Path) -> Outcome {
+    let smallest_shifts = compare(layer, &[])?.smallest_shifts;
     let last = (smallest_shifts.iter().copied().max().unwrap_or(0) + BEYOND).min(GREATEST);
-    let mismatch = mismatch_by_shift(&fold, &(0..=last).collect::<Vec<_>>())?;
+    let mismatch = mismatch_by_shift(layer, &(0..=last).collect::<Vec<_>>())?;
     let name = input.file_stem().filter(|_| !files::is_standard(input)).and_then(|stem| stem.to_str());
     let drawn = BatchNormLayer { name: name.unwrap_or("layer").to_owned(), mismatch, smallest_shifts };
     write_batch_norm(&[drawn], figure).map_err(|error| match error {
@@ -134,14 +121,13 @@ fn is_exact(options: &Options) -> bool {
 
 impl Summary {
     /// Compares the integers with the layer they came from, at every accumulator value.
-    fn of(layer: &Layer, integers: &Integers) -> Result<Summary, Stop> {
-        let channels: Vec<(i64, i64)> = integers.channels.iter().map(|channel| (channel.a, channel.b)).collect();
+    fn of(layer: &NormLayer, integers: &IntegerBatchNorm) -> Result<Summary, Stop> {
+        let channels = &integers.channels;
         let widest = |pick: fn(&(i64, i64)) -> i64| channels.iter().map(pick).map(signed_width).max().unwrap_or(0);
         let (a_bits, b_bits) = (widest(|pair| pair.0), widest(|pair| pair.1));
         let (low, high) = layer.range;
         let compared = (i128::from(high) - i128::from(low) + 1).unsigned_abs() * channels.len() as u128;
-        let folded = IntegerBatchNorm { shift: integers.shift, channels };
-        let fraction = mismatch(&layer.fold(), &folded)?;
+        let fraction = mismatch(layer, integers)?;
         let mismatches = (fraction * compared as f64).round() as u128;
         // A single one must not be rounded away.
         let mismatches = if fraction > 0.0 { mismatches.max(1) } else { 0 };

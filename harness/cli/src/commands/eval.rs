@@ -8,7 +8,7 @@ use harness_engine::evaluation::{IntegerReport, Trained};
 use harness_records::record::{Metrics, RunRecord};
 use serde_json::json;
 
-use crate::chosen::chosen;
+use crate::chosen::chosen_folder;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::finished::record;
 use crate::output::{columns, print, print_json};
@@ -20,7 +20,7 @@ use crate::output::{columns, print, print_json};
 pub(crate) struct Arguments {
     /// Folder of the trial, runs/SWEEP/ID
     run: PathBuf,
-    /// Replace batch normalization by integers, as this method folds it, and report what changes
+    /// Replace batch normalization by the integers that this method chooses, and report what changes
     #[arg(long, value_name = "METHOD")]
     batch_norm: Option<String>,
     /// Option of that method (repeatable)
@@ -37,10 +37,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let record = record(&arguments.run)?;
     let device = arguments.device.resolve().map_err(refuse)?;
-    let fold = arguments.batch_norm.as_ref().map(|name| chosen(name, &arguments.sets)).transpose()?;
+    let folder = arguments.batch_norm.as_ref().map(|name| chosen_folder(name, &arguments.sets)).transpose()?;
     let mut trained = Trained::load(&record.config, &arguments.run.join("model.safetensors"), device)?;
     let metrics = trained.evaluate()?;
-    let integer = fold.map(|(method, options)| trained.with_integer_norm(method, &options)).transpose()?;
+    let integer = folder.map(|(folder, options)| trained.with_integer_norm(folder, &options)).transpose()?;
     // Where it ran on the same kind of device, it must come out the same.
     let reproduced = record.metrics.as_ref() == Some(&metrics);
     if arguments.json {

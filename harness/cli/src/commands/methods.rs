@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use harness_methods::METHODS;
-use harness_methods::core::{Method, Options, Role, Support};
+use harness_methods::core::batch_norm::FOLDS_ONLY;
+use harness_methods::core::{BatchNormFolder, Method, MethodAbout, Options, Role, Support};
+use harness_methods::{BATCH_NORM_FOLDERS, METHODS};
 use harness_records::options::{OptionDoc, OptionKind, OptionValue};
 use serde_json::{Value, json};
 
@@ -13,20 +14,45 @@ use crate::output::{columns, print, print_json};
 
 const ROLES: [Role; 3] = [Role::Weight, Role::Activation, Role::Gradient];
 
+/// What the command lists: methods, which quantize, and folders, which rewrite batch normalization.
+enum Listed {
+    Method(&'static dyn Method),
+    Folder(&'static dyn BatchNormFolder),
+}
+
+impl Listed {
+    fn all() -> impl Iterator<Item = Listed> {
+        let methods = METHODS.iter().copied().map(Listed::Method);
+        methods.chain(BATCH_NORM_FOLDERS.iter().copied().map(Listed::Folder))
+    }
+
+    /// A folder is listed as a method that quantizes nothing.
+    fn about(&self) -> MethodAbout {
+        match self {
+            Listed::Method(method) => *method.about(),
+            Listed::Folder(folder) => {
+                let (about, bits) = (folder.about().about, Some(folder.about().bits));
+                let none = Support::No(FOLDS_ONLY);
+                MethodAbout { about, bits, weights: none, activations: none, gradients: none }
+            }
+        }
+    }
+}
+
 pub(crate) fn run(listing: &Listing) -> Outcome {
     if listing.json {
-        return Ok(print_json(&METHODS.iter().map(|method| as_json(*method)).collect::<Vec<_>>())?);
+        return Ok(print_json(&Listed::all().map(|listed| as_json(&listed)).collect::<Vec<_>>())?);
     }
-    let rows: Vec<Vec<String>> = METHODS.iter().map(|method| row(*method)).collect();
+    let rows: Vec<Vec<String>> = Listed::all().map(|listed| row(&listed.about())).collect();
     print(columns(&["method", "bits", "quantizes", "what it is"], &rows))?;
-    for method in METHODS {
-        let about = method.about();
+    for listed in Listed::all() {
+        let about = listed.about();
         let reasons = ROLES.into_iter().filter_map(|role| match about.support(role) {
             Support::Yes => None,
             Support::No(reason) => Some(format!("  no {role} quantization: {reason}")),
         });
         let lines: Vec<String> =
-            about.about.options.iter().map(option_line).chain(reasons).chain(deployment_lines(*method)).collect();
+            about.about.options.iter().map(option_line).chain(reasons).chain(deployment_lines(&listed)).collect();
         let source = if about.about.source.is_empty() { String::new() } else { format!("\n  {}", about.about.source) };
         if !lines.is_empty() || !source.is_empty() {
             print(format_args!("\n{}{source}", about.about.name))?;
@@ -38,8 +64,7 @@ pub(crate) fn run(listing: &Listing) -> Outcome {
     Ok(())
 }
 
-fn row(method: &dyn Method) -> Vec<String> {
-    let about = method.about();
+fn row(about: &MethodAbout) -> Vec<String> {
     let bits = about.bits.map_or_else(|| "32".to_owned(), |(min, max)| range(min, max));
     let roles: Vec<String> = ROLES.iter().filter(|role| about.support(**role).is_yes()).map(Role::to_string).collect();
     vec![about.about.name.to_owned(), bits, roles.join(", "), about.about.summary.to_owned()]
@@ -99,7 +124,8 @@ fn by_default(method: &dyn Method) -> Support {
     method.deployable(&Options::defaults(method.about().about.options))
 }
 
-fn deployment_lines(method: &dyn Method) -> Vec<String> {
+fn deployment_lines(listed: &Listed) -> Vec<String> {
+    let Listed::Method(method) = *listed else { return Vec::new() };
     if let Support::No(reason) = by_default(method) {
         return vec![format!("  cannot be stored as codes and levels: {reason}")];
     }
@@ -110,7 +136,8 @@ fn deployment_lines(method: &dyn Method) -> Vec<String> {
     obstacles(method).into_iter().map(line).collect()
 }
 
-fn deployable_json(method: &dyn Method) -> Value {
+fn deployable_json(listed: &Listed) -> Value {
+    let Listed::Method(method) = *listed else { return json!({"supported": true, "except": []}) };
     if let Support::No(reason) = by_default(method) {
         return json!({"supported": false, "reason": reason});
     }
@@ -119,8 +146,8 @@ fn deployable_json(method: &dyn Method) -> Value {
     json!({"supported": true, "except": except.collect::<Vec<_>>()})
 }
 
-fn as_json(method: &dyn Method) -> Value {
-    let about = method.about();
+fn as_json(listed: &Listed) -> Value {
+    let about = listed.about();
     let support = |role| match about.support(role) {
         Support::Yes => json!({"supported": true}),
         Support::No(reason) => json!({"supported": false, "reason": reason}),
@@ -135,7 +162,7 @@ fn as_json(method: &dyn Method) -> Value {
             "activation": support(Role::Activation),
             "gradient": support(Role::Gradient),
         },
-        "deployable": deployable_json(method),
+        "deployable": deployable_json(listed),
         "options": about.about.options.iter().map(option_json).collect::<Vec<_>>(),
     })
 }

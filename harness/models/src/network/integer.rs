@@ -1,13 +1,17 @@
 //! A trained network with its batch normalizations in integers.
 //!
 //! Between a convolution (or linear layer) whose weights and input are evenly spaced codes and an activation that is
-//! quantized on an even grid from zero, batch normalization is a map from an integer accumulator to a code. Here the
-//! accumulator is computed exactly (integers in f64), a method folds the normalization into integers, and its codes
-//! go on through the network. On the way each code is compared with what batch normalization in f64 and in f32
-//! gives for the same accumulator.
+//! quantized on an even grid from zero, batch normalization is a map from an integer accumulator to a code.
+//!
+//! [`Network::fold_batch_norms`] passes one sample through the network, notes every such normalization, and has a
+//! folder choose the integers of all of them together: nothing that the folder sees depends on the sample.
+//! [`Network::integer_forward`] then computes the accumulators exactly (integers in f64), applies the integers, and
+//! passes the codes on. Each code is compared with what batch normalization in f64 and in f32 gives for the same
+//! accumulator.
 
 use harness_methods::core::{
-    BatchNormChannel, Codes, Dependence, Fold, IntegerBatchNorm, LevelTable, Method, MethodError, Options, StepContext,
+    BatchNormChannel, BatchNormFolder, Codes, Dependence, IntegerBatchNorm, LevelTable, MethodError, NormLayer,
+    Options, StepContext,
 };
 use tch::{Kind, Tensor};
 
@@ -19,15 +23,24 @@ use super::{Blind, Network, Pass};
 use crate::ModelError;
 use crate::plan::Input;
 
+/// The batch normalizations of a network as integers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntegerNorms {
+    /// Batch normalizations that are replaced, in the order in which the data meets them.
+    pub layers: Vec<NormLayer>,
+    /// The integers of each of [`IntegerNorms::layers`].
+    pub integers: Vec<IntegerBatchNorm>,
+    /// Batch normalizations that stay as they are, each with the reason.
+    pub kept: Vec<String>,
+}
+
 /// Result of a pass with integer batch normalization.
 #[derive(Debug)]
 pub struct IntegerPass {
-    /// Scores, f32 `[n, classes]`.
+    /// Logits, f32 `[n, classes]`.
     pub logits: Tensor,
     /// One entry for each batch normalization that was replaced.
     pub norms: Vec<IntegerNorm>,
-    /// Batch normalizations that stayed, each with the reason.
-    pub kept: Vec<String>,
 }
 
 /// One replaced batch normalization.
@@ -113,60 +126,96 @@ impl Flow {
 }
 
 impl Network {
-    /// Scores of `images` with batch normalization in integers, as `method` folds it, wherever that is possible.
+    /// The integers that `folder` chooses for every batch normalization that can be replaced. `sample` is any input,
+    /// `[n, channels, height, width]`; the result does not depend on its values.
     ///
     /// # Errors
-    /// When the method cannot fold a normalization, or libtorch or a quantizer fails.
+    /// When the folder cannot fold a normalization, or libtorch or a quantizer fails.
+    pub fn fold_batch_norms(
+        &mut self,
+        sample: &Tensor,
+        ctx: &StepContext,
+        folder: &dyn BatchNormFolder,
+        options: &Options,
+    ) -> Result<IntegerNorms, ModelError> {
+        let mut norms = IntegerNorms { layers: Vec::new(), integers: Vec::new(), kept: Vec::new() };
+        let _ = self.walk(sample, ctx, Norms::Noted(&mut norms))?;
+        norms.integers = folder.fold(&norms.layers, options).map_err(ModelError::Fold)?;
+        if norms.integers.len() != norms.layers.len() {
+            let (found, expected) = (norms.integers.len(), norms.layers.len());
+            return Err(ModelError::FoldedLayers { found, expected });
+        }
+        Ok(norms)
+    }
+
+    /// Logits of `images` with batch normalization replaced by `norms`, which [`Network::fold_batch_norms`] gave.
+    ///
+    /// # Errors
+    /// When libtorch or a quantizer fails.
     pub fn integer_forward(
         &mut self,
         images: &Tensor,
-        step: &StepContext,
-        method: &dyn Method,
-        options: &Options,
+        ctx: &StepContext,
+        norms: &IntegerNorms,
     ) -> Result<IntegerPass, ModelError> {
-        let step = StepContext { training: false, ..*step };
-        let mut pass = IntegerPass { logits: Tensor::new(), norms: Vec::new(), kept: Vec::new() };
+        let mut found = Vec::new();
+        let logits = self.walk(images, ctx, Norms::Applied { integers: norms.integers.iter(), found: &mut found })?;
+        Ok(IntegerPass { logits, norms: found })
+    }
+
+    fn walk(&mut self, images: &Tensor, ctx: &StepContext, norms: Norms<'_>) -> Result<Tensor, ModelError> {
+        let ctx = StepContext { training: false, ..*ctx };
         if self.input == Input::Tokens {
-            pass.logits = self.forward(images, &step)?;
-            return Ok(pass);
+            return self.forward(images, &ctx);
         }
-        let mut folding = Folding { step: &step, method, options, pass: &mut pass };
-        let flow = folding.list(&mut self.modules, Flow::Real(images.shallow_clone()), "it ends the network")?;
-        pass.logits = flow.real()?;
-        Ok(pass)
+        let flow = Flow::Real(images.shallow_clone());
+        Walk { ctx: &ctx, norms }.list(&mut self.modules, flow, "it ends the network")?.real()
     }
 }
 
-/// The way through the modules, and what has been replaced so far.
-struct Folding<'a> {
-    step: &'a StepContext,
-    method: &'a dyn Method,
-    options: &'a Options,
-    pass: &'a mut IntegerPass,
+/// What happens to a batch normalization that can be replaced.
+enum Norms<'a> {
+    /// It is noted, and the codes that the network itself gives go on.
+    Noted(&'a mut IntegerNorms),
+    /// The next integers are applied, compared with the network's own codes, and their codes go on.
+    Applied { integers: std::slice::Iter<'a, IntegerBatchNorm>, found: &'a mut Vec<IntegerNorm> },
 }
 
-impl Folding<'_> {
+impl Norms<'_> {
+    fn keep(&mut self, reason: String) {
+        if let Norms::Noted(norms) = self {
+            norms.kept.push(reason);
+        }
+    }
+}
+
+/// The way through the modules.
+struct Walk<'a> {
+    ctx: &'a StepContext,
+    norms: Norms<'a>,
+}
+
+impl Walk<'_> {
     /// Passes the flow through modules in a row; `at_end` says why a normalization at their end cannot be folded.
     fn list(&mut self, modules: &mut [Module], mut flow: Flow, at_end: &'static str) -> Result<Flow, ModelError> {
         let mut rest = modules;
         while let Some((module, after)) = rest.split_first_mut() {
             if let Module::BatchNorm(norm) = &*module {
                 if let Some(Module::Quantizer { placed, .. }) = after.first_mut() {
-                    match try_fold(flow, norm, placed, self.step, self.method, self.options)? {
-                        Ok((codes, grid, found)) => {
-                            self.pass.norms.push(found);
+                    match self.normalized(flow, norm, placed)? {
+                        Ok((codes, grid)) => {
                             flow = Flow::Coded(codes, grid);
                             rest = &mut after[1..];
                             continue;
                         }
                         Err((back, reason)) => {
-                            self.pass.kept.push(format!("before `{}`: {reason}", placed.layer()));
+                            self.norms.keep(format!("before `{}`: {reason}", placed.layer()));
                             flow = back;
                         }
                     }
                 } else if let Flow::Accumulated(..) = flow {
                     let reason = if after.is_empty() { at_end } else { "what follows it is not quantized" };
-                    self.pass.kept.push(format!("`{}`: {reason}", norm.name));
+                    self.norms.keep(format!("`{}`: {reason}", norm.name));
                 }
             }
             flow = self.one(module, flow)?;
@@ -178,12 +227,12 @@ impl Folding<'_> {
     fn one(&mut self, module: &mut Module, flow: Flow) -> Result<Flow, ModelError> {
         match (module, flow) {
             (Module::Conv { weight, stride, padding }, Flow::Coded(codes, grid)) => {
-                accumulate(weight, self.step, codes, grid, |x, w| {
+                accumulate(weight, self.ctx, codes, grid, |x, w| {
                     Ok(x.f_conv2d(w, None::<Tensor>, [*stride; 2], [*padding; 2], [1; 2], 1)?)
                 })
             }
             (Module::Linear { weight }, Flow::Coded(codes, grid)) => {
-                accumulate(weight, self.step, codes, grid, |x, w| Ok(x.f_linear(w, None::<Tensor>)?))
+                accumulate(weight, self.ctx, codes, grid, |x, w| Ok(x.f_linear(w, None::<Tensor>)?))
             }
             // Levels grow with codes and scales are not negative: the maximum may be taken before decoding.
             (Module::MaxPool(window), Flow::Coded(codes, grid)) => {
@@ -200,10 +249,10 @@ impl Folding<'_> {
             (Module::Dropout { .. }, flow) => Ok(flow),
             (Module::Quantizer { placed, .. }, flow) => {
                 let x = flow.real()?;
-                let codes = placed.quantize(&x, self.step)?;
+                let codes = placed.quantize(&x, self.ctx)?;
                 match grid_of(placed, &codes)? {
                     Some(grid) => Ok(Flow::Coded(codes.codes, grid)),
-                    None => Ok(Flow::Real(placed.forward(&x, self.step)?)),
+                    None => Ok(Flow::Real(placed.forward(&x, self.ctx)?)),
                 }
             }
             (Module::Sum(ways), flow) => {
@@ -219,7 +268,7 @@ impl Folding<'_> {
             (module, flow) => {
                 let none = [].iter();
                 let mut pass = Pass {
-                    step: self.step,
+                    step: self.ctx,
                     observer: &mut Blind,
                     batch: 0,
                     before: none,
@@ -231,11 +280,67 @@ impl Folding<'_> {
         }
     }
 
+    /// The codes behind one normalization and the quantizer after it, or the flow again with the reason why that
+    /// normalization stays.
+    fn normalized(
+        &mut self,
+        flow: Flow,
+        norm: &BatchNorm,
+        placed: &mut PlacedQuantizer,
+    ) -> Result<Normalized, ModelError> {
+        let Flow::Accumulated(x, scales, range) = flow else {
+            return Ok(Err((flow, "its input is no integer accumulator")));
+        };
+        // What the network itself would do, for the grid of the codes and to compare with.
+        let real = x.f_mul(&channelwise(&scales, &x)?)?.f_to_kind(Kind::Float)?;
+        let own = placed.quantize(&norm.forward(&real, false)?, self.ctx)?;
+        let Some(grid) = grid_of(placed, &own)?.filter(|grid| grid.step == 1 && grid.zero == 0) else {
+            return Ok(Err((Flow::Accumulated(x, scales, range), "its activation is not on an even grid from zero")));
+        };
+        if grid.scale <= 0.0 {
+            return Ok(Err((Flow::Accumulated(x, scales, range), "its activation has never seen a positive value")));
+        }
+        let site = placed.quantizer.site();
+        let layer = NormLayer {
+            name: site.layer.clone(),
+            channels: norm.channels(&scales, f64::from(grid.scale))?,
+            eps: norm.eps,
+            range,
+            bits: site.bits,
+        };
+        let codes = match &mut self.norms {
+            Norms::Noted(norms) => {
+                norms.layers.push(layer);
+                own.codes
+            }
+            Norms::Applied { integers, found } => {
+                let missing = "the integers belong to another network";
+                let Some(integers) = integers.next().filter(|found| found.channels.len() == layer.channels.len())
+                else {
+                    return Ok(Err((Flow::Accumulated(x, scales, range), missing)));
+                };
+                let codes = apply(integers, &x, grid.max_code)?;
+                found.push(compared(
+                    &layer,
+                    integers,
+                    &codes,
+                    &own.codes,
+                    &norm.in_f64(&x, &layer.channels, grid.max_code)?,
+                )?);
+                codes
+            }
+        };
+        Ok(Ok((codes, grid)))
+    }
+
     /// Real values at the end of each way.
     fn ways(&mut self, ways: &mut [Vec<Module>], flow: &Flow, at_end: &'static str) -> Result<Vec<Tensor>, ModelError> {
         ways.iter_mut().map(|way| self.list(way, flow.share(), at_end)?.real()).collect()
     }
 }
+
+/// Codes and their grid, or the flow as it was with the reason why a normalization stays.
+type Normalized = Result<(Tensor, Grid), (Flow, &'static str)>;
 
 /// The grid of codes that stand for evenly spaced levels whatever the sample.
 fn grid_of(placed: &PlacedQuantizer, codes: &Codes) -> Result<Option<Grid>, ModelError> {
@@ -299,50 +404,28 @@ fn reach(weights: &Tensor, grid: Grid) -> Result<(i64, i64), ModelError> {
     Ok((bound(low.f_minimum(&high)?, true)?, bound(low.f_maximum(&high)?, false)?))
 }
 
-type Folded = (Tensor, Grid, IntegerNorm);
-
-/// Folds one normalization and applies it, or gives the flow back with the reason why that cannot be.
-fn try_fold(
-    flow: Flow,
-    norm: &BatchNorm,
-    placed: &mut PlacedQuantizer,
-    step: &StepContext,
-    method: &dyn Method,
-    options: &Options,
-) -> Result<Result<Folded, (Flow, &'static str)>, ModelError> {
-    let Flow::Accumulated(x, scales, range) = flow else {
-        return Ok(Err((flow, "its input is no integer accumulator")));
-    };
-    // What the network itself would do, for the grid of the codes and to compare with.
-    let real = x.f_mul(&channelwise(&scales, &x)?)?.f_to_kind(Kind::Float)?;
-    let own = placed.quantize(&norm.forward(&real, false)?, step)?;
-    let Some(grid) = grid_of(placed, &own)?.filter(|grid| grid.step == 1 && grid.zero == 0) else {
-        return Ok(Err((Flow::Accumulated(x, scales, range), "its activation is not on an even grid from zero")));
-    };
-    if grid.scale <= 0.0 {
-        return Ok(Err((Flow::Accumulated(x, scales, range), "its activation has never seen a positive value")));
-    }
-    let channels = norm.channels(&scales, f64::from(grid.scale))?;
-    let site = placed.quantizer.site();
-    let fold = Fold { channels: &channels, eps: norm.eps, range, bits: site.bits };
-    let integers = method.fold(&fold, options).map_err(at(&site.layer))?;
-    let codes = apply(&integers, &x, grid.max_code)?;
-    let wide = norm.in_f64(&x, &channels, grid.max_code)?;
+/// What one replacement changed: `codes` beside the network's `own` and those of batch normalization in f64, all u8.
+fn compared(
+    layer: &NormLayer,
+    integers: &IntegerBatchNorm,
+    codes: &Tensor,
+    own: &Tensor,
+    in_f64: &Tensor,
+) -> Result<IntegerNorm, ModelError> {
     let different = |other: &Tensor| -> Result<u64, ModelError> {
         let count = i64::try_from(&codes.f_ne_tensor(other)?.f_sum(Kind::Int64)?)?;
         Ok(u64::try_from(count).unwrap_or(0))
     };
-    let found = IntegerNorm {
-        layer: site.layer.clone(),
-        bits: site.bits.get(),
-        channels: channels.len(),
-        range,
+    Ok(IntegerNorm {
+        layer: layer.name.clone(),
+        bits: layer.bits.get(),
+        channels: layer.channels.len(),
+        range: layer.range,
         shift: integers.shift,
         compared: codes.numel() as u64,
-        different: different(&wide)?,
-        different_f32: different(&own.codes)?,
-    };
-    Ok(Ok((codes, grid, found)))
+        different: different(in_f64)?,
+        different_f32: different(own)?,
+    })
 }
 
 /// `clip((a x + b) >> shift, 0, max)`, u8.

@@ -28,11 +28,13 @@ fn inside_blocks_normalization_is_folded_and_before_sums_it_says_why_not() {
         let images = noise(&[4, 3, side, side], 6);
         let _running_statistics = tch::no_grad(|| network.forward(&images, &TRAINING)).unwrap();
         let own = tch::no_grad(|| network.forward(&images, &EVALUATION)).unwrap();
-        let fold = harness_methods::find("bn-optimal").unwrap();
-        let options = Options::defaults(fold.about().about.options);
-        let pass = tch::no_grad(|| network.integer_forward(&images, &EVALUATION, fold, &options)).unwrap();
+        let folder = harness_methods::find_folder("bn-optimal").unwrap();
+        let options = Options::defaults(folder.about().about.options);
+        let sample = images.narrow(0, 0, 1);
+        let norms = tch::no_grad(|| network.fold_batch_norms(&sample, &EVALUATION, folder, &options)).unwrap();
+        let pass = tch::no_grad(|| network.integer_forward(&images, &EVALUATION, &norms)).unwrap();
         let name = &choice.name;
-        assert_eq!((pass.norms.len(), pass.kept.len()), (folded, kept), "{name}: {:#?}", pass.kept);
+        assert_eq!((pass.norms.len(), norms.kept.len()), (folded, kept), "{name}: {:#?}", norms.kept);
         assert!(pass.norms.iter().all(|norm| norm.different == 0 && norm.compared > 0), "{name}: {:?}", pass.norms);
         assert_eq!(pass.logits.size(), own.size());
         if pass.norms.iter().all(|norm| norm.different_f32 == 0) {

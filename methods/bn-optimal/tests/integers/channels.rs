@@ -1,6 +1,7 @@
 //! Channels to try: random, and chosen to be awkward.
 
-use harness_method_core::{BatchNormChannel, Bits, Fold};
+use harness_method_bn_optimal::BnOptimal;
+use harness_method_core::{BatchNormChannel, BatchNormFolder, Bits, IntegerBatchNorm, MethodError, NormLayer, Options};
 
 /// A small generator, so that a failure is reproduced by its seed.
 pub(crate) struct Random(pub(crate) u64);
@@ -33,8 +34,14 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    pub(crate) fn fold(&self) -> Fold<'_> {
-        Fold { channels: std::slice::from_ref(&self.channel), eps: self.eps, range: self.range, bits: self.bits }
+    pub(crate) fn layer(&self) -> NormLayer {
+        NormLayer {
+            name: String::new(),
+            channels: vec![self.channel],
+            eps: self.eps,
+            range: self.range,
+            bits: self.bits,
+        }
     }
 }
 
@@ -82,4 +89,9 @@ pub(crate) fn case(random: &mut Random, index: usize, n: u32, k: u8) -> Case {
         _ => (through(sign * slope * 2f64.powi(random.integer(-20, 20) as i32), middle, centre), 0.0),
     };
     Case { channel, eps, range, bits }
+}
+
+/// The integers of a network of one layer.
+pub(crate) fn fold_one(layer: &NormLayer, options: &Options) -> Result<IntegerBatchNorm, MethodError> {
+    BnOptimal.fold(std::slice::from_ref(layer), options).map(|mut folded| folded.remove(0))
 }

@@ -1,10 +1,10 @@
 //! The integers give the code of the reference at every x, for every kind of channel.
 
-use crate::channels::{Case, Random, case};
+use crate::channels::{Case, Random, case, fold_one};
 use harness_method_bn_optimal::alternatives::code;
 use harness_method_bn_optimal::reference::Line;
-use harness_method_bn_optimal::{BnOptimal, fold_network, solve};
-use harness_method_core::{BatchNormChannel, Bits, Fold, Method, MethodError, OptionValue, Options};
+use harness_method_bn_optimal::{BnOptimal, solve};
+use harness_method_core::{BatchNormChannel, BatchNormFolder, Bits, MethodError, NormLayer, OptionValue, Options};
 use std::collections::BTreeMap;
 
 fn options(given: &[(&str, OptionValue)]) -> Options {
@@ -31,7 +31,7 @@ fn no_mismatch_anywhere() {
         for k in 1..=8 {
             for index in 0..per_width {
                 let case = case(&mut random, index, n, k);
-                let folded = BnOptimal.fold(&case.fold(), &options(&[])).unwrap();
+                let folded = fold_one(&case.layer(), &options(&[])).unwrap();
                 assert!(folded.shift <= 2 * n, "{:?}: a shift of {} for {n} bits", case.channel, folded.shift);
                 assert!(k > 1 || folded.shift == 0, "one bit is one comparison");
                 check(&case, folded.shift, folded.channels[0]);
@@ -52,13 +52,19 @@ fn one_shift_serves_all_channels_of_a_layer_and_all_layers_of_a_network() {
         .iter()
         .map(|cases| cases.iter().map(|c| BatchNormChannel { var: c.channel.var + c.eps, ..c.channel }).collect())
         .collect();
-    let folds: Vec<Fold<'_>> = layers
+    let folds: Vec<NormLayer> = layers
         .iter()
         .zip(&channels)
-        .map(|(cases, channels)| Fold { channels, eps: 0.0, range: cases[0].range, bits: cases[0].bits })
+        .map(|(cases, channels)| NormLayer {
+            name: String::new(),
+            channels: channels.clone(),
+            eps: 0.0,
+            range: cases[0].range,
+            bits: cases[0].bits,
+        })
         .collect();
-    let alone = fold_network(&folds, &options(&[])).unwrap();
-    let shared = fold_network(&folds, &options(&[("share", OptionValue::Text("network".to_owned()))])).unwrap();
+    let alone = BnOptimal.fold(&folds, &options(&[])).unwrap();
+    let shared = BnOptimal.fold(&folds, &options(&[("share", OptionValue::Text("network".to_owned()))])).unwrap();
     let max = alone.iter().map(|folded| folded.shift).max().unwrap();
     assert!(alone.iter().any(|folded| folded.shift < max), "the layers differ in their needs");
     for (fold, (alone, shared)) in folds.iter().zip(alone.iter().zip(&shared)) {
@@ -77,7 +83,7 @@ fn every_greater_shift_is_possible_too() {
     let mut random = Random(3);
     for index in 0..64 {
         let case = case(&mut random, index, 7, 3);
-        let steps = solve::steps(&case.fold()).unwrap();
+        let steps = solve::steps(&case.layer()).unwrap();
         let min = solve::smallest_shifts(&steps).unwrap()[0];
         for shift in min..min + 12 {
             check(&case, shift, solve::at_shift(&steps, shift).unwrap().channels[0]);
@@ -107,7 +113,7 @@ fn constants_and_a_single_value() {
     for (gamma, beta, range, shift, pair) in rows {
         let channel = BatchNormChannel { gamma, beta, ..unit };
         let case = Case { channel, eps: 0.0, range, bits: Bits::new(2).unwrap() };
-        let folded = BnOptimal.fold(&case.fold(), &options(&[])).unwrap();
+        let folded = fold_one(&case.layer(), &options(&[])).unwrap();
         assert_eq!((folded.shift, folded.channels[0]), (shift, pair), "gamma {gamma}, beta {beta}");
         check(&case, folded.shift, folded.channels[0]);
     }
@@ -121,10 +127,10 @@ fn wide_accumulators_are_exact_or_refused() {
         let n = [20, 24, 28, 32, 40, 62][index % 6];
         let case = case(&mut random, index, n, 8);
         let line = Line::of(&case.channel, case.eps).unwrap();
-        match BnOptimal.fold(&case.fold(), &options(&[])) {
+        match fold_one(&case.layer(), &options(&[])) {
             Ok(integers) => {
                 folded += 1;
-                let steps = &solve::steps(&case.fold()).unwrap()[0];
+                let steps = &solve::steps(&case.layer()).unwrap()[0];
                 // Around every threshold, at both ends, and anywhere.
                 let sign = if steps.mirrored() { -1 } else { 1 };
                 let around = steps.thresholds().iter().flat_map(|t| [t - 1, *t, t + 1]).map(|t| t * sign);
@@ -151,9 +157,13 @@ fn what_cannot_be_folded_is_refused_with_its_channel() {
     let good = BatchNormChannel { gamma: 1.0, beta: 0.0, mean: 0.0, var: 1.0, input_scale: 1.0, output_scale: 1.0 };
     let channels = [good, BatchNormChannel { mean: f64::NAN, ..good }];
     let bits = Bits::new(2).unwrap();
-    let error = |fold: Fold<'_>| BnOptimal.fold(&fold, &options(&[])).unwrap_err().to_string();
-    let bad = error(Fold { channels: &channels, eps: 1e-5, range: (0, 3), bits });
+    let error = |layer: NormLayer| fold_one(&layer, &options(&[])).unwrap_err().to_string();
+    let bad = error(NormLayer { name: String::new(), channels: channels.to_vec(), eps: 1e-5, range: (0, 3), bits });
     assert_eq!(bad, "channel 1: mean is NaN, expected a finite number");
-    let empty = error(Fold { channels: &channels[..1], eps: 1e-5, range: (3, 0), bits });
+    let empty =
+        error(NormLayer { name: String::new(), channels: channels[..1].to_vec(), eps: 1e-5, range: (3, 0), bits });
     assert!(empty.contains("3 to 0, is empty"), "{empty}");
+    let bad =
+        error(NormLayer { name: "conv3".to_owned(), channels: channels.to_vec(), eps: 1e-5, range: (0, 3), bits });
+    assert_eq!(bad, "layer `conv3`: channel 1: mean is NaN, expected a finite number");
 }

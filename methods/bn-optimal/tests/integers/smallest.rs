@@ -1,10 +1,10 @@
 //! The shift is the smallest, then |A|, then |B|: against every A and B there is.
 
-use crate::channels::{Case, Random, case};
+use crate::channels::{Case, Random, case, fold_one};
 use harness_method_bn_optimal::alternatives::code;
 use harness_method_bn_optimal::reference::Line;
 use harness_method_bn_optimal::{BnOptimal, solve};
-use harness_method_core::{Bits, Method, Options};
+use harness_method_core::{BatchNormFolder, Bits, Options};
 
 /// Codes of the reference, by x.
 fn codes(case: &Case) -> Vec<(i64, i64)> {
@@ -46,7 +46,7 @@ fn no_smaller_shift_slope_or_intercept_exists() {
             for index in 0..if k <= 4 { 320 } else { 48 } {
                 let case = case(&mut random, index, n, k);
                 let codes = codes(&case);
-                let folded = BnOptimal.fold(&case.fold(), &Options::defaults(BnOptimal.about().about.options)).unwrap();
+                let folded = fold_one(&case.layer(), &Options::defaults(BnOptimal.about().about.options)).unwrap();
                 assert_eq!(search(&codes, case.bits, folded.shift), Some(folded.channels[0]), "{:?}", case.channel);
                 if folded.shift > 0 {
                     assert_eq!(search(&codes, case.bits, folded.shift - 1), None, "{:?}", case.channel);
@@ -101,7 +101,7 @@ fn twice_the_width_always_suffices() {
                         output_scale: 1.0,
                     };
                     let case = Case { channel, eps: 0.0, range: (0, (1 << n) - 1), bits };
-                    let steps = solve::steps(&case.fold()).unwrap();
+                    let steps = solve::steps(&case.layer()).unwrap();
                     max = max.max(solve::smallest_shifts(&steps).unwrap()[0]);
                 }
             }
