@@ -22,6 +22,14 @@ pub enum ModelError {
         /// Layers of the model.
         layers: String,
     },
+    /// An activation of the model names a layer that it does not feed: a fault of the model's definition.
+    #[error("an activation names the layer `{name}`, expected {expected}")]
+    WrongFeed {
+        /// What was named.
+        name: String,
+        /// The layers that it feeds.
+        expected: String,
+    },
     /// The images are too small for the network.
     #[error("layer `{layer}`: {height}x{width} images are too small here, expected at least {min}x{min}")]
     TooSmall {

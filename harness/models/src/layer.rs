@@ -43,7 +43,7 @@ pub enum Layer {
     },
     /// Non-linearity, or the activation quantizer that takes its place: the input of layer `of`.
     Activation {
-        /// Name of the layer that it feeds.
+        /// Name of the layer with weights that it feeds; the plan refuses any other name.
         of: String,
         /// What stands here in full precision; `None`: what the method of the activations has without rounding.
         float: Option<Nonlinearity>,

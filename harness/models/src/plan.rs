@@ -1,6 +1,7 @@
 //! What stands where: shapes, sites and cost of a model under a quantization configuration. Pure; nothing is
 //! allocated, so that a sweep can be checked and estimated before it runs.
 
+mod feeds;
 mod shape;
 mod walk;
 
@@ -115,7 +116,7 @@ impl Plan {
     /// different answers: in a language model the size of its vocabulary.
     ///
     /// # Errors
-    /// An unknown model, method or layer name; a language model for images or the other way round; images too small
+    /// An unknown model, method or layer name; an activation that names a layer which it does not feed; a language model for images or the other way round; images too small
     /// for the network; a method that cannot stand at one of its sites.
     pub fn new(
         model: &ModelChoice,
@@ -141,6 +142,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn of_layers(layers: Vec<Layer>, quant: &QuantConfig, input: impl Into<Input>) -> Result<Plan, ModelError> {
+        feeds::check(&layers)?;
         walk::plan(layers, quant, input.into())
     }
 
