@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
-use harness_engine::run::Rules;
+use harness_engine::job::Rules;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RuleArguments {

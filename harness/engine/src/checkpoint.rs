@@ -1,4 +1,5 @@
-//! Everything a training needs to go on to the bit: variables, optimizer, averages, memory of a text, generator.
+//! Everything that a training needs to continue exactly where it stopped: variables, state of the optimizer, averages of
+//! weights, hidden states and the state of the random number generator.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,19 +14,19 @@ const GENERATOR: &str = "generator";
 /// Tensors of one kind, each under its own name. They share memory with what they belong to, so that a checkpoint is
 /// read back by copying into them.
 #[derive(Debug)]
-pub struct Part {
+pub struct TensorGroup {
     /// What stands before the names in the file.
     pub name: &'static str,
     /// In a fixed order: files should be equal to the byte.
     pub tensors: Vec<(String, Tensor)>,
 }
 
-/// Writes a checkpoint of these parts and the default generator of the device.
+/// Writes a checkpoint of these groups and the default generator of the device.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(path: &Path, parts: &[Part], device: Device) -> Result<(), EngineError> {
-    let tensors = parts.iter().flat_map(|Part { name, tensors }| {
+pub fn save(path: &Path, groups: &[TensorGroup], device: Device) -> Result<(), EngineError> {
+    let tensors = groups.iter().flat_map(|TensorGroup { name, tensors }| {
         tensors.iter().map(move |(tensor, value)| (format!("{name}.{tensor}"), value.shallow_clone()))
     });
     let generator = [(GENERATOR.to_owned(), random::state(device)?)];
@@ -33,14 +34,14 @@ pub fn save(path: &Path, parts: &[Part], device: Device) -> Result<(), EngineErr
     Ok(Tensor::write_safetensors(&all, path)?)
 }
 
-/// Reads a checkpoint back into the same parts and the generator.
+/// Reads a checkpoint back into the same groups and the generator.
 ///
 /// # Errors
-/// A file that cannot be read, and tensors that are missing or have other shapes. Some of the parts may then have been
+/// A file that cannot be read, and tensors that are missing or have other shapes. Some of the groups may then have been
 /// overwritten.
-pub fn load(path: &Path, parts: Vec<Part>, device: Device) -> Result<(), EngineError> {
+pub fn load(path: &Path, groups: Vec<TensorGroup>, device: Device) -> Result<(), EngineError> {
     let mut saved = read(path)?;
-    for Part { name, tensors } in parts {
+    for TensorGroup { name, tensors } in groups {
         fill(tensors, &mut saved, &format!("{name}."))?;
     }
     let Some(generator) = saved.remove(GENERATOR) else {
@@ -134,10 +135,10 @@ mod tests {
             Tiny { store, weight, optimizer }
         }
 
-        fn parts(&self) -> Vec<Part> {
+        fn groups(&self) -> Vec<TensorGroup> {
             vec![
-                Part { name: "model", tensors: sorted(&self.store) },
-                Part { name: "optimizer", tensors: self.optimizer.state() },
+                TensorGroup { name: "model", tensors: sorted(&self.store) },
+                TensorGroup { name: "optimizer", tensors: self.optimizer.state() },
             ]
         }
 
@@ -156,10 +157,10 @@ mod tests {
         let mut one = Tiny::new(1.0);
         tch::manual_seed(11);
         one.train();
-        save(&path, &one.parts(), Device::Cpu).unwrap();
+        save(&path, &one.groups(), Device::Cpu).unwrap();
         one.train();
         let mut other = Tiny::new(5.0);
-        load(&path, other.parts(), Device::Cpu).unwrap();
+        load(&path, other.groups(), Device::Cpu).unwrap();
         other.train();
         assert_eq!(one.weight, other.weight);
     }
@@ -169,11 +170,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
         let tiny = Tiny::new(1.0);
-        assert!(load(&path, tiny.parts(), Device::Cpu).is_err(), "no file");
+        assert!(load(&path, tiny.groups(), Device::Cpu).is_err(), "no file");
         std::fs::write(&path, b"not a checkpoint").unwrap();
-        assert!(load(&path, tiny.parts(), Device::Cpu).is_err(), "not a checkpoint");
+        assert!(load(&path, tiny.groups(), Device::Cpu).is_err(), "not a checkpoint");
         save_model(&path, &tiny.store).unwrap();
-        let error = load(&path, tiny.parts(), Device::Cpu).unwrap_err().to_string();
+        let error = load(&path, tiny.groups(), Device::Cpu).unwrap_err().to_string();
         assert_eq!(error, "the checkpoint does not fit: it has no `model.fc.weight`");
     }
 

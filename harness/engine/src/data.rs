@@ -1,18 +1,21 @@
 //! Data sets as the training loop sees them: batches of tensors on the device.
 
 mod augment;
+mod batch;
 mod images;
 mod resident;
 mod streamed;
 mod text;
+mod upload;
 
 use harness_datasets::{Contents, Dataset, Samples, Shape, Split};
 use harness_records::config::DatasetChoice;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::Device;
 
 use crate::failure::EngineError;
 
-pub use images::{Batch, Batches, DeviceImages};
+pub use batch::{ImageBatch, batches, steps};
+pub use images::{Batches, DeviceImages};
 pub use text::DeviceText;
 
 /// The data set of this choice.
@@ -80,42 +83,13 @@ pub fn load_text(
     }
 }
 
-/// Numbers on the device, i64. The host does not wait until a GPU has fetched them, nor for anything before that:
-/// libtorch keeps the page-locked copy for as long as it is needed.
-fn upload(numbers: &[i64], device: Device) -> Result<Tensor, TchError> {
-    let numbers = Tensor::f_from_slice(numbers)?;
-    match device {
-        Device::Cuda(_) => numbers.f_pin_memory(device)?.f_to_device_(device, Kind::Int64, true, false),
-        _ => numbers.f_to_device(device),
-    }
-}
-
-/// Cuts an epoch's order into batches. All of it is used; a last batch of one is joined to the one before, because
-/// batch normalization cannot work on a single sample.
-#[must_use]
-pub fn batches(order: &[u32], batch: u32) -> Vec<&[u32]> {
-    let batch = batch as usize;
-    let mut cuts: Vec<usize> = (0..order.len()).step_by(batch.max(1)).collect();
-    if batch > 1 && order.len() > batch && order.len() % batch == 1 {
-        cuts.pop();
-    }
-    let ends = cuts.iter().copied().skip(1).chain([order.len()]);
-    cuts.iter().copied().zip(ends).map(|(start, end)| &order[start..end]).collect()
-}
-
-/// Steps of one epoch of `images` images.
-#[must_use]
-pub fn steps(images: u32, batch: u32) -> u64 {
-    let order: Vec<u32> = (0..images).collect();
-    batches(&order, batch).len() as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use harness_datasets::epoch_order;
     use harness_records::options::{OptionValue, Options};
     use proptest::prelude::*;
+    use tch::Tensor;
 
     proptest! {
         #[test]
@@ -136,7 +110,7 @@ mod tests {
         let on_device = load(&choice, Split::Test, Some(20), Device::Cpu).unwrap();
         assert_eq!(on_device.len(), 20);
         let images = dataset(&choice).unwrap().load(None, &Options::default(), Split::Test).unwrap().images().unwrap();
-        let Batch { images: x, labels: y } = on_device.first(20).unwrap();
+        let ImageBatch { images: x, labels: y } = on_device.first(20).unwrap();
         let found = Vec::<f32>::try_from(&x.view([-1])).unwrap();
         for index in 0..20 {
             assert_eq!(y.int64_value(&[index as i64]), i64::from(images.labels[index]));
@@ -153,7 +127,7 @@ mod tests {
         let images = load(&choice, Split::Train, Some(50), Device::Cpu).unwrap();
         let all = images.first(50).unwrap();
         let order = epoch_order(50, 7, 3);
-        let walk = |skip| images.epoch(7, 3, 16, skip).map(Result::unwrap).collect::<Vec<Batch>>();
+        let walk = |skip| images.epoch(7, 3, 16, skip).map(Result::unwrap).collect::<Vec<ImageBatch>>();
         let whole = walk(0);
         assert_eq!(whole.iter().map(|batch| batch.labels.size()[0]).collect::<Vec<_>>(), [16, 16, 16, 2]);
         for (indices, batch) in batches(&order, 16).iter().zip(&whole) {
@@ -167,7 +141,7 @@ mod tests {
             assert_eq!(rest.len(), 4 - skip);
             assert!(rest.iter().zip(&whole[skip..]).all(|(a, b)| a.images == b.images && a.labels == b.labels));
         }
-        let straight: Vec<Batch> = images.in_order(20).map(Result::unwrap).collect();
+        let straight: Vec<ImageBatch> = images.in_order(20).map(Result::unwrap).collect();
         assert_eq!(Tensor::cat(&straight.iter().map(|batch| &batch.images).collect::<Vec<_>>(), 0), all.images);
     }
 
@@ -201,7 +175,7 @@ mod tests {
         let defaults = Options::defaults(harness_datasets::find("imagenet").unwrap().about().options);
         let options = defaults.iter().map(|(name, value)| (name.to_owned(), value.clone())).chain(size).collect();
         let choice = DatasetChoice { name: "imagenet".to_owned(), root: Some(root.path().to_owned()), options };
-        let check = |batch: &Batch| {
+        let check = |batch: &ImageBatch| {
             for i in 0..batch.labels.size()[0] {
                 let colour = colours[batch.labels.int64_value(&[i]) as usize];
                 let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);

@@ -11,10 +11,10 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::checkpoint;
-use crate::data::Batch;
-use crate::evaluate::{BATCH, EvalSplit};
+use crate::contents;
+use crate::data::ImageBatch;
 use crate::failure::EngineError;
-use crate::training::samples;
+use crate::metrics::{BATCH, EvalSplit};
 
 /// A trained network with its test set.
 #[derive(Debug)]
@@ -74,14 +74,14 @@ impl Trained {
     /// A file that does not fit the network, and whatever is wrong with the data set.
     pub fn load(config: &TrialConfig, model: &Path, device: Device) -> Result<Trained, EngineError> {
         tch::set_num_threads(i32::try_from(config.train.threads).unwrap_or(1));
-        let contents = samples::contents(config)?;
-        let (input, classes) = samples::input(contents);
+        let contents = contents::contents(config)?;
+        let (input, classes) = contents::input(contents);
         let plan = Plan::new(&config.model, &config.quant, input, classes)?;
         let store = nn::VarStore::new(device);
         let network = Network::new(&plan, &store.root())?;
         checkpoint::load_model(model, &store)?;
         let test = EvalSplit::test(config, contents, device)?;
-        let ctx = samples::last_step(contents, &config.train);
+        let ctx = contents::last_step(contents, &config.train);
         Ok(Trained { network, dataset: config.dataset.name.clone(), test, ctx, _store: store })
     }
 
@@ -117,7 +117,7 @@ impl Trained {
         let ctx = StepContext { training: false, ..self.ctx };
         let mut norms = None;
         for batch in test.in_order(BATCH) {
-            let Batch { images, labels } = batch?;
+            let ImageBatch { images, labels } = batch?;
             let (own, pass) = tch::no_grad(|| -> Result<_, EngineError> {
                 let norms = match &mut norms {
                     Some(norms) => norms,

@@ -84,9 +84,23 @@ pub enum EngineError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A checkpoint that does not fit the network.
+    /// A checkpoint or a file of weights that does not fit the network.
     #[error("the checkpoint does not fit: {0}")]
     Checkpoint(String),
+    /// The progress within an epoch cannot be put into a checkpoint.
+    #[error("the progress of the epoch cannot be written into the checkpoint: {0}")]
+    EpochProgress(#[source] serde_json::Error),
+    /// The thread that shows other processes that this one is alive cannot be started.
+    #[error("the thread for the lease's heartbeat cannot be started: {0}")]
+    Heartbeat(#[source] io::Error),
+    /// The folder of a trial that this one builds on cannot be reached.
+    #[error("cannot reach trial {id}, which it builds on: {source}")]
+    Unreachable {
+        /// The other trial.
+        id: String,
+        /// What the file system says.
+        source: io::Error,
+    },
     /// libtorch failed.
     #[error(transparent)]
     Torch(#[from] TchError),
@@ -153,7 +167,9 @@ fn os_error(message: &str) -> Option<io::Error> {
     digits.parse().ok().map(io::Error::from_raw_os_error)
 }
 
-/// libtorch has no error codes; these are the words of its allocators.
+/// libtorch has no error codes for this, so its messages are searched for the words of its allocators: on a GPU the first
+/// two, on the CPU the third. They are those of libtorch 2.11; a test asks the library in use for more memory than there
+/// is, so that a change of the CPU's words shows.
 fn is_out_of_memory(message: &str) -> bool {
     ["CUDA out of memory", "CUDA error: out of memory", "DefaultCPUAllocator: can't allocate memory"]
         .iter()

@@ -1,4 +1,4 @@
-//! A network on samples it did not learn from.
+//! Metrics of a network on samples that it did not learn from.
 
 use harness_datasets::{Contents, Split};
 use harness_methods::core::StepContext;
@@ -7,19 +7,21 @@ use harness_records::config::TrialConfig;
 use harness_records::record::{CorrectSamples, Metrics};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use crate::data::{self, Batch, DeviceImages, DeviceText};
+use crate::data::{self, DeviceImages, DeviceText, ImageBatch};
 use crate::failure::EngineError;
 
-/// Images of one evaluation batch. Part of the numbers' definition, as sums depend on it; not a setting.
+/// Images of one evaluation batch. It is not a setting, because the order in which losses are added up depends on it, and
+/// with that the last bits of the mean.
 pub const BATCH: u32 = 250;
 
-/// Parallel streams that a text is evaluated in, likewise: the first words of each are read without what precedes them.
+/// Parallel streams that a text is evaluated in. It is not a setting either, because the first words of each stream are
+/// predicted without the words before them.
 pub const STREAMS: u32 = 10;
 
 /// Words a stream that are evaluated at once; changes nothing but speed and memory.
 const WINDOW: usize = 50;
 
-/// Guesses that count for top-5.
+/// Predictions of a sample that count for top-5.
 const TOP_K: i64 = 5;
 
 /// A split to evaluate on.
@@ -74,7 +76,8 @@ impl EvalSplit {
         }
     }
 
-    /// The first samples, as a network reads them.
+    /// The first [`BATCH`] images, or the first window of a text, as a network reads them. The statistics of quantized
+    /// activations are measured on these samples.
     ///
     /// # Errors
     /// When libtorch fails.
@@ -88,23 +91,23 @@ impl EvalSplit {
         }
     }
 
-    /// Metrics of `network` on all of it, and which images it gets right. `between` is called after each batch.
+    /// Metrics of `network` on all of it, and which images it gets correct. `between` is called after each batch.
     ///
     /// # Errors
     /// When the network fails, or whatever `between` returns.
     pub fn evaluate(
         &self,
         network: &mut Network,
-        step: &StepContext,
+        ctx: &StepContext,
         between: impl FnMut() -> Result<(), EngineError>,
     ) -> Result<(Metrics, Option<CorrectSamples>), EngineError> {
-        let step = StepContext { training: false, ..*step };
+        let ctx = StepContext { training: false, ..*ctx };
         match self {
             EvalSplit::Images(images, classes) => {
-                let (metrics, correct_samples) = on_images(network, images, *classes, &step, between)?;
+                let (metrics, correct_samples) = on_images(network, images, *classes, &ctx, between)?;
                 Ok((metrics, Some(correct_samples)))
             }
-            EvalSplit::Text(text) => Ok((on_text(network, text, &step, between)?, None)),
+            EvalSplit::Text(text) => Ok((on_text(network, text, &ctx, between)?, None)),
         }
     }
 }
@@ -113,22 +116,22 @@ fn on_images(
     network: &mut Network,
     images: &DeviceImages,
     classes: i64,
-    step: &StepContext,
+    ctx: &StepContext,
     mut between: impl FnMut() -> Result<(), EngineError>,
 ) -> Result<(Metrics, CorrectSamples), EngineError> {
-    let mut sums = Sums::default();
+    let mut sums = TestSums::default();
     for batch in images.in_order(BATCH) {
         let batch = batch?;
-        tch::no_grad(|| sums.add(network, &batch, step))?;
+        tch::no_grad(|| sums.add(network, &batch, ctx))?;
         between()?;
     }
     // Files that do not decode may have been left out.
-    let n = sums.right.len() as f64;
-    let correct_samples = CorrectSamples::new(sums.right);
+    let n = sums.correct.len() as f64;
+    let correct_samples = CorrectSamples::new(sums.correct);
     let metrics = Metrics {
         loss: sums.loss / n,
         top1: Some(correct_samples.correct() as f64 / n),
-        top5: (classes > TOP_K).then_some(sums.five as f64 / n),
+        top5: (classes > TOP_K).then_some(sums.top5 as f64 / n),
         perplexity: None,
     };
     Ok((metrics, correct_samples))
@@ -138,14 +141,14 @@ fn on_images(
 fn on_text(
     network: &mut Network,
     text: &DeviceText,
-    step: &StepContext,
+    ctx: &StepContext,
     mut between: impl FnMut() -> Result<(), EngineError>,
 ) -> Result<Metrics, EngineError> {
-    let mut state = network.initial_state(i64::from(STREAMS), step)?;
+    let mut state = network.initial_state(i64::from(STREAMS), ctx)?;
     let mut sum = 0.0;
     for window in text.windows(WINDOW) {
         let (input, targets) = text.window(&window)?;
-        let (logits, after) = tch::no_grad(|| network.forward_tokens(&input.f_tr()?, &state, step))?;
+        let (logits, after) = tch::no_grad(|| network.forward_tokens(&input.f_tr()?, &state, ctx))?;
         state = after;
         let logits = logits.f_flatten(0, 1)?;
         let targets = targets.f_tr()?.f_reshape([-1])?;
@@ -159,25 +162,25 @@ fn on_text(
 
 /// Sums over a test set of images.
 #[derive(Debug, Default)]
-struct Sums {
+struct TestSums {
     loss: f64,
-    five: i64,
+    top5: i64,
     /// Of every sample so far, whether the prediction is correct.
-    right: Vec<bool>,
+    correct: Vec<bool>,
 }
 
-impl Sums {
-    fn add(&mut self, network: &mut Network, batch: &Batch, step: &StepContext) -> Result<(), EngineError> {
-        let Batch { images: x, labels: y } = batch;
-        let logits = network.forward(x, step)?;
+impl TestSums {
+    fn add(&mut self, network: &mut Network, batch: &ImageBatch, ctx: &StepContext) -> Result<(), EngineError> {
+        let ImageBatch { images: x, labels: y } = batch;
+        let logits = network.forward(x, ctx)?;
         let loss = logits.f_cross_entropy_loss(y, None::<Tensor>, Reduction::Sum, -100, 0.0)?;
         self.loss += f64::try_from(&loss.f_to_kind(Kind::Double)?)?;
         let predictions = TOP_K.min(logits.size()[1]);
         let (_, best) = logits.f_topk(predictions, 1, true, true)?;
-        let right = best.f_eq_tensor(&y.f_unsqueeze(1)?)?;
-        let count = |right: &Tensor| -> Result<i64, EngineError> { Ok(i64::try_from(&right.f_sum(Kind::Int64)?)?) };
-        self.right.extend(Vec::<bool>::try_from(&right.f_select(1, 0)?.f_contiguous()?)?);
-        self.five += count(&right)?;
+        let correct = best.f_eq_tensor(&y.f_unsqueeze(1)?)?;
+        let count = |correct: &Tensor| -> Result<i64, EngineError> { Ok(i64::try_from(&correct.f_sum(Kind::Int64)?)?) };
+        self.correct.extend(Vec::<bool>::try_from(&correct.f_select(1, 0)?.f_contiguous()?)?);
+        self.top5 += count(&correct)?;
         Ok(())
     }
 }

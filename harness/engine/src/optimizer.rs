@@ -55,7 +55,7 @@ impl Optimizer {
         Ok(Optimizer { config: config.clone(), groups })
     }
 
-    /// Forgets all gradients.
+    /// Sets all gradients to zero.
     pub fn zero_grad(&mut self) {
         for value in self.groups.iter_mut().flat_map(|group| &mut group.values) {
             value.zero_grad();
@@ -100,7 +100,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn forget(&mut self) -> Result<(), TchError> {
+    pub fn reset_state(&mut self) -> Result<(), TchError> {
         for (_, mut tensor) in self.state() {
             let _ = tch::no_grad(|| tensor.f_zero_())?;
         }
@@ -220,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn a_forgetful_optimizer_is_a_new_one() {
+    fn an_optimizer_with_a_reset_state_is_a_new_one() {
         for config in [SGD, ADAM] {
             let (one, weight, bias) = store();
             let mut optimizer = Optimizer::new(&config, &one).unwrap();
             train(&mut optimizer, &weight, &bias, 3);
-            optimizer.forget().unwrap();
+            optimizer.reset_state().unwrap();
             let (two, mut weight2, mut bias2) = store();
             tch::no_grad(|| {
                 weight2.copy_(&weight);

@@ -9,9 +9,9 @@ use harness_records::record::ModelRecord;
 use harness_records::store::Store;
 use harness_records::trial::Trial;
 
+use crate::contents;
 use crate::data;
 use crate::failure::EngineError;
-use crate::training::samples;
 use crate::worker::{Decision, decide};
 
 /// One trial, looked at.
@@ -95,7 +95,7 @@ fn prepare_one(
     if config.train.accumulate > 1 && contents.text().is_some() {
         return Err(("train.accumulate", EngineError::AccumulatedText));
     }
-    let (input, classes) = samples::input(contents);
+    let (input, classes) = contents::input(contents);
     let plan =
         Plan::new(&config.model, &config.quant, input, classes).map_err(|error| (key_of(&error), error.into()))?;
     let sites = plan.sites().map(|planned| SiteSummary {
@@ -105,8 +105,8 @@ fn prepare_one(
         bits: planned.site.bits.get(),
     });
     let epochs = u64::from(config.train.epochs);
-    let train_images = samples::training_samples(contents, &config.train) * epochs;
-    let test_images = samples::evaluation_samples(contents, &config.train) * epochs;
+    let train_images = contents::training_samples(contents, &config.train) * epochs;
+    let test_images = contents::evaluation_samples(contents, &config.train) * epochs;
     let flops = 2.0 * plan.size.macs as f64 * (3.0 * train_images as f64 + test_images as f64);
     Ok(Prepared {
         trial: trial.clone(),

@@ -12,15 +12,15 @@ pub struct ScheduleLength {
 }
 
 impl ScheduleLength {
-    /// Cuts the training into `parts` of equal length (the last one takes what is left): the step within its part and
-    /// that part's horizon.
+    /// Warm restarts: the training consists of `cycles` cycles of equal length (the last one takes the remaining steps
+    /// too). Gives the step within its cycle, from 0, and the length of that cycle.
     #[must_use]
-    pub fn part(self, step: u64, parts: u32) -> (u64, ScheduleLength) {
-        let parts = u64::from(parts).clamp(1, self.total.max(1));
-        let length = self.total / parts;
-        let index = (step / length.max(1)).min(parts - 1);
+    pub fn cycle(self, step: u64, cycles: u32) -> (u64, ScheduleLength) {
+        let cycles = u64::from(cycles).clamp(1, self.total.max(1));
+        let length = self.total / cycles;
+        let index = (step / length.max(1)).min(cycles - 1);
         let start = index * length;
-        let total = if index + 1 == parts { self.total - start } else { length };
+        let total = if index + 1 == cycles { self.total - start } else { length };
         (step.saturating_sub(start), ScheduleLength { total, ..self })
     }
 }
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_equal_and_the_last_takes_the_rest() {
+    fn cycles_are_equal_and_the_last_takes_the_rest() {
         let length = ScheduleLength { steps_per_epoch: 3, total: 11 };
-        let starts: Vec<u64> = (0..11).filter(|&step| length.part(step, 3).0 == 0).collect();
+        let starts: Vec<u64> = (0..11).filter(|&step| length.cycle(step, 3).0 == 0).collect();
         assert_eq!(starts, [0, 3, 6]);
-        assert_eq!(length.part(10, 3), (4, ScheduleLength { steps_per_epoch: 3, total: 5 }));
-        assert_eq!(length.part(7, 1), (7, length));
-        assert_eq!(length.part(5, 100), (0, ScheduleLength { steps_per_epoch: 3, total: 1 }));
+        assert_eq!(length.cycle(10, 3), (4, ScheduleLength { steps_per_epoch: 3, total: 5 }));
+        assert_eq!(length.cycle(7, 1), (7, length));
+        assert_eq!(length.cycle(5, 100), (0, ScheduleLength { steps_per_epoch: 3, total: 1 }));
     }
 
     proptest! {

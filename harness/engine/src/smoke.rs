@@ -4,7 +4,7 @@
 use harness_datasets::{Contents, stand_in};
 use harness_records::config::TrialConfig;
 
-use crate::training::samples;
+use crate::contents;
 
 /// Sides of images from which a training takes only a handful of them.
 const LARGE: usize = 64;
@@ -15,7 +15,7 @@ const LARGE: usize = 64;
 /// was replaced, and why, is returned.
 pub fn shrink(config: &mut TrialConfig, given: &[&str]) -> Option<String> {
     let is_given = |key: &str| given.iter().any(|given| *given == key || key.starts_with(&format!("{given}.")));
-    let mut contents = samples::contents(config);
+    let mut contents = contents::contents(config);
     let mut replaced = None;
     if let Err(error) = &contents
         && !is_given("dataset.root")
@@ -26,7 +26,7 @@ pub fn shrink(config: &mut TrialConfig, given: &[&str]) -> Option<String> {
             config.dataset.name, made_up.name
         ));
         config.dataset = made_up;
-        contents = samples::contents(config);
+        contents = contents::contents(config);
     }
     let small = Small::of(contents.ok());
     let train = &mut config.train;

@@ -1,9 +1,11 @@
 //! One training, from its first weights (or its last checkpoint) to its last epoch.
 
-mod average;
+mod batch;
+mod ema;
+mod forward;
 mod learner;
+mod look;
 mod loss;
-pub(crate) mod samples;
 mod sums;
 mod teacher;
 
@@ -12,42 +14,41 @@ use std::time::{Duration, Instant};
 use harness_methods::core::StepContext;
 use harness_models::Plan;
 use harness_models::network::SiteStatistics;
-use harness_records::config::TrialConfig;
 use harness_records::record::{CorrectSamples, EpochRecord, FORMAT, Losses, Metrics};
 use harness_records::resume::{Resumable, ResumeState};
 use serde::{Deserialize, Serialize};
-use tch::Device;
+use tch::Tensor;
 
-use crate::checkpoint::{self, Part};
+use crate::checkpoint::{self, TensorGroup};
+use crate::contents;
 use crate::data::DeviceImages;
-use crate::evaluate::EvalSplit;
 use crate::event::Event;
 use crate::failure::EngineError;
-use crate::run::{Job, Progress, site_record};
+use crate::job::{Job, TrialProgress};
+use crate::metrics::EvalSplit;
+use crate::run_record::site_record;
 use crate::schedule::ScheduleLength;
+use batch::TrainingData;
 use learner::Learner;
-use samples::Samples;
-use sums::Sums;
+use look::{Look, Looks};
+use sums::EpochSums;
 use teacher::Teacher;
 
-/// Least time between two reports of steps.
+/// Minimum time between two reports of steps.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 
-/// Steps between two looks at the loss on a GPU, where each look waits for the device.
-const LOOK_EVERY_ON_GPU: u64 = 50;
-
-/// Names in one message about files.
+/// How many files one message names.
 const NAMES: usize = 5;
 
 /// Everything that learns, and what it learns from.
 #[derive(Debug)]
 pub(crate) struct Training {
     learner: Learner,
-    train: Samples,
+    train: TrainingData,
     validation: Option<EvalSplit>,
     test: EvalSplit,
     length: ScheduleLength,
-    sums: Sums,
+    sums: EpochSums,
     /// An epoch that a checkpoint was taken in.
     epoch_progress: Option<EpochProgress>,
     /// Files that were left out and told of.
@@ -59,7 +60,7 @@ pub(crate) struct Training {
 struct EpochProgress {
     /// Steps done.
     steps: u64,
-    /// Samples seen.
+    /// TrainingData seen.
     samples: u64,
     /// Learning rate of the last step.
     lr: f64,
@@ -69,15 +70,15 @@ struct EpochProgress {
 
 impl Training {
     /// A training at its start.
-    pub(crate) fn new(job: &Job<'_>, progress: &mut Progress) -> Result<Training, EngineError> {
+    pub(crate) fn new(job: &Job<'_>, progress: &mut TrialProgress) -> Result<Training, EngineError> {
         let (config, device) = (&job.trial.config, job.device);
-        let contents = samples::contents(config)?;
-        let (input, classes) = samples::input(contents);
+        let contents = contents::contents(config)?;
+        let (input, classes) = contents::input(contents);
         let plan = Plan::new(&config.model, &config.quant, input, classes)?;
         progress.model = plan.size.clone();
-        let train = Samples::load(config, device)?;
+        let train = TrainingData::load(config, device)?;
         let teacher = Teacher::new(&config.train, job.dir, contents, device)?;
-        let streams = matches!(train, Samples::Text(_)).then(|| i64::from(config.train.batch));
+        let streams = matches!(train, TrainingData::Text(_)).then(|| i64::from(config.train.batch));
         let steps_per_epoch = train.steps(&config.train);
         Ok(Training {
             learner: Learner::new(config, job.dir, &plan, streams, teacher, device)?,
@@ -85,14 +86,14 @@ impl Training {
             test: EvalSplit::test(config, contents, device)?,
             length: ScheduleLength { steps_per_epoch, total: steps_per_epoch * u64::from(config.train.epochs) },
             train,
-            sums: Sums::new(device)?,
+            sums: EpochSums::new(device)?,
             epoch_progress: None,
             left_out: 0,
         })
     }
 
     /// Goes back to the last checkpoint, if there is one that fits.
-    pub(crate) fn resume(&mut self, job: &mut Job<'_>, progress: &mut Progress) -> Result<(), EngineError> {
+    pub(crate) fn resume(&mut self, job: &mut Job<'_>, progress: &mut TrialProgress) -> Result<(), EngineError> {
         progress.losses = Some(Losses::new(self.length.total));
         match self.try_resume(job) {
             Ok(None) => {}
@@ -122,16 +123,12 @@ impl Training {
         }
         let unfit = |error: serde_json::Error| EngineError::Checkpoint(error.to_string());
         self.epoch_progress = serde_json::from_value(state.engine.clone()).map_err(unfit)?;
-        checkpoint::load(&path, self.parts(), job.device)?;
+        checkpoint::load(&path, self.tensor_groups(), job.device)?;
         Ok(Some(state))
     }
 
-    fn parts(&self) -> Vec<Part> {
-        parts(&self.learner, &self.sums)
-    }
-
-    fn key(&self, config: &TrialConfig, step: u64, training: bool) -> StepContext {
-        StepContext { step, total: self.length.total, seed: config.train.seed, training }
+    fn tensor_groups(&self) -> Vec<TensorGroup> {
+        tensor_groups(&self.learner, &self.sums)
     }
 
     /// One pass over the training set, or what a checkpoint has left of it, with the evaluation after it.
@@ -139,15 +136,15 @@ impl Training {
         &mut self,
         job: &mut Job<'_>,
         epoch: u32,
-        progress: &mut Progress,
-    ) -> Result<(EpochRecord, After), EngineError> {
+        progress: &mut TrialProgress,
+    ) -> Result<(EpochRecord, Evaluation), EngineError> {
         let learned = self.learn(job, epoch, progress)?;
         let at = Instant::now();
-        let evaluated = self.evaluate(job, progress);
-        if let Err(EngineError::Stopped { .. } | EngineError::TimedOut { .. }) = evaluated {
-            save(job, progress, Some(&learned), self.parts())?;
+        let evaluation = self.evaluate(job, progress);
+        if let Err(EngineError::Stopped { .. } | EngineError::TimedOut { .. }) = evaluation {
+            save(job, progress, Some(&learned), self.tensor_groups())?;
         }
-        let Evaluated { validation, test, after } = evaluated?;
+        let evaluation = evaluation?;
         self.tell_of_left_out(job);
         let samples = learned.samples as f64;
         let record = EpochRecord {
@@ -155,18 +152,18 @@ impl Training {
             lr: learned.lr,
             train_loss: self.sums.total_loss()? / samples,
             train_top1: learned.fraction_correct(&self.sums, &self.train)?,
-            validation,
-            test,
+            validation: evaluation.validation.clone(),
+            test: evaluation.test.clone(),
             train_seconds: learned.seconds,
             test_seconds: at.elapsed().as_secs_f64(),
             samples_per_second: samples / learned.seconds,
-            sites: after.sites.iter().map(site_record).collect(),
+            sites: evaluation.sites.iter().map(site_record).collect(),
         };
         progress.epochs.push(record.clone());
         if epoch < job.trial.config.train.epochs {
-            save(job, progress, None, self.parts())?;
+            save(job, progress, None, self.tensor_groups())?;
         }
-        Ok((record, after))
+        Ok((record, evaluation))
     }
 
     /// Says which files did not decode and were left out, when there are more of them than before.
@@ -183,64 +180,50 @@ impl Training {
         }
     }
 
-    /// The steps of an epoch. The host waits for the device only where it looks at the loss: at every step on the CPU;
-    /// on a GPU every [`LOOK_EVERY_ON_GPU`] steps, at a checkpoint and at the end.
-    fn learn(&mut self, job: &mut Job<'_>, epoch: u32, progress: &mut Progress) -> Result<EpochProgress, EngineError> {
+    /// The steps of an epoch. The host waits for the device only where [`Looks`] says so.
+    fn learn(
+        &mut self,
+        job: &mut Job<'_>,
+        epoch: u32,
+        progress: &mut TrialProgress,
+    ) -> Result<EpochProgress, EngineError> {
         let config = &job.trial.config;
-        let mut done = match self.epoch_progress.take() {
-            Some(epoch_progress) => epoch_progress,
-            None => {
-                self.sums = Sums::new(job.device)?;
-                self.learner.begin(&self.key(config, progress.steps, true))?;
-                EpochProgress::default()
-            }
-        };
+        let mut done = self.begin_epoch(job, progress)?;
         let ScheduleLength { steps_per_epoch, total } = self.length;
-        let look_every = if job.device == Device::Cpu { 1 } else { LOOK_EVERY_ON_GPU };
+        let looks = Looks::new(job.device, config.train.checkpoint_every, steps_per_epoch);
         let (seconds_before, began) = (done.seconds, Instant::now());
         let mut reported = began;
         let Training { learner, train, sums, length, .. } = self;
-        for sample in train.epoch(&config.train, epoch, done.steps) {
+        for batch in train.epoch(&config.train, epoch, done.steps) {
             if let Some(end) = job.interrupted(progress, total) {
-                // Nobody else may have the trial when its files are written.
+                // After the lease is lost, nothing may be written: the files belong to another process.
                 if !matches!(end, EngineError::LeaseLost) {
-                    save(job, progress, Some(&done), parts(learner, sums))?;
+                    save(job, progress, Some(&done), tensor_groups(learner, sums))?;
                 }
                 return Err(end);
             }
-            let sample = sample?;
-            let key = StepContext { step: progress.steps, total, seed: config.train.seed, training: true };
-            done.samples += sample.count;
-            let (lr, loss) = learner.step(config, sample, &key, *length, sums)?;
+            let batch = batch?;
+            let ctx = StepContext { step: progress.steps, total, seed: config.train.seed, training: true };
+            done.samples += batch.count;
+            let (lr, loss) = learner.step(config, batch, &ctx, *length, sums)?;
             done.lr = lr;
             done.steps += 1;
             progress.steps += 1;
             done.seconds = seconds_before + began.elapsed().as_secs_f64();
-            let last = done.steps == steps_per_epoch;
-            let checkpoint = !last && config.train.checkpoint_every.is_some_and(|n| progress.steps.is_multiple_of(n));
-            let kept = progress.losses.as_ref().is_some_and(|losses| losses.wants(progress.steps));
-            if !(last || checkpoint || kept || progress.steps.is_multiple_of(look_every)) {
-                continue;
+            let keep_loss = progress.losses.as_ref().is_some_and(|losses| losses.wants(progress.steps));
+            let Some(look) = looks.after(done.steps, progress.steps, keep_loss) else { continue };
+            let loss = check_loss(&loss, sums, look, epoch, progress)?;
+            if look.checkpoint {
+                save(job, progress, Some(&done), tensor_groups(learner, sums))?;
             }
-            // The sum keeps a NaN of any step in between.
-            let (value, sum) = (f64::try_from(&loss)?, sums.total_loss()?);
-            if let Some(losses) = progress.losses.as_mut().filter(|_| kept) {
-                losses.push(value as f32);
-            }
-            if !sum.is_finite() {
-                return Err(EngineError::Diverged { loss: value, epoch, step: progress.steps });
-            }
-            if checkpoint {
-                save(job, progress, Some(&done), parts(learner, sums))?;
-            }
-            if last || reported.elapsed() >= REPORT_EVERY {
+            if look.epoch_ends || reported.elapsed() >= REPORT_EVERY {
                 reported = Instant::now();
                 (job.report)(Event::Step {
                     id: job.trial.id.clone(),
                     epoch,
                     done: progress.steps,
                     total,
-                    loss: value,
+                    loss,
                     top1: done.fraction_correct(sums, train)?,
                     samples_per_second: done.samples as f64 / done.seconds,
                 });
@@ -249,18 +232,33 @@ impl Training {
         Ok(done)
     }
 
-    /// Metrics, answers and statistics of every quantized site, activations on the first test samples.
-    fn evaluate(&mut self, job: &Job<'_>, progress: &Progress) -> Result<Evaluated, EngineError> {
-        let key = self.key(&job.trial.config, progress.steps, false);
+    /// What a checkpoint says of the epoch that it was taken in, or an epoch before its first step.
+    fn begin_epoch(&mut self, job: &Job<'_>, progress: &TrialProgress) -> Result<EpochProgress, EngineError> {
+        if let Some(epoch_progress) = self.epoch_progress.take() {
+            return Ok(epoch_progress);
+        }
+        self.sums = EpochSums::new(job.device)?;
+        let seed = job.trial.config.train.seed;
+        let ctx = StepContext { step: progress.steps, total: self.length.total, seed, training: true };
+        self.learner.reset_hidden_state(&ctx)?;
+        Ok(EpochProgress::default())
+    }
+
+    /// Metrics on the validation and the test split, and the statistics of every quantized site.
+    ///
+    /// This is where quantization is measured: after every epoch, with the weights as they are evaluated, activations
+    /// on the first test samples only ([`EvalSplit::first`]).
+    fn evaluate(&mut self, job: &Job<'_>, progress: &TrialProgress) -> Result<Evaluation, EngineError> {
         let total = self.length.total;
+        let ctx = StepContext { step: progress.steps, total, seed: job.trial.config.train.seed, training: false };
         let between = || job.interrupted(progress, total).map_or(Ok(()), Err);
         let Training { learner, validation, test, .. } = self;
         learner.evaluated(|network, _| {
-            let validation = validation.as_ref().map(|held| held.evaluate(network, &key, between)).transpose()?;
-            let (metrics, correct_samples) = test.evaluate(network, &key, between)?;
-            let sites = network.statistics(&test.first()?, &key)?;
-            let after = After { sites, correct_samples };
-            Ok(Evaluated { validation: validation.map(|(metrics, _)| metrics), test: metrics, after })
+            let validation = validation.as_ref().map(|split| split.evaluate(network, &ctx, between)).transpose()?;
+            let (metrics, correct_samples) = test.evaluate(network, &ctx, between)?;
+            let sites = network.statistics(&test.first()?, &ctx)?;
+            let validation = validation.map(|(metrics, _)| metrics);
+            Ok(Evaluation { validation, test: metrics, sites, correct_samples })
         })
     }
 
@@ -271,50 +269,63 @@ impl Training {
     }
 }
 
-/// What an evaluation came to.
-struct Evaluated {
+/// The results of the evaluation after an epoch.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    /// Of a text; images have no validation split.
     validation: Option<Metrics>,
     test: Metrics,
-    after: After,
-}
-
-/// What the record keeps of the last evaluation only.
-#[derive(Debug, Default)]
-pub(crate) struct After {
     /// Statistics of every quantized site.
     pub(crate) sites: Vec<SiteStatistics>,
-    /// Which test images were right.
+    /// Which test images are classified correctly; none for a text.
     pub(crate) correct_samples: Option<CorrectSamples>,
+}
+
+/// Reads the loss of a step from the device, keeps it where the record wants it, and ends a training that has diverged.
+fn check_loss(
+    loss: &Tensor,
+    sums: &EpochSums,
+    look: Look,
+    epoch: u32,
+    progress: &mut TrialProgress,
+) -> Result<f64, EngineError> {
+    let (loss, sum) = (f64::try_from(loss)?, sums.total_loss()?);
+    if let Some(losses) = progress.losses.as_mut().filter(|_| look.keep_loss) {
+        losses.push(loss as f32);
+    }
+    // The sum is not finite if the loss of any step since the last look was not.
+    if sum.is_finite() { Ok(loss) } else { Err(EngineError::Diverged { loss, epoch, step: progress.steps }) }
 }
 
 impl EpochProgress {
     /// Fraction of the training samples so far that were right; none for a text.
-    fn fraction_correct(&self, sums: &Sums, train: &Samples) -> Result<Option<f64>, EngineError> {
+    fn fraction_correct(&self, sums: &EpochSums, train: &TrainingData) -> Result<Option<f64>, EngineError> {
         Ok(match train {
-            Samples::Images(_) => Some(sums.total_correct()? as f64 / self.samples as f64),
-            Samples::Text(_) => None,
+            TrainingData::Images(_) => Some(sums.total_correct()? as f64 / self.samples as f64),
+            TrainingData::Text(_) => None,
         })
     }
 }
 
-fn parts(learner: &Learner, sums: &Sums) -> Vec<Part> {
-    let mut parts = learner.parts();
-    parts.push(Part { name: "sums", tensors: sums.state() });
-    parts
+/// Everything that a checkpoint holds.
+fn tensor_groups(learner: &Learner, sums: &EpochSums) -> Vec<TensorGroup> {
+    let mut groups = learner.tensor_groups();
+    groups.push(TensorGroup { name: "sums", tensors: sums.state() });
+    groups
 }
 
-/// Writes a checkpoint: at the end of an epoch, or in the middle of the one that is `underway`.
+/// Writes a checkpoint: at the end of an epoch, or in the middle of the one that `epoch_progress` describes.
 fn save(
     job: &Job<'_>,
-    progress: &Progress,
+    progress: &TrialProgress,
     epoch_progress: Option<&EpochProgress>,
-    parts: Vec<Part>,
+    groups: Vec<TensorGroup>,
 ) -> Result<(), EngineError> {
-    let engine = serde_json::to_value(epoch_progress).map_err(|error| EngineError::Checkpoint(error.to_string()))?;
+    let engine = serde_json::to_value(epoch_progress).map_err(EngineError::EpochProgress)?;
     let state = ResumeState {
         format: FORMAT,
         id: job.trial.id.clone(),
-        epoch: progress.resumed_epochs(),
+        epoch: progress.epochs_done(),
         step: progress.steps,
         epochs: progress.epochs.clone(),
         started: progress.started,
@@ -326,5 +337,5 @@ fn save(
         checkpoint: String::new(),
         seal: String::new(),
     };
-    job.dir.save_checkpoint(&state, |path| checkpoint::save(path, &parts, job.device))
+    job.dir.save_checkpoint(&state, |path| checkpoint::save(path, &groups, job.device))
 }

@@ -12,7 +12,8 @@ use tch::Device;
 use crate::environment::Revision;
 use crate::event::Event;
 use crate::failure::EngineError;
-use crate::run::{self, Job, Rules};
+use crate::job::{Job, Rules};
+use crate::run;
 
 /// Runs a trial again in a folder of its own, which must be empty; what it builds on is read where it is.
 ///
@@ -29,9 +30,7 @@ pub fn again(
     let new = store.trial(&record.sweep, &record.id);
     let Claim::Ours(lease) = new.claim()? else { return Err(EngineError::LeaseLost) };
     for id in record.config.train.needs() {
-        link(dir.sibling(id).path(), new.sibling(id).path()).map_err(|error| {
-            EngineError::Checkpoint(format!("cannot reach trial {id}, which it builds on: {error}"))
-        })?;
+        link_sibling(id, dir, &new)?;
     }
     let trial = Trial {
         id: record.id.clone(),
@@ -51,6 +50,12 @@ pub fn again(
     };
     let again = run::run(job)?;
     Ok((again, new))
+}
+
+/// Makes the trial `id` beside `from` reachable beside `to` as well.
+fn link_sibling(id: &str, from: &TrialDir, to: &TrialDir) -> Result<(), EngineError> {
+    let linked = link(from.sibling(id).path(), to.sibling(id).path());
+    linked.map_err(|source| EngineError::Unreachable { id: id.to_owned(), source })
 }
 
 #[cfg(unix)]
@@ -115,4 +120,20 @@ pub fn first_difference(one: &RunRecord, other: &RunRecord) -> Option<String> {
 /// Numbers are the same when they are written the same: every bit shows, and NaN is NaN.
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_that_cannot_be_reached_is_no_matter_of_the_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = |name: &str| Store::open(&folder.path().join(name));
+        let (from, to) = (store("one").trial("sweep", "trial"), store("other").trial("sweep", "trial"));
+        let error = link_sibling("absent", &from, &to).unwrap_err();
+        assert!(matches!(&error, EngineError::Unreachable { id, .. } if id == "absent"), "{error:?}");
+        let message = error.to_string();
+        assert!(message.starts_with("cannot reach trial absent, which it builds on: "), "{message}");
+    }
 }

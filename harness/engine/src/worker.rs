@@ -3,8 +3,10 @@
 //! A worker is given the trials of a sweep and decides nothing: whoever claims a trial runs it, so any number of
 //! workers, started by anybody on any machine that sees the folder, share a sweep.
 
+use std::io;
+
 use harness_records::attempt::{AttemptEnd, Ended};
-use harness_records::lease::{HEARTBEAT, Lease};
+use harness_records::lease::HEARTBEAT;
 use harness_records::record::{FailureClass, TrialError};
 use harness_records::store::{Claim, Store, TrialState};
 use harness_records::trial::Trial;
@@ -13,7 +15,8 @@ use tch::Device;
 use crate::environment::Revision;
 use crate::event::Event;
 use crate::failure::EngineError;
-use crate::run::{self, Job, Rules};
+use crate::job::{Job, Rules};
+use crate::run;
 
 /// What a worker is to do.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Worker<'_> {
             report(passed("failed in another process".to_owned()));
             return Ok(());
         }
-        start_heart(&mut lease)?;
+        start_heartbeat(|| lease.beat_every(HEARTBEAT))?;
         let job = Job { trial, dir: &dir, lease: &lease, device: self.device, revision, rules: self.rules, report };
         match run::run(job) {
             Ok(_) => {}
@@ -81,9 +84,9 @@ impl Worker<'_> {
     }
 }
 
-fn start_heart(lease: &mut Lease) -> Result<(), EngineError> {
-    let beating = lease.beat_every(HEARTBEAT);
-    beating.map_err(|error| EngineError::Checkpoint(format!("no thread for the lease's heartbeat: {error}")))
+/// Without a heartbeat other processes would take the trial for abandoned, so it must not run.
+fn start_heartbeat(start: impl FnOnce() -> io::Result<()>) -> Result<(), EngineError> {
+    start().map_err(EngineError::Heartbeat)
 }
 
 /// Whether a trial in this state would be run, and why (not).
@@ -175,4 +178,16 @@ pub fn record_death(store: &Store, trial: &Trial, device: Device, error: &TrialE
     dir.end_attempt(dir.attempts()?, AttemptEnd::now(Ended::Died, Some(error.clone()), epochs))?;
     let record = run::record_of_death(trial, &dir, device, error)?;
     Ok(dir.write_record(&record)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_that_cannot_start_is_no_matter_of_the_checkpoint() {
+        let error = start_heartbeat(|| Err(io::Error::other("no more threads"))).unwrap_err();
+        assert!(matches!(error, EngineError::Heartbeat(_)), "{error:?}");
+        assert_eq!(error.to_string(), "the thread for the lease's heartbeat cannot be started: no more threads");
+    }
 }

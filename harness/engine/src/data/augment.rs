@@ -3,7 +3,7 @@
 use harness_datasets::{Augment, Shift, crop_flip};
 use tch::{Device, TchError, Tensor};
 
-use super::upload;
+use super::upload::upload;
 
 /// Changes images of one size.
 #[derive(Debug)]

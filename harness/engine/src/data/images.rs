@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use harness_datasets::{Damage, Images, Photos, epoch_order};
-use tch::{Device, Tensor};
+use tch::Device;
 
-use super::batches;
+use super::batch::{ImageBatch, batches, steps};
 use super::resident::Resident;
 use super::streamed::{Stream, Streamed};
 use crate::failure::EngineError;
@@ -22,15 +22,6 @@ enum Store {
     Resident(Resident),
     /// In files.
     Streamed(Streamed),
-}
-
-/// Images and their labels on the device.
-#[derive(Debug)]
-pub struct Batch {
-    /// Normalised, f32 `[n, c, h, w]`.
-    pub images: Tensor,
-    /// Classes, i64 `[n]`.
-    pub labels: Tensor,
 }
 
 /// One walk through a split.
@@ -78,7 +69,7 @@ impl DeviceImages {
     /// Steps of one epoch of training.
     #[must_use]
     pub fn steps(&self, batch: u32) -> u64 {
-        super::steps(self.len(), batch)
+        steps(self.len(), batch)
     }
 
     /// The training batches of an epoch (counted from 1), without the first `skip` of them: shuffled and changed at
@@ -100,7 +91,7 @@ impl DeviceImages {
     ///
     /// # Errors
     /// When they cannot be decoded or libtorch fails.
-    pub fn first(&self, count: u32) -> Result<Batch, EngineError> {
+    pub fn first(&self, count: u32) -> Result<ImageBatch, EngineError> {
         let mut only = self.walk(vec![(0..count.min(self.len())).collect()], None);
         only.next().unwrap_or(Err(EngineError::NoImages("first")))
     }
@@ -124,7 +115,7 @@ impl DeviceImages {
 }
 
 impl Iterator for Batches<'_> {
-    type Item = Result<Batch, EngineError>;
+    type Item = Result<ImageBatch, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.source {

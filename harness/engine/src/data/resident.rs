@@ -4,8 +4,8 @@ use harness_datasets::Images;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::augment::Augmenter;
-use super::images::Batch;
-use super::upload;
+use super::batch::ImageBatch;
+use super::upload::upload;
 
 /// All images of a split.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Resident {
     }
 
     /// These images, changed at random under `key` (seed and epoch) if there is one.
-    pub(super) fn batch(&self, indices: &[u32], key: Option<(u64, u64)>) -> Result<Batch, TchError> {
+    pub(super) fn batch(&self, indices: &[u32], key: Option<(u64, u64)>) -> Result<ImageBatch, TchError> {
         let places: Vec<i64> = indices.iter().map(|&i| i64::from(i)).collect();
         let places = upload(&places, self.pixels.device())?;
         let mut pixels = self.pixels.f_index_select(0, &places)?;
@@ -55,6 +55,6 @@ impl Resident {
             pixels = self.augmenter.apply(pixels, indices, seed, epoch)?;
         }
         let images = pixels.f_to_kind(Kind::Float)?.f_sub_(&self.shift)?.f_mul_(&self.factor)?;
-        Ok(Batch { images, labels: self.labels.f_index_select(0, &places)? })
+        Ok(ImageBatch { images, labels: self.labels.f_index_select(0, &places)? })
     }
 }

@@ -8,8 +8,8 @@ use harness_datasets::{Damage, DatasetError, Loaded, Loader, Photos};
 use harness_torch::slices::HostBytes;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::images::Batch;
-use super::upload;
+use super::batch::ImageBatch;
+use super::upload::upload;
 use crate::failure::EngineError;
 
 /// How many threads decode for one trial, where this variable says so; no result depends on it.
@@ -67,7 +67,7 @@ impl Streamed {
         }
     }
 
-    fn send(&self, loaded: Loaded<HostBytes>) -> Result<Batch, TchError> {
+    fn send(&self, loaded: Loaded<HostBytes>) -> Result<ImageBatch, TchError> {
         let labels: Vec<i64> = loaded.labels.iter().map(|&label| i64::from(label)).collect();
         let side = i64::try_from(self.photos.side()).unwrap_or(i64::MAX);
         let count = i64::try_from(labels.len()).unwrap_or(i64::MAX);
@@ -75,7 +75,7 @@ impl Streamed {
         // Page-locked memory is fetched while the device computes; libtorch keeps it until then.
         let bytes = bytes.f_view([count, 3, side, side])?.f_to_device_(self.device, Kind::Uint8, true, false)?;
         let images = bytes.f_to_kind(Kind::Float)?.f_sub_(&self.shift)?.f_mul_(&self.factor)?;
-        Ok(Batch { images, labels: upload(&labels, self.device)? })
+        Ok(ImageBatch { images, labels: upload(&labels, self.device)? })
     }
 }
 
@@ -91,7 +91,7 @@ impl Stream<'_> {
         self.loader.as_ref().map_or(usize::from(self.failed.is_some()), ExactSizeIterator::len)
     }
 
-    pub(super) fn next(&mut self) -> Option<Result<Batch, EngineError>> {
+    pub(super) fn next(&mut self) -> Option<Result<ImageBatch, EngineError>> {
         if let Some(error) = self.failed.take() {
             return Some(Err(error.into()));
         }

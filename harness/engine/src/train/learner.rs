@@ -8,12 +8,13 @@ use harness_records::store::TrialDir;
 use harness_torch::random;
 use tch::{Device, Kind, Tensor, nn};
 
-use super::average::Average;
+use super::batch::Batch;
+use super::ema::Average;
+use super::forward::forward;
 use super::loss::loss;
-use super::samples::Sample;
-use super::sums::Sums;
+use super::sums::EpochSums;
 use super::teacher::Teacher;
-use crate::checkpoint::{self, Part};
+use crate::checkpoint::{self, TensorGroup};
 use crate::failure::EngineError;
 use crate::optimizer::Optimizer;
 use crate::schedule::{ScheduleLength, factor};
@@ -29,32 +30,10 @@ pub(crate) struct Learner {
     optimizer: Optimizer,
     average: Option<Average>,
     teacher: Option<Teacher>,
-    /// What the network remembers of a text; none for images.
-    state: Option<State>,
+    /// Hidden state of a recurrent network between two windows of a text; none for images.
+    hidden_state: Option<State>,
     /// Parallel streams of a text; none for images.
     streams: Option<i64>,
-}
-
-/// Logits, f32 `[count, classes]`. What the network remembers goes on where the last call left it, without the graph.
-pub(crate) fn forward(
-    network: &mut Network,
-    input: &Tensor,
-    state: &mut Option<State>,
-    step: &StepContext,
-) -> Result<Tensor, EngineError> {
-    let Some(before) = state else {
-        // The order of memory that tensor cores read; on a CPU it changes nothing but the time.
-        let last = input.device().is_cuda() && input.dim() == 4;
-        return Ok(if last {
-            network.forward(&harness_torch::channels_last(input, true)?, step)?
-        } else {
-            network.forward(input, step)?
-        });
-    };
-    let (logits, after) = network.forward_tokens(input, before, step)?;
-    *before = after.detached()?;
-    let classes = logits.size().last().copied().unwrap_or(1);
-    Ok(logits.f_reshape([-1, classes])?)
 }
 
 impl Learner {
@@ -76,41 +55,46 @@ impl Learner {
         initialise(config, dir, plan, &store)?;
         let optimizer = Optimizer::new(&config.train.optimizer, &store)?;
         let average = config.train.ema.map(|decay| Average::new(decay, &store)).transpose()?;
-        let mut learner = Learner { network, store, optimizer, average, teacher, state: None, streams };
-        learner.begin(&StepContext { step: 0, total: 1, seed: config.train.seed, training: true })?;
+        let mut learner = Learner { network, store, optimizer, average, teacher, hidden_state: None, streams };
+        learner.reset_hidden_state(&StepContext { step: 0, total: 1, seed: config.train.seed, training: true })?;
         Ok(learner)
     }
 
-    /// To be called before each epoch: a text begins again.
-    pub(crate) fn begin(&mut self, step: &StepContext) -> Result<(), EngineError> {
-        self.state = self.streams.map(|streams| self.network.initial_state(streams, step)).transpose()?;
-        self.teacher.as_mut().map_or(Ok(()), |teacher| teacher.begin(self.streams))
+    /// Sets the hidden states to their initial values. To be called before each epoch, in which a text begins again.
+    pub(crate) fn reset_hidden_state(&mut self, ctx: &StepContext) -> Result<(), EngineError> {
+        self.hidden_state = self.streams.map(|streams| self.network.initial_state(streams, ctx)).transpose()?;
+        self.teacher.as_mut().map_or(Ok(()), |teacher| teacher.reset_hidden_state(self.streams))
     }
 
     /// One update; its learning rate and the mean loss, which stays on the device. Nothing here waits for the device.
     ///
-    /// The parts of a batch (`train.accumulate`) see the same random draws, those of the step.
+    /// Gradients are accumulated over the micro-batches of the batch (`train.accumulate` of them), which all see the
+    /// random draws of this one step.
     pub(crate) fn step(
         &mut self,
         config: &TrialConfig,
-        sample: Sample,
-        step: &StepContext,
+        batch: Batch,
+        ctx: &StepContext,
         length: ScheduleLength,
-        sums: &mut Sums,
+        sums: &mut EpochSums,
     ) -> Result<(f64, Tensor), EngineError> {
         let config = &config.train;
         self.optimizer.zero_grad();
-        let count = sample.count;
+        let count = batch.count;
         let mut mean: Option<Tensor> = None;
-        for part in sample.parts(config.accumulate)? {
-            let teacher = self.teacher.as_mut().map(|teacher| teacher.logits(&part)).transpose()?;
-            let logits = forward(&mut self.network, &part.input, &mut self.state, step)?;
-            let loss = loss(&logits, &part.targets, teacher.as_ref(), config)?;
-            sums.add_loss(&loss, part.count)?;
+        for micro_batch in batch.split_micro_batches(config.accumulate)? {
+            let teacher = self.teacher.as_mut().map(|teacher| teacher.logits(&micro_batch)).transpose()?;
+            let logits = forward(&mut self.network, &micro_batch.input, &mut self.hidden_state, ctx)?;
+            let loss = loss(&logits, &micro_batch.targets, teacher.as_ref(), config)?;
+            sums.add_loss(&loss, micro_batch.count)?;
             if self.streams.is_none() {
-                sums.add_predictions(&logits, &part.targets)?;
+                sums.add_predictions(&logits, &micro_batch.targets)?;
             }
-            let share = if part.count == count { loss } else { loss.f_mul_scalar(part.count as f64 / count as f64)? };
+            let share = if micro_batch.count == count {
+                loss
+            } else {
+                loss.f_mul_scalar(micro_batch.count as f64 / count as f64)?
+            };
             share.f_backward()?;
             let share = share.f_detach()?;
             mean = Some(match mean {
@@ -121,15 +105,16 @@ impl Learner {
         if let Some(max) = config.clip_norm {
             self.optimizer.clip_norm(max)?;
         }
-        let (step_of_part, part) = length.part(step.step, config.restarts);
-        if step_of_part == 0 {
-            self.optimizer.forget()?;
+        // Warm restarts: each cycle begins with a fresh optimizer and its own schedule.
+        let (step_of_cycle, cycle) = length.cycle(ctx.step, config.restarts);
+        if step_of_cycle == 0 {
+            self.optimizer.reset_state()?;
         }
-        let lr = config.optimizer.lr() * factor(&config.schedule, step_of_part, part);
+        let lr = config.optimizer.lr() * factor(&config.schedule, step_of_cycle, cycle);
         self.optimizer.step(lr)?;
         self.network.after_step()?;
         if let Some(average) = &mut self.average {
-            average.update(step.step)?;
+            average.update(ctx.step)?;
         }
         Ok((lr, mean.unwrap_or_default()))
     }
@@ -144,18 +129,21 @@ impl Learner {
     }
 
     /// All tensors that a checkpoint holds, to be saved and restored in place.
-    pub(crate) fn parts(&self) -> Vec<Part> {
+    pub(crate) fn tensor_groups(&self) -> Vec<TensorGroup> {
         let numbered = |state: &State| -> Vec<(String, Tensor)> {
             state.tensors().into_iter().enumerate().map(|(i, t)| (i.to_string(), t.shallow_clone())).collect()
         };
-        let memories = [("state", self.state.as_ref()), ("teacher", self.teacher.as_ref().and_then(Teacher::memory))];
-        let mut parts = vec![
-            Part { name: "model", tensors: checkpoint::sorted(&self.store) },
-            Part { name: "optimizer", tensors: self.optimizer.state() },
+        let hidden_states =
+            [("state", self.hidden_state.as_ref()), ("teacher", self.teacher.as_ref().and_then(Teacher::hidden_state))];
+        let mut groups = vec![
+            TensorGroup { name: "model", tensors: checkpoint::sorted(&self.store) },
+            TensorGroup { name: "optimizer", tensors: self.optimizer.state() },
         ];
-        parts.extend(self.average.iter().map(|average| Part { name: "average", tensors: average.state() }));
-        parts.extend(memories.into_iter().filter_map(|(name, state)| Some(Part { name, tensors: numbered(state?) })));
-        parts
+        groups.extend(self.average.iter().map(|average| TensorGroup { name: "average", tensors: average.state() }));
+        groups.extend(
+            hidden_states.into_iter().filter_map(|(name, state)| Some(TensorGroup { name, tensors: numbered(state?) })),
+        );
+        groups
     }
 }
 

@@ -4,18 +4,18 @@ use tch::{Device, Kind, TchError, Tensor};
 
 /// Sums over the samples of an epoch so far.
 #[derive(Debug)]
-pub(crate) struct Sums {
+pub(crate) struct EpochSums {
     /// Summed loss, f64.
     pub(crate) loss: Tensor,
     /// Correct predictions, i64.
-    right: Tensor,
+    correct: Tensor,
 }
 
-impl Sums {
-    pub(crate) fn new(device: Device) -> Result<Sums, TchError> {
-        Ok(Sums {
+impl EpochSums {
+    pub(crate) fn new(device: Device) -> Result<EpochSums, TchError> {
+        Ok(EpochSums {
             loss: Tensor::f_zeros([], (Kind::Double, device))?,
-            right: Tensor::f_zeros([], (Kind::Int64, device))?,
+            correct: Tensor::f_zeros([], (Kind::Int64, device))?,
         })
     }
 
@@ -30,8 +30,8 @@ impl Sums {
     /// Counts the correct predictions.
     pub(crate) fn add_predictions(&mut self, logits: &Tensor, targets: &Tensor) -> Result<(), TchError> {
         tch::no_grad(|| {
-            let right = logits.f_argmax(1, false)?.f_eq_tensor(targets)?.f_sum(Kind::Int64)?;
-            let _ = self.right.f_add_(&right)?;
+            let correct = logits.f_argmax(1, false)?.f_eq_tensor(targets)?.f_sum(Kind::Int64)?;
+            let _ = self.correct.f_add_(&correct)?;
             Ok(())
         })
     }
@@ -43,11 +43,11 @@ impl Sums {
 
     /// The number of correct predictions; waits for the device.
     pub(crate) fn total_correct(&self) -> Result<i64, TchError> {
-        i64::try_from(&self.right)
+        i64::try_from(&self.correct)
     }
 
-    /// To be saved and restored in place.
+    /// The tensors by the names that they have in a checkpoint, where they are read back in place.
     pub(crate) fn state(&self) -> Vec<(String, Tensor)> {
-        vec![("loss".to_owned(), self.loss.shallow_clone()), ("right".to_owned(), self.right.shallow_clone())]
+        vec![("loss".to_owned(), self.loss.shallow_clone()), ("right".to_owned(), self.correct.shallow_clone())]
     }
 }

@@ -8,17 +8,17 @@ use harness_records::config::TrainConfig;
 use harness_records::store::TrialDir;
 use tch::{Device, Tensor, nn};
 
-use super::learner::forward;
-use super::samples::{self, Sample};
-use crate::checkpoint;
+use super::batch::Batch;
+use super::forward::forward;
 use crate::failure::EngineError;
+use crate::{checkpoint, contents};
 
-/// A network that only answers.
+/// A trained network whose logits are learned from and which does not change.
 #[derive(Debug)]
 pub(crate) struct Teacher {
     network: Network,
-    step: StepContext,
-    state: Option<State>,
+    ctx: StepContext,
+    hidden_state: Option<State>,
     _store: nn::VarStore,
 }
 
@@ -34,28 +34,28 @@ impl Teacher {
         let dir = dir.sibling(&distill.teacher);
         let absent = || EngineError::Unfinished { id: distill.teacher.clone() };
         let record = dir.record()?.filter(|record| record.metrics.is_some()).ok_or_else(absent)?;
-        let (input, classes) = samples::input(contents);
+        let (input, classes) = contents::input(contents);
         let plan = Plan::new(&record.config.model, &record.config.quant, input, classes)?;
         let store = nn::VarStore::new(device);
         let network = Network::new(&plan, &store.root())?;
         checkpoint::load_model(&dir.model_path(), &store)?;
-        let step = samples::last_step(contents, &record.config.train);
-        Ok(Some(Teacher { network, step, state: None, _store: store }))
+        let ctx = contents::last_step(contents, &record.config.train);
+        Ok(Some(Teacher { network, ctx, hidden_state: None, _store: store }))
     }
 
-    /// To be called before each epoch: a text begins again.
-    pub(crate) fn begin(&mut self, batch: Option<i64>) -> Result<(), EngineError> {
-        self.state = batch.map(|batch| self.network.initial_state(batch, &self.step)).transpose()?;
+    /// Sets the hidden state to its initial value, for this many streams of a text. To be called before each epoch.
+    pub(crate) fn reset_hidden_state(&mut self, streams: Option<i64>) -> Result<(), EngineError> {
+        self.hidden_state = streams.map(|streams| self.network.initial_state(streams, &self.ctx)).transpose()?;
         Ok(())
     }
 
     /// Its logits, f32 `[count, classes]`.
-    pub(crate) fn logits(&mut self, sample: &Sample) -> Result<Tensor, EngineError> {
-        tch::no_grad(|| forward(&mut self.network, &sample.input, &mut self.state, &self.step))
+    pub(crate) fn logits(&mut self, batch: &Batch) -> Result<Tensor, EngineError> {
+        tch::no_grad(|| forward(&mut self.network, &batch.input, &mut self.hidden_state, &self.ctx))
     }
 
-    /// What it remembers of a text, to be saved and restored in place.
-    pub(crate) fn memory(&self) -> Option<&State> {
-        self.state.as_ref()
+    /// Hidden state of a recurrent teacher, which a checkpoint saves and restores in place; none for images.
+    pub(crate) fn hidden_state(&self) -> Option<&State> {
+        self.hidden_state.as_ref()
     }
 }

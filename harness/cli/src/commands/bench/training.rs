@@ -1,7 +1,7 @@
 //! `harness bench --training`: the time of a quantized training step relative to the float step of the same network.
 
-use harness_engine::bench::{self, Row, Suite};
 use harness_engine::environment::{Revision, environment};
+use harness_engine::training_cost::{self, Row, Suite};
 use serde_json::json;
 use tch::Device;
 
@@ -12,7 +12,7 @@ use crate::output::{columns, print, print_json, talk};
 
 pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     harness_torch::keep_freed_memory();
-    let cases = bench::cases(match arguments.suite {
+    let cases = training_cost::cases(match arguments.suite {
         SuiteChoice::Networks => Suite::Networks,
         SuiteChoice::Methods => Suite::Methods,
     });
@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
         ));
     }
     let rounds = u32::from(arguments.rounds);
-    let rows = bench::run(&cases, i64::from(arguments.batch), i32::from(threads.cast_signed()), rounds)?;
+    let rows = training_cost::run(&cases, i64::from(arguments.batch), i32::from(threads.cast_signed()), rounds)?;
     if arguments.json {
         let environment = environment(&Revision::here(), Device::Cpu, u32::from(threads));
         let result = json!({"batch": arguments.batch, "rounds": rounds, "environment": environment, "rows": rows});
