@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_trial_that_cannot_be_reached_is_no_matter_of_the_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
-        let store = |name: &str| Store::open(&folder.path().join(name));
+        let store = |name: &str| Store::open(folder.path().join(name));
         let (from, to) = (store("one").trial("sweep", "trial"), store("other").trial("sweep", "trial"));
         let error = link_sibling("absent", &from, &to).unwrap_err();
         assert!(matches!(&error, EngineError::Unreachable { id, .. } if id == "absent"), "{error:?}");
