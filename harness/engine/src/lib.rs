@@ -10,7 +10,7 @@
 //! | `train` | its epochs, steps and checkpoints, with teachers and averages of weights |
 //! | [`data`], [`optimizer`], [`schedule`], [`metrics`], [`checkpoint`] | what a training consists of |
 //! | `contents` | what is known of a data set and of the length of a training before anything is loaded |
-//! | [`evaluation`] | a finished trial evaluated again, also with integer batch normalization |
+//! | [`reevaluate`] | a finished trial evaluated again, also with integer batch normalization |
 //! | [`verify`] | a finished trial run again and compared to the bit |
 //! | [`training_cost`] | how long quantized training steps take |
 //! | [`catalog`] | what a sweep file can name: every method, model and data set |
@@ -30,7 +30,6 @@ mod contents;
 pub mod data;
 pub mod device;
 pub mod environment;
-pub mod evaluation;
 pub mod event;
 pub mod execute;
 pub mod failure;
@@ -39,6 +38,7 @@ pub mod job;
 pub mod metrics;
 pub mod optimizer;
 pub mod prepare;
+pub mod reevaluate;
 pub mod run;
 mod run_record;
 pub mod schedule;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use harness_engine::device::DeviceChoice;
-use harness_engine::evaluation::{IntegerReport, Trained};
+use harness_engine::reevaluate::{IntegerReport, Trained};
 use harness_records::record::{Metrics, RunRecord};
 use serde_json::json;
 
