@@ -30,7 +30,7 @@ pub enum Event {
         total: u64,
         /// Loss of the last step.
         loss: f64,
-        /// Fraction of the training images of this epoch so far that were right; none for a text.
+        /// Fraction of the training images of this epoch so far that were classified correctly; none for a text.
         top1: Option<f64>,
         /// Training images (or words) a second in this epoch.
         samples_per_second: f64,
@@ -39,18 +39,18 @@ pub enum Event {
     Epoch {
         /// Trial id.
         id: String,
-        /// What it came to.
+        /// Its results.
         record: EpochRecord,
     },
     /// A trial ended and its record is written.
     Finished {
         /// Trial id.
         id: String,
-        /// How.
+        /// Whether it ended well, diverged or failed.
         status: Status,
         /// Final metrics.
         metrics: Option<Metrics>,
-        /// Why, unless it ended well.
+        /// What went wrong; none when it ended well.
         error: Option<TrialError>,
     },
     /// A trial was stopped when asked to; it goes on from its checkpoint.
@@ -64,14 +64,14 @@ pub enum Event {
     Again {
         /// Trial id.
         id: String,
-        /// Why.
+        /// The reason, as a sentence for people.
         reason: String,
     },
     /// A trial was not run: somebody else has it or finished it.
     Passed {
         /// Trial id.
         id: String,
-        /// Why.
+        /// The reason, as a sentence for people.
         reason: String,
     },
     /// A trial cannot be run, because one that it builds on did not end well.
@@ -85,14 +85,14 @@ pub enum Event {
     Note {
         /// Trial id.
         id: String,
-        /// What.
+        /// The message, as a sentence for people.
         message: String,
     },
     /// A trial could not even be recorded as failed.
     Broken {
         /// Trial id.
         id: String,
-        /// Why.
+        /// What went wrong.
         error: TrialError,
     },
 }

@@ -64,8 +64,10 @@ pub enum EngineError {
         /// What is needed.
         expected: &'static str,
     },
-    /// Parts of a batch of text.
-    #[error("a batch of text cannot be cut into parts, expected 1: choose a smaller `train.batch` or `train.bptt`")]
+    /// Micro-batches of a text.
+    #[error(
+        "a batch of text cannot be split into micro-batches, expected 1: choose a smaller `train.batch` or `train.bptt`"
+    )]
     AccumulatedText,
     /// A text without a word to predict.
     #[error("{words} words are too few for {batch} parallel streams, expected at least {}", 2 * .batch)]

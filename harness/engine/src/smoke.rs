@@ -1,5 +1,5 @@
 //! A sweep tried out: every trial made so small that it ends in seconds, on made-up data where there are no files.
-//! The numbers that come out mean nothing; that they come out says that the sweep is right.
+//! The results mean nothing; only that every trial runs to its end shows that the sweep is set up correctly.
 
 use harness_datasets::{Contents, stand_in};
 use harness_records::config::TrialConfig;

@@ -1,5 +1,5 @@
-//! What a quantized training step costs: forward, backward and update of the same network, quantized and not, timed
-//! in turn in one process, so that a change of the machine's speed meets all of them alike.
+//! What a quantized training step costs: forward pass, backward pass and update of the same network, quantized and in
+//! full precision. Both are timed alternately in one process, so that a change of the machine's speed affects both.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use tch::{Device, Kind, Reduction, Tensor, nn};
 use crate::failure::EngineError;
 use crate::optimizer::Optimizer;
 
-/// Least time of one measurement, seconds.
+/// Minimum time of one measurement, seconds.
 const LEAST_SECONDS: f64 = 0.3;
 
 const CLASSES: i64 = 10;
@@ -51,7 +51,7 @@ pub struct Row {
     pub images_per_second: f64,
     /// Time of a step over the float step of the same network and round: median over the rounds.
     pub ratio_to_float: f64,
-    /// Least and largest of these ratios.
+    /// Minimum and maximum of these ratios.
     pub ratio_range: (f64, f64),
 }
 
@@ -205,7 +205,7 @@ impl Bench {
     }
 }
 
-/// Times every case `rounds` times in turn, batches of `batch` images on `threads` threads.
+/// Times every case once in each of `rounds` rounds, with batches of `batch` images on `threads` threads.
 ///
 /// # Errors
 /// When a network cannot be built or stepped.

@@ -78,7 +78,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
 #[must_use]
 pub fn first_difference(one: &RunRecord, other: &RunRecord) -> Option<String> {
     if one.split != other.split {
-        return Some("batches were computed in other parts, because of memory".to_owned());
+        return Some("batches were split into other numbers of micro-batches, because of memory".to_owned());
     }
     if let (Some(a), Some(b)) = (&one.losses, &other.losses)
         && let Some((last, first)) = a.first_difference(b)
@@ -114,7 +114,7 @@ pub fn first_difference(one: &RunRecord, other: &RunRecord) -> Option<String> {
     if text(&one.layers) != text(&other.layers) {
         return Some("what was measured on the final layers differs".to_owned());
     }
-    (one.correct_samples != other.correct_samples).then(|| "other test samples are right".to_owned())
+    (one.correct_samples != other.correct_samples).then(|| "other test samples are classified correctly".to_owned())
 }
 
 /// Numbers are the same when they are written the same: every bit shows, and NaN is NaN.
