@@ -1,25 +1,46 @@
-//! Every quantization method, found by name. To add one: a crate beside this file (or a file in `baseline`), one
-//! line in [`METHODS`], and `conformance!` in its tests.
+//! Every quantization method and every folder of batch normalization, found by name. To add a method: a file (in
+//! `baseline`, or a crate of its own beside this file), and one line in the list below. The line also makes the test
+//! that holds the method to the conformance suite.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub use harness_method_core as core;
 use harness_method_core::{BatchNormFolder, Method};
 
-/// All methods, in the order `harness methods` shows them.
-pub static METHODS: &[&dyn Method] = &[
-    &harness_method_baseline::Float,
-    &harness_method_baseline::Uniform,
-    &harness_method_baseline::DoReFa,
-    &harness_method_baseline::BinaryConnect,
-    &harness_method_baseline::Bnn,
-    &harness_method_baseline::Xnor,
-    &harness_method_baseline::Bwn,
-    &harness_method_baseline::Twn,
-    &harness_method_baseline::Pact,
-    &harness_method_baseline::Lsq,
-    &harness_method_balanced::Balanced,
-    &harness_method_stochastic::Stochastic,
-    &harness_method_least_squares::LeastSquares,
-];
+/// From the list of methods: the table, and one test for each of them that runs the whole conformance suite.
+macro_rules! methods {
+    ($($test:ident: $method:expr,)*) => {
+        /// All methods, in the order `harness methods` shows them.
+        pub static METHODS: &[&dyn Method] = &[$(&$method),*];
+
+        #[cfg(test)]
+        mod conformance {
+            $(
+                #[test]
+                fn $test() {
+                    harness_method_core::conformance::everything(&$method);
+                    harness_method_core::conformance::every_option_has_an_effect(&$method);
+                }
+            )*
+        }
+    };
+}
+
+methods! {
+    float: harness_method_baseline::Float,
+    uniform: harness_method_baseline::Uniform,
+    dorefa: harness_method_baseline::DoReFa,
+    binaryconnect: harness_method_baseline::BinaryConnect,
+    bnn: harness_method_baseline::Bnn,
+    xnor: harness_method_baseline::Xnor,
+    bwn: harness_method_baseline::Bwn,
+    twn: harness_method_baseline::Twn,
+    pact: harness_method_baseline::Pact,
+    lsq: harness_method_baseline::Lsq,
+    balanced: harness_method_balanced::Balanced,
+    stochastic: harness_method_stochastic::Stochastic,
+    least_squares: harness_method_least_squares::LeastSquares,
+}
 
 /// All folders of batch normalization, listed by `harness methods` after the methods.
 pub static BATCH_NORM_FOLDERS: &[&dyn BatchNormFolder] = &[&harness_method_bn_optimal::BnOptimal];
@@ -39,6 +60,34 @@ pub fn find_folder(name: &str) -> Option<&'static dyn BatchNormFolder> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Folders see whole networks: an option that is read for one layer only would change nothing here.
+    #[test]
+    fn every_option_of_a_folder_has_an_effect() {
+        let channel = |gamma: f64| harness_method_core::BatchNormChannel {
+            gamma,
+            beta: 0.3,
+            mean: 0.1,
+            var: 1.0,
+            input_scale: 0.01,
+            output_scale: 0.1,
+        };
+        let layer = |gamma: f64, reach: i64| harness_method_core::NormLayer {
+            name: "layer".to_owned(),
+            channels: vec![channel(gamma), channel(-0.7 * gamma)],
+            eps: 1e-5,
+            range: (-reach, reach),
+            bits: harness_method_core::Bits::new(3).unwrap(),
+        };
+        let layers = [layer(1.3, 1000), layer(0.9, 12)];
+        for folder in BATCH_NORM_FOLDERS {
+            let about = folder.about().about;
+            let idle = harness_method_core::conformance::without_effect(about.options, |options| {
+                format!("{:?}", folder.fold(&layers, options))
+            });
+            assert!(idle.is_empty(), "{}: no value of {idle:?} changes anything", about.name);
+        }
+    }
 
     #[test]
     fn names_are_unique_and_found() {

@@ -65,6 +65,14 @@ pub enum LevelTable {
         /// `[groups, k]` row-major.
         scales: Vec<f32>,
     },
+    /// A codebook: `level(c) = values[c]`. For levels that no sum of planes gives (logarithmic, APoT, NF4), so that no
+    /// product of bit-planes computes with them.
+    Table {
+        /// Bit width.
+        bits: Bits,
+        /// `[groups, 2^k]` row-major.
+        values: Vec<f32>,
+    },
 }
 
 impl LevelTable {
@@ -83,11 +91,19 @@ impl LevelTable {
         ok.then_some(LevelTable::Planes { bits, offset, scales })
     }
 
+    /// A codebook; `values` is `[groups, 2^k]` row-major. `None` when there is no whole number of groups or a number
+    /// is not finite.
+    #[must_use]
+    pub fn table(bits: Bits, values: Vec<f32>) -> Option<LevelTable> {
+        let ok = values.len().is_multiple_of(bits.codes()) && values.iter().all(|v| v.is_finite());
+        ok.then_some(LevelTable::Table { bits, values })
+    }
+
     /// Bit width of the codes.
     #[must_use]
     pub fn bits(&self) -> Bits {
         match *self {
-            LevelTable::Affine { bits, .. } | LevelTable::Planes { bits, .. } => bits,
+            LevelTable::Affine { bits, .. } | LevelTable::Planes { bits, .. } | LevelTable::Table { bits, .. } => bits,
         }
     }
 
@@ -97,6 +113,7 @@ impl LevelTable {
         match self {
             LevelTable::Affine { scale, .. } => scale.len(),
             LevelTable::Planes { offset, .. } => offset.len(),
+            LevelTable::Table { bits, values } => values.len() / bits.codes(),
         }
     }
 
@@ -110,6 +127,7 @@ impl LevelTable {
             LevelTable::Affine { step, zero, scale, .. } => {
                 (step * i32::from(code) - zero[group]) as f32 * scale[group]
             }
+            LevelTable::Table { bits, values } => values[group * bits.codes() + usize::from(code)],
             LevelTable::Planes { bits, offset, scales } => {
                 let k = usize::from(bits.get());
                 (0..k).fold(
@@ -155,6 +173,8 @@ mod tests {
 
     #[test]
     fn symmetric_grid_without_zero() {
+        let table = LevelTable::table(bits(1), vec![-1.0, 0.5, 2.0, 4.0]).unwrap();
+        assert_eq!((table.groups(), table.row(0), table.row(1)), (2, vec![-1.0, 0.5], vec![2.0, 4.0]));
         let table = LevelTable::affine(bits(2), 2, vec![3, 3], vec![0.5, 0.25]).unwrap();
         assert_eq!(table.row(0), [-1.5, -0.5, 0.5, 1.5]);
         assert_eq!(table.row(1), [-0.75, -0.25, 0.25, 0.75]);
@@ -164,6 +184,8 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         assert!(LevelTable::planes(bits(2), vec![0.0], vec![1.0]).is_none());
         assert!(LevelTable::planes(bits(1), vec![f32::NAN], vec![1.0]).is_none());
+        assert!(LevelTable::table(bits(2), vec![0.0; 6]).is_none());
+        assert!(LevelTable::table(bits(1), vec![0.0, f32::NAN]).is_none());
         assert!(LevelTable::affine(bits(1), 1, vec![0, 0], vec![1.0]).is_none());
         assert!(LevelTable::affine(bits(1), 1, vec![0], vec![f32::INFINITY]).is_none());
     }

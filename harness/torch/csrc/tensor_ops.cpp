@@ -37,6 +37,8 @@ struct Grid {
   float scale;
   // Ties go toward zero instead of to the even neighbour.
   bool half_to_zero;
+  // Tensor operations, as on a GPU, instead of the loops for the CPU.
+  bool general;
 };
 
 inline float half_to_even(float x) { return std::rint(x); }
@@ -89,7 +91,7 @@ at::Tensor code_tensor(const at::Tensor& x, const Grid& grid) {
 }
 
 at::Tensor levels(const at::Tensor& input, const Grid& grid) {
-  if (!fast(input)) return code_tensor(input, grid).mul_(grid.step).sub_(grid.zero).mul_(grid.scale);
+  if (grid.general || !fast(input)) return code_tensor(input, grid).mul_(grid.step).sub_(grid.zero).mul_(grid.scale);
   at::Tensor x = dense(input);
   at::Tensor y = at::empty_like(x);
   const float* from = x.const_data_ptr<float>();
@@ -104,6 +106,7 @@ struct FakeQuantize : torch::autograd::Function<FakeQuantize> {
     context->save_for_backward({x});
     context->saved_data["low"] = low;
     context->saved_data["high"] = high;
+    context->saved_data["general"] = grid.general;
     return levels(x, grid);
   }
 
@@ -114,7 +117,7 @@ struct FakeQuantize : torch::autograd::Function<FakeQuantize> {
     double high = context->saved_data["high"].toDouble();
     at::Tensor g = gradients[0];
     at::Tensor result;
-    if (fast(x) && fast(g)) {
+    if (!context->saved_data["general"].toBool() && fast(x) && fast(g)) {
       x = dense(x);
       g = g.contiguous(x.suggest_memory_format());
       result = at::empty_like(x);
@@ -145,7 +148,7 @@ at::Tensor* ht_quantize_codes(const at::Tensor* input, const Grid* grid) {
   at::Tensor* result = nullptr;
   harness::guarded([&] {
     at::NoGradGuard no_grad;
-    if (!fast(*input)) {
+    if (grid->general || !fast(*input)) {
       result = harness::give(code_tensor(*input, *grid).to(at::kByte));
       return;
     }

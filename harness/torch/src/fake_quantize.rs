@@ -1,8 +1,9 @@
-//! Fake quantization on an evenly spaced grid, in one pass over memory each way.
+//! Fake quantization on an evenly spaced grid whose numbers are known on the host, in one pass over memory each way
+//! on the CPU. Where the numbers are tensors, [`crate::ScaledGrid`] stands for this.
 
 use tch::{TchError, Tensor};
 
-use crate::ffi;
+use crate::{ffi, on_host};
 
 /// An evenly spaced grid of one tensor.
 ///
@@ -36,7 +37,7 @@ impl HalfToZero {
     /// # Errors
     /// When libtorch refuses, memory for one.
     pub fn codes(self, x: &Tensor) -> Result<Tensor, TchError> {
-        codes(x, &self.0.raw(true))
+        codes(x, &self.0.raw(x, true))
     }
 
     /// As [`UniformGrid::fake_quantize`].
@@ -44,7 +45,7 @@ impl HalfToZero {
     /// # Errors
     /// When libtorch refuses, memory for one.
     pub fn fake_quantize(self, x: &Tensor, low: f32, high: f32) -> Result<Tensor, TchError> {
-        fake_quantize(x, &self.0.raw(true), low, high)
+        fake_quantize(x, &self.0.raw(x, true), low, high)
     }
 }
 
@@ -59,24 +60,16 @@ fn fake_quantize(x: &Tensor, grid: &ffi::Grid, low: f32, high: f32) -> Result<Te
 }
 
 impl UniformGrid {
-    /// `max_code + 1` levels from `-scale * max_code` to `scale * max_code` without a zero, for `-reach <= x <= reach`:
-    /// `code = round((x/reach + 1) n/2)`, `level = (2c - n) scale`. A reach of 0 has the middle code for everything.
-    #[must_use]
-    pub fn symmetric(max_code: u8, reach: f32, scale: f32) -> UniformGrid {
-        let n = f32::from(max_code);
-        let inverse = if reach > 0.0 { n / (2.0 * reach) } else { 0.0 };
-        UniformGrid { inverse, offset: n / 2.0, zero_point: 0, max_code, step: 2, zero: i32::from(max_code), scale }
-    }
-
     /// The same grid with ties toward zero.
     #[must_use]
     pub fn half_to_zero(self) -> HalfToZero {
         HalfToZero(self)
     }
 
-    fn raw(self, half_to_zero: bool) -> ffi::Grid {
+    fn raw(self, x: &Tensor, half_to_zero: bool) -> ffi::Grid {
         ffi::Grid {
             half_to_zero,
+            general: !on_host(x),
             inverse: self.inverse,
             offset: self.offset,
             zero_point: self.zero_point as f32,
@@ -92,7 +85,7 @@ impl UniformGrid {
     /// # Errors
     /// When libtorch refuses, memory for one.
     pub fn codes(self, x: &Tensor) -> Result<Tensor, TchError> {
-        codes(x, &self.raw(false))
+        codes(x, &self.raw(x, false))
     }
 
     /// The levels of the codes of `x`: f32, same shape, a NaN where `x` is one. The gradient passes where
@@ -101,7 +94,7 @@ impl UniformGrid {
     /// # Errors
     /// When libtorch refuses, memory for one.
     pub fn fake_quantize(self, x: &Tensor, low: f32, high: f32) -> Result<Tensor, TchError> {
-        fake_quantize(x, &self.raw(false), low, high)
+        fake_quantize(x, &self.raw(x, false), low, high)
     }
 }
 
@@ -158,6 +151,12 @@ mod tests {
                 prop_assert_eq!((codes[i], levels[i].to_bits()), naive(value, grid, f32::round_ties_even));
                 prop_assert_eq!((other_codes[i], other_levels[i].to_bits()), naive(value, grid, toward_zero));
             }
+            // As on a device: the same bits but for the sign of zero.
+            let (device_codes, device_levels) = crate::path::as_on_device(|| {
+                (grid.codes(&x).unwrap(), grid.fake_quantize(&x, -1.0, 1.0).unwrap())
+            });
+            prop_assert_eq!(Vec::<u8>::try_from(device_codes).unwrap(), codes);
+            prop_assert_eq!(Vec::<f32>::try_from(device_levels).unwrap(), levels);
         }
     }
 

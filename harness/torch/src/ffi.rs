@@ -17,6 +17,8 @@ pub(crate) struct Grid {
     pub(crate) zero: f32,
     pub(crate) scale: f32,
     pub(crate) half_to_zero: bool,
+    /// Tensor operations instead of the loops for the CPU.
+    pub(crate) general: bool,
 }
 
 /// A Rust closure as the shim sees it; mirrors `Closure` in `csrc/autograd.cpp`.

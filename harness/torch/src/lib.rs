@@ -12,13 +12,17 @@ mod fake_quantize;
 mod ffi;
 mod int8;
 pub mod optim;
+pub mod path;
 pub mod random;
 mod runtime;
+mod scaled_grid;
 pub mod slices;
 
 pub use autograd::with_gradient;
 pub use fake_quantize::{HalfToZero, UniformGrid};
 pub use int8::Int8Conv2d;
+pub use path::on_host;
 pub use runtime::{
     channels_last, cpu_capability, is_deterministic, keep_freed_memory, loaded_from, set_deterministic, version,
 };
+pub use scaled_grid::{ScaledGrid, gradient_between};

@@ -22,11 +22,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activation;
-mod direct;
-mod native;
+mod cpu_loops;
 mod partition;
 #[cfg(test)]
 mod reference;
+mod tanh_grid;
 mod weight;
 
 use harness_method_core::{
@@ -36,8 +36,8 @@ use harness_method_core::{
 use tch::nn;
 
 use activation::Activation;
-use direct::Direct;
 use partition::Split;
+use tanh_grid::TanhGrid;
 use weight::{Scale, Weight};
 
 /// Balanced Quantization.
@@ -106,7 +106,7 @@ impl Method for Balanced {
             return Ok(Box::new(Activation { site }));
         }
         if options.text("mean_form") == "tanh" {
-            return Ok(Box::new(Direct { site }));
+            return Ok(Box::new(TanhGrid { site }));
         }
         let split = if options.text("threshold") == "mean" { Split::Mean } else { Split::Median };
         let scale = if options.text("scale") == "mean" { Scale::Mean } else { Scale::Max };

@@ -18,9 +18,10 @@
 //! Means are f64: the sum of equal f32 numbers is then exact, so that they reach their own mean.
 
 use harness_method_core::Bits;
+use harness_torch::on_host;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::native;
+use crate::cpu_loops;
 
 /// What splits a part in two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +35,13 @@ pub(crate) enum Split {
 impl Split {
     /// The part of each of `values` (f32, `[n]`, n > 0): u8, `[n]`, 0 to `2^k - 1`.
     pub(crate) fn parts(self, values: &Tensor, bits: Bits) -> Result<Tensor, TchError> {
-        if values.device() != Device::Cpu {
+        if !on_host(values) {
             return self.parts_on_device(values, bits);
         }
         let values = Vec::<f32>::try_from(values)?;
         Tensor::f_from_slice(&match self {
-            Split::Median => native::by_median(&values, bits),
-            Split::Mean => native::by_mean(&values, bits),
+            Split::Median => cpu_loops::by_median(&values, bits),
+            Split::Mean => cpu_loops::by_mean(&values, bits),
         })
     }
 
@@ -59,11 +60,11 @@ impl Split {
 
 /// Whether each of `values` is the least of its part: bool, `[n]`.
 pub(crate) fn is_min(values: &Tensor, parts: &Tensor, bits: Bits) -> Result<Tensor, TchError> {
-    if values.device() != Device::Cpu {
+    if !on_host(values) {
         return is_min_on_device(values, parts, bits);
     }
     let (values, parts) = (Vec::<f32>::try_from(values)?, Vec::<u8>::try_from(parts)?);
-    Tensor::f_from_slice(&native::is_min(&values, &parts))
+    Tensor::f_from_slice(&cpu_loops::is_min(&values, &parts))
 }
 
 /// [`is_min`] by tensor operations alone: parts are in the order of their values, so the least of a part is where

@@ -11,8 +11,6 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
-harness_method_core::conformance!(Balanced);
-
 const STEP: StepContext = StepContext { step: 0, total: 10, seed: 7, training: true };
 
 /// Every combination of options that weights have.
@@ -177,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn the_native_path_is_the_path_of_the_device(
+    fn the_loops_for_the_cpu_are_the_path_of_the_device(
         values in prop_oneof![tied(300), distinct(300), prop::collection::vec(-1e-3f32..1e3, 1..300)], k in 1u8..=8,
     ) {
         for split in [Split::Median, Split::Mean] {

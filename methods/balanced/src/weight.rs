@@ -1,11 +1,11 @@
 //! Weights: recursive partition, evenly spaced levels.
 
-use harness_method_core::rows::Rows;
+use harness_method_core::rows::{Rows, quotient};
 use harness_method_core::{Codes, Levels, MethodError, Quantizer, Site, StepContext};
 use tch::{Kind, TchError, Tensor};
 
-use crate::direct::MEANS;
 use crate::partition::{Split, is_min};
+use crate::tanh_grid::MEANS;
 
 /// How far the levels reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +61,8 @@ impl Quantizer for Weight {
         };
         let side = values.f_ge(0.0)?.f_to_kind(Kind::Uint8)?.f_mul_scalar(i64::from(self.site.bits.max_code()))?;
         let codes = side.f_where_self(&constant, &codes)?.f_view_as(x)?;
-        let levels = Levels::Affine {
-            bits: self.site.bits,
-            step: 2,
-            zero: scale.f_full_like(n)?,
-            scale: scale.f_div_scalar(n)?,
-        };
+        let levels =
+            Levels::Affine { bits: self.site.bits, step: 2, zero: scale.f_full_like(n)?, scale: quotient(&scale, n)? };
         Ok(Codes { codes, levels, kept: None })
     }
 }

@@ -57,10 +57,10 @@ impl Quantizer for Weight {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
-        let high = if self.stochastic && step.training {
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
+        let high = if self.stochastic && ctx.training {
             // Drawn from [0, 1): never below 0, always below 1, so the ends need no clipping.
-            let draw = random::uniform(&x.size(), self.site.key(step), x.device())?;
+            let draw = random::uniform(&x.size(), self.site.key(ctx), x.device())?;
             draw.f_lt_tensor(&x.f_add_scalar(1.0)?.f_div_scalar(2.0)?)?
         } else {
             x.f_ge(0.0)?
@@ -85,16 +85,13 @@ pub(crate) fn clip_to_unit(weights: &Tensor) -> Result<(), MethodError> {
 mod tests {
     use super::*;
     use crate::testing::{STEP, floats, quantizer, site};
+    use harness_method_core::conformance::{Variant, everything};
     use harness_method_core::{OptionValue, Role};
     use std::collections::BTreeMap;
 
-    harness_method_core::conformance!(BinaryConnect);
-
-    mod stochastic {
-        use super::*;
-        use harness_method_core::conformance::With;
-
-        harness_method_core::conformance!(With::options(&BinaryConnect, &[("stochastic", OptionValue::Bool(true))]));
+    #[test]
+    fn by_chance_conforms_too() {
+        everything(&Variant::new(&BinaryConnect, None, &[("stochastic", OptionValue::Bool(true))]));
     }
 
     fn build(stochastic: bool, x: &Tensor) -> (Box<dyn Quantizer>, nn::VarStore) {

@@ -49,8 +49,6 @@ mod tests {
     use harness_method_core::Role;
     use tch::{Kind, Tensor};
 
-    harness_method_core::conformance!(Bnn);
-
     #[test]
     fn signs_forward_and_a_closed_gate_backward() {
         for role in [Role::Weight, Role::Activation] {

@@ -73,8 +73,6 @@ mod tests {
     use harness_method_core::Role;
     use proptest::prelude::*;
 
-    harness_method_core::conformance!(Bwn);
-
     proptest! {
         #[test]
         fn scale_and_gradient_are_the_closed_forms(

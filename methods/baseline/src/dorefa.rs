@@ -8,13 +8,13 @@
 //! * Gradients (eq. 12): per sample `m = max|g|`, `2m (quantize_k(clip(g/2m + 1/2 + N)) - 1/2)` with
 //!   `N = U(-1/2, 1/2)/(2^k - 1)`.
 
-use harness_method_core::rows::{Rows, column, inverse_or_zero};
+use harness_method_core::rows::{Rows, column, inverse_or_zero, quotient};
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc, OptionKind,
-    Options, Quantizer, Role, Site, StepContext, Support, straight_through,
+    Options, Quantizer, Role, Site, StepContext, Support,
 };
-use harness_torch::{UniformGrid, random, with_gradient};
-use tch::{Device, Kind, TchError, Tensor, nn};
+use harness_torch::{ScaledGrid, UniformGrid, random, with_gradient};
+use tch::{Kind, TchError, Tensor, nn};
 
 /// DoReFa-Net.
 #[derive(Debug)]
@@ -72,12 +72,12 @@ impl Weight {
         Ok((t, max))
     }
 
-    /// The grid of a largest magnitude that is at hand on the CPU. A layer of zeros has no scale of its own (0/0 in
-    /// the paper): its levels are all zero.
-    fn grid(&self, max: f32) -> UniformGrid {
+    /// The grid of a largest magnitude. A layer of zeros has no scale of its own (0/0 in the paper): its levels are all
+    /// zero.
+    fn grid(&self, max: &Tensor) -> Result<ScaledGrid, TchError> {
         let max_code = self.site.bits.max_code();
-        let scale = if max > 0.0 { 1.0 / f32::from(max_code) } else { 0.0 };
-        UniformGrid::symmetric(max_code, max, scale)
+        let scale = max.f_zeros_like()?.f_masked_fill(&max.f_gt(0.0)?, 1.0 / f64::from(max_code))?;
+        ScaledGrid::symmetric(max_code, max, scale)
     }
 }
 
@@ -85,7 +85,8 @@ impl Weight {
 /// elements that attain it, `-sign(t) (1 - t^2)/m^2 sum(g t)`. In f32, `t` is `tanh W`.
 fn weight_gradient(g: &Tensor, t: &Tensor, max: &Tensor) -> Result<Tensor, TchError> {
     // Both terms carry 1 - t^2, which libtorch's own backward of tanh multiplies by; `|t| = m` where sign(t) = t/m.
-    let inverse = inverse_or_zero(max)?;
+    // In a layer of zeros the divisor is 1, as in the surrogate: t is 0 and the gradient of tanh remains.
+    let inverse = max.f_masked_fill(&max.f_eq(0.0)?, 1.0)?.f_reciprocal()?;
     let attained = t.f_abs()?.f_eq_tensor(max)?.f_to_kind(Kind::Float)?;
     let along = g.f_mul(t)?.f_sum(Kind::Float)?.f_mul(&inverse)?;
     let share = along.f_mul(&inverse)?.f_div(&attained.f_sum(Kind::Float)?)?;
@@ -100,18 +101,12 @@ impl Quantizer for Weight {
     }
 
     fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
-        let n = f64::from(self.site.bits.max_code());
         let (t, max) = Self::squashed(x)?;
-        let codes = if x.device() == Device::Cpu {
-            self.grid(f32::try_from(&max)?).codes(&t)?
-        } else {
-            let inverse = inverse_or_zero(&max)?.f_mul_scalar(n / 2.0)?;
-            let unit = t.f_mul(&column(&inverse, t.dim())?)?.f_add_scalar(n / 2.0)?;
-            unit.f_round()?.f_clamp(0.0, n)?.f_to_kind(Kind::Uint8)?
-        };
-        let scale = max.f_zeros_like()?.f_masked_fill(&max.f_gt(0.0)?, 1.0 / n)?;
-        let levels = Levels::Affine { bits: self.site.bits, step: 2, zero: scale.f_full_like(n)?, scale };
-        Ok(Codes { codes, levels, kept: None })
+        let grid = self.grid(&max)?;
+        let codes = grid.codes(&t)?;
+        let scale = grid.scale;
+        let zero = scale.f_full_like(f64::from(self.site.bits.max_code()))?;
+        Ok(Codes { codes, levels: Levels::Affine { bits: self.site.bits, step: 2, zero, scale }, kept: None })
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
@@ -122,19 +117,9 @@ impl Quantizer for Weight {
         Ok(t.f_div(&divisor)?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
-        if x.device() != Device::Cpu {
-            let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
-            let surrogate = self.surrogate(x)?;
-            return Ok(straight_through(&on_grid, &surrogate)?);
-        }
+    fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
         let (t, max) = tch::no_grad(|| Self::squashed(x))?;
-        let at_hand = f32::try_from(&max)?;
-        let levels = tch::no_grad(|| self.grid(at_hand).fake_quantize(&t, f32::NEG_INFINITY, f32::INFINITY))?;
-        if at_hand == 0.0 {
-            // The divisor of the surrogate is then 1, and tanh is the identity.
-            return Ok(with_gradient(&levels, &[x], |g| Ok(vec![Some(g.shallow_clone())]))?);
-        }
+        let levels = tch::no_grad(|| self.grid(&max)?.levels(&t))?;
         Ok(with_gradient(&levels, &[x], move |g| Ok(vec![Some(weight_gradient(g, &t, &max)?)]))?)
     }
 }
@@ -210,8 +195,8 @@ fn gradient_codes(g: &Tensor, n: f64, noise: Option<u64>) -> Result<(Tensor, Ten
 }
 
 impl Gradient {
-    fn key(&self, step: &StepContext) -> Option<u64> {
-        self.noise.then(|| self.site.key(step))
+    fn key(&self, ctx: &StepContext) -> Option<u64> {
+        self.noise.then(|| self.site.key(ctx))
     }
 }
 
@@ -220,21 +205,21 @@ impl Quantizer for Gradient {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
         let n = f64::from(self.site.bits.max_code());
-        let (codes, width) = gradient_codes(x, n, self.key(step))?;
+        let (codes, width) = gradient_codes(x, n, self.key(ctx))?;
         // 2m (c/n - 1/2) = (2c - n) m/n
-        let scale = width.f_div_scalar(2.0 * n)?;
+        let scale = quotient(&width, 2.0 * n)?;
         let levels = Levels::Affine { bits: self.site.bits, step: 2, zero: scale.f_full_like(n)?, scale };
         Ok(Codes { codes: codes.f_to_kind(Kind::Uint8)?, levels, kept: None })
     }
 
-    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {
         let n = f64::from(self.site.bits.max_code());
-        let key = self.key(step);
+        let key = self.key(ctx);
         Ok(with_gradient(x, &[x], move |g| {
             let (codes, width) = gradient_codes(g, n, key)?;
-            let scale = column(&width.f_div_scalar(2.0 * n)?, g.dim())?;
+            let scale = column(&quotient(&width, 2.0 * n)?, g.dim())?;
             Ok(vec![Some(codes.f_mul_scalar(2.0)?.f_sub_scalar(n)?.f_mul(&scale)?)])
         })?)
     }
@@ -246,8 +231,6 @@ mod tests {
     use crate::testing::{STEP, floats, quantizer, site};
     use harness_method_core::rows::Rows;
     use proptest::prelude::*;
-
-    harness_method_core::conformance!(DoReFa);
 
     fn build(role: Role, k: u8, x: &Tensor) -> (Box<dyn Quantizer>, nn::VarStore) {
         let shape = if role == Role::Weight { x.size() } else { x.size()[1..].to_vec() };

@@ -32,13 +32,8 @@ impl Method for Float {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harness_method_core::{Bits, Role, conformance};
+    use harness_method_core::{Bits, Role};
     use tch::Device;
-
-    #[test]
-    fn documentation_is_complete() {
-        conformance::documentation_is_complete(&Float);
-    }
 
     #[test]
     fn there_is_no_quantizer() {

@@ -10,11 +10,10 @@
 
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, StepContext, Support,
-    straight_through,
 };
-use harness_torch::{UniformGrid, with_gradient};
+use harness_torch::{ScaledGrid, gradient_between, with_gradient};
 use tch::nn::Init;
-use tch::{Device, Kind, TchError, Tensor, nn};
+use tch::{Kind, TchError, Tensor, nn};
 
 /// Learned step size quantization.
 #[derive(Debug)]
@@ -97,7 +96,7 @@ impl Steps {
     }
 
     /// s for `x`; sets it at the first training step.
-    fn current(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, TchError> {
+    fn current(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, TchError> {
         if !self.ready {
             self.ready = self.is_started()?;
         }
@@ -105,7 +104,7 @@ impl Steps {
             return self.positive();
         }
         let start = self.start(&x.f_detach()?)?;
-        if step.training {
+        if ctx.training {
             self.size.f_detach()?.f_copy_(&start)?;
             let _ = self.started.f_fill_(1.0)?;
             self.ready = true;
@@ -113,16 +112,17 @@ impl Steps {
         start.f_clamp_min(f64::from(Self::LEAST))
     }
 
-    /// The grid of a step that is at hand on the CPU.
-    fn grid(&self, size: f32) -> UniformGrid {
+    fn grid(&self, size: &Tensor) -> Result<ScaledGrid, TchError> {
         let below = i32::from(self.below);
-        let max_code = self.site.bits.max_code();
-        UniformGrid { inverse: 1.0 / size, offset: 0.0, zero_point: below, max_code, step: 1, zero: below, scale: size }
-    }
-
-    /// q as f32 wherever s lives, without waiting for it.
-    fn nearest(&self, x: &Tensor, size: &Tensor) -> Result<Tensor, TchError> {
-        x.f_mul(&size.f_reciprocal()?)?.f_round()?.f_clamp(-f64::from(self.below), f64::from(self.above))
+        Ok(ScaledGrid {
+            inverse: size.f_reciprocal()?,
+            scale: size.shallow_clone(),
+            offset: 0.0,
+            zero_point: below,
+            max_code: self.site.bits.max_code(),
+            step: 1,
+            zero: below,
+        })
     }
 
     /// `1/sqrt(N Q_P)`.
@@ -142,13 +142,9 @@ impl Quantizer for Steps {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
-        let size = self.current(x, step)?;
-        let codes = if x.device() == Device::Cpu {
-            self.grid(f32::try_from(&size)?).codes(x)?
-        } else {
-            self.nearest(x, &size)?.f_add_scalar(f64::from(self.below))?.f_to_kind(Kind::Uint8)?
-        };
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
+        let size = self.current(x, ctx)?;
+        let codes = self.grid(&size)?.codes(x)?;
         let scale = size.f_view([1])?;
         let zero = scale.f_full_like(f64::from(self.below))?;
         Ok(Codes { codes, levels: Levels::Affine { bits: self.site.bits, step: 1, zero, scale }, kept: None })
@@ -159,7 +155,7 @@ impl Quantizer for Steps {
         let size = if self.is_started()? { self.positive()? } else { self.start(&saved)? };
         let (low, high) = self.ends(&size)?;
         let factor = self.gradient_scale(x);
-        let on_grid = tch::no_grad(|| self.nearest(&saved, &size)?.f_mul(&size))?;
+        let on_grid = tch::no_grad(|| self.grid(&size)?.levels(&saved))?;
         Ok(with_gradient(x, &[x, &self.size], move |g| {
             let inside = saved.f_gt_tensor(&low)?.f_logical_and(&saved.f_lt_tensor(&high)?)?;
             // q - v/s inside, q outside, where it is an end of the range; times s.
@@ -169,28 +165,24 @@ impl Quantizer for Steps {
         })?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
-        let size = tch::no_grad(|| self.current(x, step))?;
-        if x.device() != Device::Cpu {
-            let on_grid = tch::no_grad(|| self.nearest(x, &size)?.f_mul(&size))?;
-            let surrogate = self.surrogate(x)?;
-            return Ok(straight_through(&on_grid, &surrogate)?);
-        }
-        let at = f32::try_from(&size)?;
-        // Its own gate is not used.
-        let y = tch::no_grad(|| self.grid(at).fake_quantize(x, 0.0, 0.0))?;
-        let (low, high) = (-f64::from(self.below) * f64::from(at), f64::from(self.above) * f64::from(at));
+    fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {
+        let size = tch::no_grad(|| self.current(x, ctx))?;
+        let (y, low, high, factor) = tch::no_grad(|| -> Result<_, TchError> {
+            let (low, high) = self.ends(&size)?;
+            // g/s in f64, rounded once.
+            let exact = size.f_to_kind(Kind::Double)?;
+            let factor = exact.f_full_like(self.gradient_scale(x))?.f_div(&exact)?.f_to_kind(Kind::Float)?;
+            Ok((self.grid(&size)?.levels(x)?, low, high, factor))
+        })?;
         let (saved, on_grid) = (x.f_detach()?, y.shallow_clone());
-        let factor = self.gradient_scale(x) / f64::from(at);
         Ok(with_gradient(&y, &[x, &self.size], move |g| {
-            // The gradient of the hard tanh has this very gate, and is one pass over memory. The rest follows
-            // without selections: g (y - x) inside, where it is all of g, and g y of what it took from g.
-            let inside = saved.f_hardtanh_backward(g, low, high)?;
+            // s dL/ds without selections: g (y - x) inside, where it is all of g, and g y of what is outside.
+            let inside = gradient_between(&saved, g, Some(&low), &high)?;
             let mut product = on_grid.f_sub(&saved)?;
             let of_inside = product.f_mul_(&inside)?.f_sum(Kind::Float)?;
             let _ = g.f_sub_out(&product, &inside)?;
             let of_outside = product.f_mul_(&on_grid)?.f_sum(Kind::Float)?;
-            Ok(vec![Some(inside), Some(of_inside.f_add(&of_outside)?.f_mul_scalar(factor)?)])
+            Ok(vec![Some(inside), Some(of_inside.f_add(&of_outside)?.f_mul(&factor)?)])
         })?)
     }
 }
@@ -199,9 +191,9 @@ impl Quantizer for Steps {
 mod tests {
     use super::*;
     use crate::testing::{STEP, floats, quantizer, site};
+    use harness_torch::path::as_on_device;
     use proptest::prelude::*;
-
-    harness_method_core::conformance!(Lsq);
+    use tch::Device;
 
     const EVALUATION: StepContext = StepContext { training: false, ..STEP };
 
@@ -261,8 +253,9 @@ mod tests {
         for (role, k) in [Role::Weight, Role::Activation].into_iter().flat_map(|role| (2..=8).map(move |k| (role, k))) {
             let store = nn::VarStore::new(Device::Cpu);
             let q = Steps::new(&site(role, k, &[9, 400]), &store.root()).unwrap();
-            let found = q.nearest(&x, &Tensor::from(0.37f32)).unwrap() + f64::from(q.below);
-            assert_eq!(found.to_kind(Kind::Uint8), q.grid(0.37).codes(&x).unwrap(), "{role} {k}");
+            let grid = q.grid(&Tensor::from(0.37f32)).unwrap();
+            let on_device = as_on_device(|| grid.codes(&x)).unwrap();
+            assert_eq!(on_device, grid.codes(&x).unwrap(), "{role} {k}");
         }
     }
 

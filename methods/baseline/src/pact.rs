@@ -7,11 +7,10 @@
 
 use harness_method_core::{
     About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, StepContext, Support,
-    straight_through,
 };
-use harness_torch::{UniformGrid, with_gradient};
+use harness_torch::{ScaledGrid, gradient_between, with_gradient};
 use tch::nn::Init;
-use tch::{Device, Kind, TchError, Tensor, nn};
+use tch::{Kind, TchError, Tensor, nn};
 
 use crate::DoReFa;
 
@@ -71,21 +70,8 @@ impl Activation {
         self.alpha.f_detach()?.f_clamp_min(f64::from(Self::LEAST))
     }
 
-    /// The grid of a level that is at hand on the CPU.
-    fn grid(&self, level: f32) -> UniformGrid {
-        let max_code = self.site.bits.max_code();
-        let n = f32::from(max_code);
-        UniformGrid { inverse: n / level, offset: 0.0, zero_point: 0, max_code, step: 1, zero: 0, scale: level / n }
-    }
-
-    /// Codes as f32 wherever the level lives, without waiting for it.
-    fn codes(&self, x: &Tensor, level: &Tensor) -> Result<Tensor, TchError> {
-        let n = f64::from(self.site.bits.max_code());
-        x.f_mul(&level.f_full_like(n)?.f_div(level)?)?.f_round()?.f_clamp(0.0, n)
-    }
-
-    fn scale(&self, level: &Tensor) -> Result<Tensor, TchError> {
-        level.f_div(&level.f_full_like(f64::from(self.site.bits.max_code()))?)
+    fn grid(&self, level: &Tensor) -> Result<ScaledGrid, TchError> {
+        ScaledGrid::from_zero(self.site.bits.max_code(), level)
     }
 }
 
@@ -95,13 +81,9 @@ impl Quantizer for Activation {
     }
 
     fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
-        let level = self.level()?;
-        let codes = if x.device() == Device::Cpu {
-            self.grid(f32::try_from(&level)?).codes(x)?
-        } else {
-            self.codes(x, &level)?.f_to_kind(Kind::Uint8)?
-        };
-        let scale = self.scale(&level)?.f_view([1])?;
+        let grid = self.grid(&self.level()?)?;
+        let codes = grid.codes(x)?;
+        let scale = grid.scale.f_view([1])?;
         let levels = Levels::Affine { bits: self.site.bits, step: 1, zero: scale.f_zeros_like()?, scale };
         Ok(Codes { codes, levels, kept: None })
     }
@@ -117,21 +99,16 @@ impl Quantizer for Activation {
 
     fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
         let level = self.level()?;
-        if x.device() == Device::Cpu {
-            // The gate of the fused operation is closed: the largest number below alpha is its upper end.
-            let at = f32::try_from(&level)?;
-            let y = self.grid(at).fake_quantize(x, 0.0, at.next_down())?;
-            let saved = x.f_detach()?;
-            return Ok(with_gradient(&y, &[&y, &self.alpha], move |g| {
-                // What the hard tanh takes from g, times -1: the fastest selection there is.
-                let mut taken = saved.f_hardtanh_backward(g, f64::NEG_INFINITY, f64::from(at))?;
-                let of_alpha = taken.f_sub_(g)?.f_sum(Kind::Float)?.f_neg()?;
-                Ok(vec![Some(g.shallow_clone()), Some(of_alpha)])
-            })?);
-        }
-        let on_grid = tch::no_grad(|| self.codes(x, &level)?.f_mul(&self.scale(&level)?))?;
-        let surrogate = self.surrogate(x)?;
-        Ok(straight_through(&on_grid, &surrogate)?)
+        // The gradient passes up to and including the largest number below alpha.
+        let last = tch::no_grad(|| level.f_nextafter(&level.f_zeros_like()?))?;
+        let y = self.grid(&level)?.fake_quantize_from_zero(x, &last)?;
+        let saved = x.f_detach()?;
+        Ok(with_gradient(&y, &[&y, &self.alpha], move |g| {
+            // dL/dalpha = sum of g over x >= alpha. What is missing from the g below alpha is -g there.
+            let mut taken = gradient_between(&saved, g, None, &level)?;
+            let of_alpha = taken.f_sub_(g)?.f_sum(Kind::Float)?.f_neg()?;
+            Ok(vec![Some(g.shallow_clone()), Some(of_alpha)])
+        })?)
     }
 }
 
@@ -139,9 +116,9 @@ impl Quantizer for Activation {
 mod tests {
     use super::*;
     use crate::testing::{STEP, floats, quantizer, site};
+    use harness_torch::path::as_on_device;
     use proptest::prelude::*;
-
-    harness_method_core::conformance!(Pact);
+    use tch::Device;
 
     fn build(k: u8, alpha: f64) -> (Box<dyn Quantizer>, nn::VarStore) {
         let (q, store) = quantizer(&Pact, &site(Role::Activation, k, &[4]), &Options::default());
@@ -203,9 +180,10 @@ mod tests {
         for k in 2..=8 {
             let alpha = Tensor::from(2.7f32);
             let q = Activation { site: site(Role::Activation, k, &[400]), alpha };
-            let level = q.level().unwrap();
-            assert_eq!(q.codes(&x, &level).unwrap().to_kind(Kind::Uint8), q.grid(2.7).codes(&x).unwrap());
-            assert_eq!(floats(&q.scale(&level).unwrap()), [q.grid(2.7).scale]);
+            let grid = q.grid(&q.level().unwrap()).unwrap();
+            let on_device = as_on_device(|| grid.codes(&x)).unwrap();
+            assert_eq!(on_device, grid.codes(&x).unwrap());
+            assert_eq!(floats(&grid.scale), [2.7 / f32::from(q.site.bits.max_code())]);
         }
     }
 

@@ -65,17 +65,14 @@ impl Quantizer for Weight {
 mod tests {
     use super::*;
     use crate::testing::{STEP, floats, quantizer, site};
+    use harness_method_core::conformance::{Variant, everything};
     use harness_method_core::{OptionValue, Role};
     use std::collections::BTreeMap;
     use tch::Kind;
 
-    harness_method_core::conformance!(Twn);
-
-    mod by_filter {
-        use super::*;
-        use harness_method_core::conformance::With;
-
-        harness_method_core::conformance!(With::options(&Twn, &[("delta", OptionValue::Text("filter".to_owned()))]));
+    #[test]
+    fn by_filter_conforms_too() {
+        everything(&Variant::new(&Twn, None, &[("delta", OptionValue::Text("filter".to_owned()))]));
     }
 
     fn build(delta: &str, x: &Tensor) -> (Box<dyn Quantizer>, nn::VarStore) {

@@ -6,13 +6,13 @@
 //! Activations: ReLU, then `n + 1` levels from 0 to the running maximum; non-negative input makes both ranges one.
 //! Backward: straight through; the range is a constant, and for activations nothing passes outside it.
 
-use harness_method_core::rows::{Rows, column, inverse_or_zero};
+use harness_method_core::rows::{Rows, column, inverse_or_zero, quotient};
 use harness_method_core::{
-    About, Bits, Codes, Levels, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options,
-    Quantizer, Role, Site, StepContext, Support, straight_through,
+    About, Codes, Levels, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer,
+    Role, Site, StepContext, Support,
 };
-use harness_torch::UniformGrid;
-use tch::{Device, Kind, Tensor, nn};
+use harness_torch::ScaledGrid;
+use tch::{Kind, TchError, Tensor, nn};
 
 /// Uniform min-max quantization.
 #[derive(Debug)]
@@ -51,12 +51,14 @@ impl Method for Uniform {
     }
 
     fn check(&self, site: &Site, options: &Options) -> Result<(), MethodError> {
+        if let Support::No(reason) = self.about().support(site.role) {
+            return Err(self.unsupported(&format!("{} quantization: {reason}", site.role)));
+        }
         match site.role {
-            Role::Gradient => Err(self.unsupported("gradient quantization")),
             Role::Activation if options.text("per") == "channel" => {
                 Err(self.unsupported("range per channel for activations: it would differ inside a dot product"))
             }
-            Role::Weight | Role::Activation => Ok(()),
+            Role::Weight | Role::Activation | Role::Gradient => Ok(()),
         }
     }
 
@@ -97,8 +99,7 @@ impl MinMax {
         let s = self.rows.max_abs(x)?;
         let unit = x.f_mul(&column(&inverse_or_zero(&s)?, x.dim())?)?;
         let codes = unit.f_add_scalar(1.0)?.f_mul_scalar(n / 2.0)?.f_round()?.f_clamp(0.0, n)?;
-        let levels =
-            Levels::Affine { bits: self.site.bits, step: 2, zero: s.f_full_like(n)?, scale: s.f_div_scalar(n)? };
+        let levels = Levels::Affine { bits: self.site.bits, step: 2, zero: s.f_full_like(n)?, scale: quotient(&s, n)? };
         Ok(Codes { codes: codes.f_to_kind(Kind::Uint8)?, levels, kept: None })
     }
 
@@ -107,7 +108,7 @@ impl MinMax {
         let n = f64::from(self.site.bits.max_code());
         let (min, max) = self.rows.range(x)?;
         let (min, max) = (min.f_clamp_max(0.0)?, max.f_clamp_min(0.0)?);
-        let scale = max.f_sub(&min)?.f_div_scalar(n)?;
+        let scale = quotient(&max.f_sub(&min)?, n)?;
         let inverse = inverse_or_zero(&scale)?;
         let zero = min.f_neg()?.f_mul(&inverse)?.f_round()?.f_clamp(0.0, n)?;
         let nearest = x.f_mul(&column(&inverse, x.dim())?)?.f_round()?;
@@ -147,39 +148,19 @@ impl RunningMax {
     }
 
     /// The maximum to quantize by; moves the running one in training. Stays on the device.
-    fn observe(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
+    fn observe(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {
         let newest = x.f_detach()?.f_max()?.f_clamp_min(0.0)?;
         let unset = self.maximum.f_eq(0.0)?;
         let moved = self.maximum.f_lerp(&newest, Self::MOMENTUM)?;
-        let current = newest.f_where_self(&unset, if step.training { &moved } else { &self.maximum })?;
-        if step.training {
+        let current = newest.f_where_self(&unset, if ctx.training { &moved } else { &self.maximum })?;
+        if ctx.training {
             self.maximum.f_copy_(&current)?;
         }
         Ok(current)
     }
 
-    /// The grid of a maximum that is at hand on the CPU.
-    fn grid(bits: Bits, maximum: f32) -> UniformGrid {
-        let n = f32::from(bits.max_code());
-        let inverse = if maximum > 0.0 { n / maximum } else { 0.0 };
-        UniformGrid {
-            inverse,
-            offset: 0.0,
-            zero_point: 0,
-            max_code: bits.max_code(),
-            step: 1,
-            zero: 0,
-            scale: maximum / n,
-        }
-    }
-
-    fn codes(&self, x: &Tensor, maximum: &Tensor) -> Result<Tensor, MethodError> {
-        if x.device() == Device::Cpu {
-            return Ok(Self::grid(self.site.bits, f32::try_from(maximum)?).codes(x)?);
-        }
-        let n = f64::from(self.site.bits.max_code());
-        let inverse = inverse_or_zero(maximum)?.f_mul_scalar(n)?;
-        Ok(x.f_mul(&inverse)?.f_round()?.f_clamp(0.0, n)?.f_to_kind(Kind::Uint8)?)
+    fn grid(&self, maximum: &Tensor) -> Result<ScaledGrid, TchError> {
+        ScaledGrid::from_zero(self.site.bits.max_code(), maximum)
     }
 }
 
@@ -188,10 +169,11 @@ impl Quantizer for RunningMax {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
-        let maximum = self.observe(x, step)?;
-        let codes = self.codes(x, &maximum)?;
-        let scale = maximum.f_div_scalar(f64::from(self.site.bits.max_code()))?.f_view([1])?;
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
+        let maximum = self.observe(x, ctx)?;
+        let grid = self.grid(&maximum)?;
+        let codes = grid.codes(x)?;
+        let scale = grid.scale.f_view([1])?;
         let levels = Levels::Affine { bits: self.site.bits, step: 1, zero: scale.f_zeros_like()?, scale };
         Ok(Codes { codes, levels, kept: None })
     }
@@ -200,18 +182,9 @@ impl Quantizer for RunningMax {
         Ok(x.f_clamp_tensor(Some(&self.maximum.f_zeros_like()?), Some(&self.maximum))?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
-        let maximum = tch::no_grad(|| self.observe(x, step))?;
-        if x.device() == Device::Cpu {
-            let maximum = f32::try_from(&maximum)?;
-            return Ok(Self::grid(self.site.bits, maximum).fake_quantize(x, 0.0, maximum)?);
-        }
-        let on_grid = tch::no_grad(|| -> Result<Tensor, MethodError> {
-            let scale = maximum.f_div_scalar(f64::from(self.site.bits.max_code()))?;
-            Ok(self.codes(x, &maximum)?.f_to_kind(Kind::Float)?.f_mul(&scale)?)
-        })?;
-        let surrogate = x.f_clamp_tensor(Some(&maximum.f_zeros_like()?), Some(&maximum))?;
-        Ok(straight_through(&on_grid, &surrogate)?)
+    fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {
+        let maximum = tch::no_grad(|| self.observe(x, ctx))?;
+        Ok(self.grid(&maximum)?.fake_quantize_from_zero(x, &maximum)?)
     }
 }
 
@@ -220,10 +193,14 @@ mod tests {
     use super::*;
     use crate::testing::{STEP, floats, quantizer, site};
     use harness_method_core::OptionValue;
+    use harness_method_core::conformance::{Variant, everything};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    harness_method_core::conformance!(Uniform);
+    #[test]
+    fn affine_ranges_conform_too() {
+        everything(&Variant::new(&Uniform, None, &[("range", OptionValue::Text("affine".to_owned()))]));
+    }
 
     fn options(range: &str, per: &str) -> Options {
         let given = [("range", range), ("per", per)].map(|(k, v)| (k.to_owned(), OptionValue::Text(v.to_owned())));
@@ -311,8 +288,10 @@ mod tests {
     }
 
     #[test]
-    fn ranges_per_channel_of_activations_are_refused() {
+    fn what_it_does_not_quantize_is_refused_with_the_reason() {
         let error = Uniform.check(&site(Role::Activation, 2, &[3]), &options("affine", "channel")).unwrap_err();
         assert!(error.to_string().contains("inside a dot product"), "{error}");
+        let error = Uniform.check(&site(Role::Gradient, 2, &[3]), &options("affine", "tensor")).unwrap_err();
+        assert!(error.to_string().contains("a range without a random offset"), "{error}");
     }
 }

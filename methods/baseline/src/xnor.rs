@@ -96,18 +96,18 @@ impl Quantizer for MappedSign {
     }
 
     /// The signs alone: see the head of this file.
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
-        self.sign.assign(x, step)
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
+        self.sign.assign(x, ctx)
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
         Ok(gated(x, x, map(&x.f_detach()?)?)?)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
+    fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {
         let (value, map) = tch::no_grad(|| -> Result<_, MethodError> {
             let map = map(x)?;
-            Ok((self.sign.forward(x, step)?.f_mul(&map)?, map))
+            Ok((self.sign.forward(x, ctx)?.f_mul(&map)?, map))
         })?;
         Ok(gated(&value, x, map)?)
     }
@@ -123,8 +123,6 @@ mod tests {
     use crate::testing::{STEP, floats, quantizer, site};
     use harness_method_core::OptionValue;
     use std::collections::BTreeMap;
-
-    harness_method_core::conformance!(Xnor);
 
     fn options(map: bool) -> Options {
         let given = BTreeMap::from([("map".to_owned(), OptionValue::Bool(map))]);

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::rows::column;
-use crate::{Bits, LevelTable, MethodError};
+use crate::{Bits, LevelTable, MethodError, Support};
 
 /// Result of quantizing one tensor.
 #[derive(Debug)]
@@ -42,6 +42,13 @@ pub enum Levels {
         /// f32, `[g, k]`.
         scales: Tensor,
     },
+    /// `level(c) = values[c]`, a codebook: logarithmic levels, sums of powers of two (APoT), NF4.
+    Table {
+        /// Bit width.
+        bits: Bits,
+        /// f32, `[g, 2^k]`.
+        values: Tensor,
+    },
 }
 
 impl Levels {
@@ -49,7 +56,16 @@ impl Levels {
     #[must_use]
     pub fn bits(&self) -> Bits {
         match *self {
-            Levels::Affine { bits, .. } | Levels::Planes { bits, .. } => bits,
+            Levels::Affine { bits, .. } | Levels::Planes { bits, .. } | Levels::Table { bits, .. } => bits,
+        }
+    }
+
+    /// Whether products of bit-planes can compute with these levels.
+    #[must_use]
+    pub fn on_bit_planes(&self) -> Support {
+        match self {
+            Levels::Affine { .. } | Levels::Planes { .. } => Support::Yes,
+            Levels::Table { .. } => Support::No("its levels are a codebook, which no sum of bit-planes gives"),
         }
     }
 
@@ -74,6 +90,11 @@ impl Levels {
                 }
                 Ok(level.f_contiguous()?)
             }
+            Levels::Table { values, .. } => {
+                let groups = values.size().first().copied().unwrap_or(1);
+                let of_group = codes.f_to_kind(Kind::Int64)?.f_reshape([groups, -1])?;
+                Ok(values.f_gather(1, &of_group, false)?.f_reshape(codes.size())?)
+            }
         }
     }
 
@@ -89,6 +110,7 @@ impl Levels {
                 LevelTable::affine(*bits, *step, zero, host(scale)?)
             }
             Levels::Planes { bits, offset, scales } => LevelTable::planes(*bits, host(offset)?, host(scales)?),
+            Levels::Table { bits, values } => LevelTable::table(*bits, host(values)?),
         })
     }
 }
@@ -150,6 +172,9 @@ mod tests {
             let step = if symmetric { 2 } else { 1 };
             let zero = (&offset * 50.0).round();
             check(&Levels::Affine { bits, step, zero, scale: offset }, &codes, 3);
+            let entries = g * bits.codes();
+            let values = Tensor::from_slice(&numbers.iter().copied().cycle().take(entries).collect::<Vec<_>>());
+            check(&Levels::Table { bits, values: values.view([g as i64, -1]) }, &codes, 3);
         }
     }
 

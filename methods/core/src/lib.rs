@@ -1,7 +1,7 @@
 //! What a quantization method is.
 //!
 //! A method implements two traits: [`Method`], one `static` that is found by name, and [`Quantizer`], one value per
-//! place in a network. [`conformance!`] then gives it the shared tests. A method never sees a model, a data set or
+//! place in a network. Every listed method is held to the shared tests in [`conformance`]. A method never sees a model, a data set or
 //! a file; what it sees is tensors, its [`Site`] and the [`StepContext`].
 //!
 //! | module | what |
@@ -11,6 +11,7 @@
 //! | [`quantizer`] | [`Quantizer`]: codes, backward rule, fake quantization |
 //! | [`codes`] | [`Codes`] and [`Levels`]: the one place where values become integers, and back |
 //! | [`batch_norm`] | [`BatchNormFolder`]: batch normalization as integers |
+//! | [`support`] | [`Support`]: yes, or no with a reason |
 //! | [`statistics`] | error, entropy and populations of codes |
 //! | [`rows`] | reductions per tensor, channel or sample |
 //! | [`base`] | binary and ternary quantizers that several methods start from |
@@ -27,12 +28,14 @@ pub mod quantizer;
 pub mod rows;
 pub mod site;
 pub mod statistics;
+pub mod support;
 
 pub use batch_norm::{BatchNormChannel, BatchNormFolder, FolderAbout, IntegerBatchNorm, NormLayer};
 pub use codes::{Codes, Levels};
 pub use error::MethodError;
 pub use harness_kernels::levels::{Bits, LevelTable};
 pub use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
-pub use method::{Method, MethodAbout, Nonlinearity, Support};
+pub use method::{Method, MethodAbout, Nonlinearity};
 pub use quantizer::{Dependence, Quantizer, straight_through};
 pub use site::{Role, Site, StepContext};
+pub use support::Support;

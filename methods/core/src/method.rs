@@ -2,7 +2,7 @@
 
 use tch::nn;
 
-use crate::{About, MethodError, Options, Quantizer, Role, Site};
+use crate::{About, MethodError, Options, Quantizer, Role, Site, Support};
 
 /// A quantization method, found by name. One `static` per method.
 pub trait Method: Sync {
@@ -40,6 +40,12 @@ pub trait Method: Sync {
         Nonlinearity::Relu
     }
 
+    /// How far the gradients on the path of the CPU and on that of other devices may differ, as a fraction of the
+    /// largest gradient of the tensor. 0: not at all. Codes, levels and values never differ.
+    fn gradient_tolerance(&self) -> f64 {
+        0.0
+    }
+
     /// The error for a part that this method does not have.
     fn unsupported(&self, what: &str) -> MethodError {
         MethodError::Unsupported { method: self.about().about.name, what: what.to_owned() }
@@ -70,23 +76,6 @@ impl MethodAbout {
             Role::Activation => self.activations,
             Role::Gradient => self.gradients,
         }
-    }
-}
-
-/// Whether a method has a part. "No" is a value with a reason, shown by `harness methods`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Support {
-    /// It has.
-    Yes,
-    /// It has not, for this reason.
-    No(&'static str),
-}
-
-impl Support {
-    /// True for [`Support::Yes`].
-    #[must_use]
-    pub fn is_yes(self) -> bool {
-        self == Support::Yes
     }
 }
 

@@ -7,25 +7,30 @@ use tch::{Kind, TchError, Tensor};
 use crate::{Codes, MethodError, Site, StepContext};
 
 /// One quantizer at one [`Site`].
+///
+/// Values become integers by one definition per quantizer, [`Quantizer::assign`]. An implementation may compute its
+/// results in other ways too: [`Quantizer::forward`] may be overridden, and there may be one path for the CPU and one
+/// of tensor operations for other devices. The conformance suite holds all of them to the definition bit by bit, on
+/// both paths.
 pub trait Quantizer: fmt::Debug + Send {
     /// Where it stands.
     fn site(&self) -> &Site;
 
     /// Assigns codes. `x` is f32, any shape; dimension 0 is the output channel for weights, the sample otherwise.
-    /// Called under `no_grad`, with values that are finite or whose codes nobody will read.
+    /// Called under `no_grad`. Inputs may hold NaN only where the caller discards the code, as `forward` does.
     ///
-    /// The only place where values become integers: fake quantization, export and statistics all read its result.
+    /// This defines the codes: export and statistics read its result, fake quantization gives the levels of it.
     ///
     /// # Errors
     /// When libtorch fails.
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError>;
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError>;
 
     /// [`Quantizer::assign`] for input from outside: looks at every value first (which on a GPU means waiting for
     /// it, so that training does not).
     ///
     /// # Errors
     /// [`MethodError::NotFinite`] when `x` holds NaN or an infinity, and failures of libtorch.
-    fn quantize(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
+    fn quantize(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
         tch::no_grad(|| {
             let finite = i64::try_from(&x.f_isfinite()?.f_sum(Kind::Int64)?)?;
             let total = i64::try_from(x.numel()).unwrap_or(i64::MAX);
@@ -33,12 +38,12 @@ pub trait Quantizer: fmt::Debug + Send {
                 let layer = self.site().layer.clone();
                 return Err(MethodError::NotFinite { layer, count: total - finite, total });
             }
-            self.assign(x, step)
+            self.assign(x, ctx)
         })
     }
 
-    /// A differentiable stand-in whose *gradient* is the backward rule; its value is discarded. By default the
-    /// identity: the plain straight-through estimator (STE).
+    /// A differentiable expression of the shape of `x` whose *gradient* is the backward rule; its value is discarded.
+    /// By default the identity: the plain straight-through estimator (STE).
     ///
     /// # Errors
     /// When libtorch fails.
@@ -49,13 +54,13 @@ pub trait Quantizer: fmt::Debug + Send {
     /// Fake quantization: values exactly on the grid, gradient of [`Quantizer::surrogate`]. Where `x` is not
     /// finite, neither is the result, so that divergence shows in the loss.
     ///
-    /// Override only for speed; the conformance suite asserts that values are bit-identical to the levels of
-    /// [`Quantizer::quantize`] and gradients equal to the surrogate's.
+    /// f32, the shape of `x`. Override only for speed: the conformance suite asserts that values are bit-identical to
+    /// the levels of [`Quantizer::quantize`] and gradients equal to the surrogate's within 1e-6.
     ///
     /// # Errors
     /// When libtorch fails.
-    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
-        let on_grid = tch::no_grad(|| self.assign(x, step)?.dequantize(x))?;
+    fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {
+        let on_grid = tch::no_grad(|| self.assign(x, ctx)?.dequantize(x))?;
         let surrogate = self.surrogate(x)?;
         Ok(straight_through(&on_grid, &surrogate)?)
     }
@@ -90,6 +95,6 @@ pub fn straight_through(levels: &Tensor, surrogate: &Tensor) -> Result<Tensor, T
 pub enum Dependence {
     /// On that element alone: compiles to fixed thresholds.
     Element,
-    /// On the whole sample: the engine must compute levels per sample, and says so in its report.
+    /// On the whole sample: levels must be computed for each sample.
     Sample,
 }

@@ -59,6 +59,15 @@ pub fn column(numbers: &Tensor, dimensions: usize) -> Result<Tensor, TchError> {
     numbers.f_reshape(shape)
 }
 
+/// `numbers / divisor`, f32, rounded once on every device: a GPU multiplies by the inverse of a divisor that is a number,
+/// which rounds twice.
+///
+/// # Errors
+/// When libtorch fails.
+pub fn quotient(numbers: &Tensor, divisor: f64) -> Result<Tensor, TchError> {
+    numbers.f_div(&numbers.f_full_like(divisor)?)
+}
+
 /// `1 / numbers`, and 0 where a number is 0: an empty range has no codes per unit.
 ///
 /// # Errors

@@ -49,8 +49,8 @@ pub struct Site {
 impl Site {
     /// Key of the random draws of this site at `step`.
     #[must_use]
-    pub fn key(&self, step: &StepContext) -> u64 {
-        random::key(&[step.seed, self.index, self.role as u64, step.step])
+    pub fn key(&self, ctx: &StepContext) -> u64 {
+        random::key(&[ctx.seed, self.index, self.role as u64, ctx.step])
     }
 }
 

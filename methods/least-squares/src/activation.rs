@@ -6,8 +6,8 @@ use harness_method_core::rows::Rows;
 use harness_method_core::{Codes, Dependence, MethodError, Options, Quantizer, Site, StepContext};
 use tch::{Kind, Tensor, nn};
 
-use crate::folded::{self, Scales};
-use crate::scales::Solver;
+use crate::scales::{Scales, Solver};
+use crate::signs;
 
 #[derive(Debug)]
 pub(crate) struct Activation {
@@ -79,28 +79,28 @@ impl Activation {
         tch::no_grad(|| self.solver.scales(&Rows::Each.matrix(&x.f_detach()?)?, self.clamp))
     }
 
-    fn learn(&self, own: &Tensor, step: &StepContext) -> Result<(), MethodError> {
+    fn learn(&self, own: &Tensor, ctx: &StepContext) -> Result<(), MethodError> {
         match &self.average {
-            Some(average) if step.training => tch::no_grad(|| average.learn(own, self.solver.is_monotone())),
+            Some(average) if ctx.training => tch::no_grad(|| average.learn(own, self.solver.is_monotone())),
             _ => Ok(()),
         }
     }
 
     /// The average, `[1, k]`, where it stands in for the scales of each sample. Moves it in training.
-    fn averaged(&self, x: &Tensor, step: &StepContext) -> Result<Option<Tensor>, MethodError> {
+    fn averaged(&self, x: &Tensor, ctx: &StepContext) -> Result<Option<Tensor>, MethodError> {
         let Some(average) = &self.average else { return Ok(None) };
-        if step.training {
+        if ctx.training {
             if !average.always {
                 return Ok(None);
             }
-            self.learn(&self.own(x)?, step)?;
-            // A copy, because the next step changes the average in place.
+            self.learn(&self.own(x)?, ctx)?;
+            // A copy, because the next ctx changes the average in place.
             return Ok(Some(average.scales.f_mul_scalar(1.0)?));
         }
         if average.is_set()? {
             return Ok(Some(average.scales.shallow_clone()));
         }
-        // Before any training step there is no average: that of this batch stands in for it.
+        // Before any training ctx there is no average: that of this batch stands in for it.
         Ok(Some(self.own(x)?.f_mean_dim(0i64, true, Kind::Float)?))
     }
 }
@@ -110,16 +110,16 @@ impl Quantizer for Activation {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
-        let scales = match self.averaged(x, step)? {
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
+        let scales = match self.averaged(x, ctx)? {
             Some(scales) => scales,
             None => {
                 let own = self.own(x)?;
-                self.learn(&own, step)?;
+                self.learn(&own, ctx)?;
                 own
             }
         };
-        folded::codes(x, &scales, self.clamp, self.site.bits)
+        signs::codes(x, &scales, self.clamp, self.site.bits)
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
@@ -127,15 +127,15 @@ impl Quantizer for Activation {
             Some(scales) => scales,
             None => self.own(x)?,
         };
-        folded::surrogate(x, &scales, self.clamp)
+        signs::surrogate(x, &scales, self.clamp)
     }
 
-    fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, MethodError> {
-        if let Some(scales) = self.averaged(x, step)? {
-            return Ok(folded::fake_quantize(x, Scales::Given(&scales), self.clamp, self.site.bits)?.0);
+    fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {
+        if let Some(scales) = self.averaged(x, ctx)? {
+            return Ok(signs::fake_quantize(x, Scales::Given(&scales), self.clamp, self.site.bits)?.0);
         }
-        let (levels, own) = folded::fake_quantize(x, Scales::Own(self.solver), self.clamp, self.site.bits)?;
-        self.learn(&own, step)?;
+        let (levels, own) = signs::fake_quantize(x, Scales::Own(self.solver), self.clamp, self.site.bits)?;
+        self.learn(&own, ctx)?;
         Ok(levels)
     }
 

@@ -20,7 +20,7 @@
 
 /// Which `f`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Levels {
+pub(crate) enum LevelCount {
     /// LS-2: two means.
     Four,
     /// LS-T: zero and a mean.
@@ -55,21 +55,21 @@ struct Row {
     sum: f64,
 }
 
-impl Levels {
+impl LevelCount {
     /// What a split takes off the squared error; see the head of this file.
     fn gain(self, row: Row, lower: f64, lower_sum: f64) -> f64 {
         let (upper, upper_sum) = (row.count - lower, row.sum - lower_sum);
         let above = if upper > 0.0 { upper_sum * upper_sum / upper } else { 0.0 };
         match self {
-            Levels::Four if lower > 0.0 => lower_sum * lower_sum / lower + above,
-            Levels::Four | Levels::Three => above,
+            LevelCount::Four if lower > 0.0 => lower_sum * lower_sum / lower + above,
+            LevelCount::Four | LevelCount::Three => above,
         }
     }
 }
 
 /// The best split of a row of finite magnitudes, and the row's sum. Of equally good ones, the one with the shortest
 /// lower part among those compared. With a number that is not finite, some split.
-pub(crate) fn best_split(magnitudes: &[f32], levels: Levels) -> (Split, f64) {
+pub(crate) fn best_split(magnitudes: &[f32], levels: LevelCount) -> (Split, f64) {
     if magnitudes.len() < SORTED_BELOW {
         return best_of_sorted(magnitudes, levels);
     }
@@ -96,7 +96,7 @@ fn max(magnitudes: &[f32]) -> f32 {
 }
 
 /// All splits of the sorted row, one after the other.
-pub(crate) fn best_of_sorted(magnitudes: &[f32], levels: Levels) -> (Split, f64) {
+pub(crate) fn best_of_sorted(magnitudes: &[f32], levels: LevelCount) -> (Split, f64) {
     let mut sorted = magnitudes.to_vec();
     sorted.sort_unstable_by(f32::total_cmp);
     let sum = sorted.iter().map(|&a| f64::from(a)).sum();
@@ -109,13 +109,13 @@ pub(crate) fn best_of_sorted(magnitudes: &[f32], levels: Levels) -> (Split, f64)
 /// The best split seen so far.
 struct Search {
     row: Row,
-    levels: Levels,
+    levels: LevelCount,
     best: Split,
     gain: f64,
 }
 
 impl Search {
-    fn new(row: Row, levels: Levels) -> Search {
+    fn new(row: Row, levels: LevelCount) -> Search {
         Search { row, levels, best: Split::NONE, gain: levels.gain(row, 0.0, 0.0) }
     }
 
@@ -179,7 +179,7 @@ impl Buckets {
         Buckets { inverse, indices, buckets: sets.into_iter().map(both).collect() }
     }
 
-    fn best_split(&self, magnitudes: &[f32], levels: Levels) -> (Split, f64) {
+    fn best_split(&self, magnitudes: &[f32], levels: LevelCount) -> (Split, f64) {
         let sum: f64 = self.buckets.iter().map(|bucket| bucket.sum).sum();
         let row = Row { count: magnitudes.len() as f64, sum };
         let mut search = Search::new(row, levels);

@@ -1,7 +1,7 @@
 //! Least-Squares Binary Quantization (Pouransari, Tu and Tuzel 2020, arXiv:2001.02786).
 //!
 //! A tensor is approximated by `sum_i v_i s_i` with signs `s_i` and scales `v_1 >= ... >= v_k >= 0` of least squared
-//! error, per output filter for weights and per sample for activations. The signs fold:
+//! error, per output filter for weights and per sample for activations. Each sign is that of what is left:
 //! `s_i = sign(x - sum_{j<i} v_j s_j)`, with `sign(0) = +1`.
 //!
 //! Activations take the place of the nonlinearity: batch normalization, clamp to `[-clamp, clamp]`, quantize. The paper
@@ -18,17 +18,19 @@
 //! | `scales` | which scales: variants, solvers, rows |
 //! | `exact` | the optimum of LS-2 and LS-T, by sorting or by narrowing (section 3 of the paper gives the conditions) |
 //! | `official` | the approximate solver of the authors' code, for comparison |
-//! | `folded` | codes, levels and gradients from given scales: `host` in one pass each way, `device` by tensor operations |
+//! | `signs` | codes and gradients from given scales: `host` in one pass each way, `device` by tensor operations |
+//! | `levels` | the clamp of the input, and the levels that scales give |
 //! | `weight`, `activation` | the quantizers |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activation;
 mod exact;
-mod folded;
+mod levels;
 mod official;
 mod rows;
 mod scales;
+mod signs;
 #[cfg(test)]
 mod tests;
 mod weight;
@@ -123,5 +125,11 @@ impl Method for LeastSquares {
             Role::Activation => Ok(Box::new(Activation::new(site, solver, options, vars)?)),
             Role::Weight | Role::Gradient => Ok(Box::new(Weight::new(site, solver))),
         }
+    }
+
+    /// The loops for the CPU add the terms of a slope one by one, tensor operations add and multiply in one step: the
+    /// gradients differ in the last bits.
+    fn gradient_tolerance(&self) -> f64 {
+        1e-6
     }
 }

@@ -1,12 +1,21 @@
 //! Which scales a row gets.
 
 use harness_method_core::{Bits, MethodError, Options};
-use harness_torch::slices;
+use harness_torch::{on_host, slices};
 use tch::{Device, Kind, Tensor};
 
-use crate::exact::{Levels, best_split};
-use crate::folded::clamped;
+use crate::exact::{LevelCount, best_split};
+use crate::levels::clamped;
 use crate::{official, rows};
+
+/// Where the scales of each row come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scales<'a> {
+    /// Each row has its own.
+    Own(Solver),
+    /// `[1, k]`, for all rows, or `[g, k]`.
+    Given(&'a Tensor),
+}
 
 /// Variant, solver and number of scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +28,13 @@ pub(crate) struct Solver {
 enum Variant {
     /// GF-k; GF-1 is LS-1.
     Greedy,
-    Optimal(Levels),
-    Official(Levels, usize),
+    Optimal(LevelCount),
+    Official(LevelCount, usize),
 }
 
 impl Solver {
     pub(crate) fn new(options: &Options, bits: Bits) -> Solver {
-        let levels = if options.text("variant") == "ternary" { Levels::Three } else { Levels::Four };
+        let levels = if options.text("variant") == "ternary" { LevelCount::Three } else { LevelCount::Four };
         let skip = options.int("skip").and_then(|skip| usize::try_from(skip).ok()).unwrap_or(1);
         let variant = match (options.text("variant"), bits.get()) {
             ("greedy", _) | ("optimal", 1) => Variant::Greedy,
@@ -38,7 +47,7 @@ impl Solver {
     /// True when greater inputs never get lesser levels. A third scale can break that, and so can `v_2 > v_1`: just
     /// above zero the level is then `v_1 - v_2 < 0`.
     pub(crate) fn is_monotone(self) -> bool {
-        let ordered = matches!(self.variant, Variant::Optimal(_) | Variant::Official(Levels::Three, _));
+        let ordered = matches!(self.variant, Variant::Optimal(_) | Variant::Official(LevelCount::Three, _));
         ordered || self.count == 1
     }
 
@@ -50,7 +59,7 @@ impl Solver {
     /// Scales of each row of `x`, `[g, n]` f32, its magnitudes limited to `clamp`: `[g, k]` f32. The official solver
     /// goes to the CPU wherever `x` is: it is for comparison.
     pub(crate) fn scales(self, x: &Tensor, clamp: f32) -> Result<Tensor, MethodError> {
-        if x.device() == Device::Cpu || matches!(self.variant, Variant::Official(..)) {
+        if on_host(x) || matches!(self.variant, Variant::Official(..)) {
             return self.on_host(x, clamp);
         }
         self.on_device(x, clamp)
@@ -93,10 +102,10 @@ impl Solver {
                 let lower = split.lower as f64;
                 let high = (sum - split.lower_sum) / (n - lower);
                 let pair = match levels {
-                    Levels::Three => [high / 2.0; 2],
+                    LevelCount::Three => [high / 2.0; 2],
                     // Nothing in the lower part: one bit is enough.
-                    Levels::Four if split.lower == 0 => [high, 0.0],
-                    Levels::Four => {
+                    LevelCount::Four if split.lower == 0 => [high, 0.0],
+                    LevelCount::Four => {
                         let low = split.lower_sum / lower;
                         [(high + low) / 2.0, (high - low) / 2.0]
                     }
@@ -137,14 +146,14 @@ impl Solver {
         // The mean of nothing is taken as 0 here and as `high` below.
         let low = lower_sum.f_div(&lower.f_clamp_min(1.0)?)?;
         let gain = match levels {
-            Levels::Four => above.f_add(&low.f_mul(&lower_sum)?)?,
-            Levels::Three => above,
+            LevelCount::Four => above.f_add(&low.f_mul(&lower_sum)?)?,
+            LevelCount::Three => above,
         };
         let best = gain.f_argmax(1, true)?;
         let high = high.f_gather(1, &best, false)?;
         let pair = match levels {
-            Levels::Three => [high.f_div_scalar(2.0)?, high.f_div_scalar(2.0)?],
-            Levels::Four => {
+            LevelCount::Three => [high.f_div_scalar(2.0)?, high.f_div_scalar(2.0)?],
+            LevelCount::Four => {
                 let low = low.f_gather(1, &best, false)?;
                 let low = high.f_where_self(&best.f_eq(0)?, &low)?;
                 let one_bit = best.f_eq(0)?;

@@ -11,9 +11,7 @@ use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
 
 use super::*;
-use crate::exact::{Levels, best_of_sorted, best_split};
-
-harness_method_core::conformance!(LeastSquares);
+use crate::exact::{LevelCount, best_of_sorted, best_split};
 
 const STEP: StepContext = StepContext { step: 0, total: 10, seed: 7, training: true };
 
@@ -67,7 +65,7 @@ fn error(row: &[f32], name: &str) -> f64 {
 }
 
 /// The least squared error over every assignment of the elements to levels of the given shape, tried one by one.
-fn brute_force(row: &[f32], levels: Levels) -> f64 {
+fn brute_force(row: &[f32], levels: LevelCount) -> f64 {
     let magnitudes: Vec<f64> = row.iter().map(|v| f64::from(v.abs())).collect();
     let part = |mask: u32, wanted: bool| {
         let members = magnitudes.iter().enumerate().filter(move |(i, _)| (mask >> i & 1 == 1) == wanted);
@@ -79,8 +77,8 @@ fn brute_force(row: &[f32], levels: Levels) -> f64 {
     };
     let around_zero = |part: &[f64]| part.iter().map(|a| a * a).sum::<f64>();
     let cost = |mask| match levels {
-        Levels::Four => around_mean(&part(mask, false)) + around_mean(&part(mask, true)),
-        Levels::Three => around_zero(&part(mask, false)) + around_mean(&part(mask, true)),
+        LevelCount::Four => around_mean(&part(mask, false)) + around_mean(&part(mask, true)),
+        LevelCount::Three => around_zero(&part(mask, false)) + around_mean(&part(mask, true)),
     };
     (0..1u32 << row.len()).map(cost).fold(f64::INFINITY, f64::min)
 }
@@ -132,13 +130,13 @@ proptest! {
     #[test]
     fn narrowing_is_exact(seed: u64, n in 1usize..3000, shape in 0usize..11) {
         let row = awkward(seed, n, shape);
-        for levels in [Levels::Four, Levels::Three] {
+        for levels in [LevelCount::Four, LevelCount::Three] {
             let (narrowed, sum) = best_split(&row, levels);
             let (sorted, exact_sum) = best_of_sorted(&row, levels);
             prop_assert!((sum - exact_sum).abs() <= 1e-12 * exact_sum);
             let gain = |lower: usize, lower_sum: f64| {
                 let above = (exact_sum - lower_sum).powi(2) / (n - lower) as f64;
-                above + if levels == Levels::Four && lower > 0 { lower_sum.powi(2) / lower as f64 } else { 0.0 }
+                above + if levels == LevelCount::Four && lower > 0 { lower_sum.powi(2) / lower as f64 } else { 0.0 }
             };
             let mut ascending = row.clone();
             ascending.sort_unstable_by(f32::total_cmp);
@@ -157,7 +155,7 @@ proptest! {
     #[test]
     fn the_optimum_is_the_optimum(row in prop::collection::vec(-3.0f32..3.0, 1..=12)) {
         let norm: f64 = row.iter().map(|v| f64::from(v * v)).sum();
-        for (name, levels) in [("LS-2", Levels::Four), ("LS-T", Levels::Three)] {
+        for (name, levels) in [("LS-2", LevelCount::Four), ("LS-T", LevelCount::Three)] {
             let (found, min) = (error(&row, name), brute_force(&row, levels));
             prop_assert!(found <= min + 1e-6 * norm, "{name}: {found} against {min}");
         }
@@ -187,7 +185,7 @@ proptest! {
             let (a, b) = (solver.on_host(&x, f32::INFINITY).unwrap(), solver.on_device(&x, f32::INFINITY).unwrap());
             let norm = x.square().sum(Kind::Double).double_value(&[]);
             let error = |scales: &Tensor| {
-                let codes = folded::codes(&x, scales, f32::INFINITY, Bits::new(bits).unwrap()).unwrap();
+                let codes = signs::codes(&x, scales, f32::INFINITY, Bits::new(bits).unwrap()).unwrap();
                 (codes.dequantize(&x).unwrap() - &x).square().sum(Kind::Double).double_value(&[])
             };
             prop_assert!((error(&a) - error(&b)).abs() <= 1e-5 * norm, "{variant} {bits}");
@@ -197,7 +195,7 @@ proptest! {
 
     /// The closed form of the backward rule at k = 2, and the clamp.
     #[test]
-    fn the_gradient_goes_through_the_fold(values in prop::collection::vec(-3.0f32..3.0, 2..40)) {
+    fn the_gradient_goes_through_the_signs(values in prop::collection::vec(-3.0f32..3.0, 2..40)) {
         let x = Tensor::from_slice(&values).view([1, -1]).set_requires_grad(true);
         let (mut q, _store) = quantizer(Role::Activation, 2, &[values.len() as i64], &form("LS-2").1);
         let y = q.forward(&x, &STEP).unwrap();

@@ -4,8 +4,8 @@ use harness_method_core::rows::Rows;
 use harness_method_core::{Codes, MethodError, Quantizer, Site, StepContext};
 use tch::Tensor;
 
-use crate::folded::{self, Scales};
-use crate::scales::Solver;
+use crate::scales::{Scales, Solver};
+use crate::signs;
 
 /// Weights are not clamped.
 const CLAMP: f32 = f32::INFINITY;
@@ -32,14 +32,14 @@ impl Quantizer for Weight {
     }
 
     fn assign(&mut self, x: &Tensor, _: &StepContext) -> Result<Codes, MethodError> {
-        folded::codes(x, &self.scales(x)?, CLAMP, self.site.bits)
+        signs::codes(x, &self.scales(x)?, CLAMP, self.site.bits)
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
-        folded::surrogate(x, &self.scales(x)?, CLAMP)
+        signs::surrogate(x, &self.scales(x)?, CLAMP)
     }
 
     fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {
-        Ok(folded::fake_quantize(x, Scales::Own(self.solver), CLAMP, self.site.bits)?.0)
+        Ok(signs::fake_quantize(x, Scales::Own(self.solver), CLAMP, self.site.bits)?.0)
     }
 }

@@ -27,7 +27,7 @@ impl Base {
     }
 }
 
-/// Some rows real, the others as their base quantizer has them.
+/// Some rows are kept in full precision, the others are quantized by the base quantizer.
 #[derive(Debug)]
 pub(crate) struct Hybrid {
     site: Site,
@@ -49,11 +49,11 @@ struct Kept {
 
 impl Kept {
     /// The rows kept since the beginning of `stage`: `drawn` if this is the beginning. Only training moves on.
-    fn since(&mut self, stage: u64, drawn: &Tensor, step: &StepContext) -> Result<Tensor, TchError> {
+    fn since(&mut self, stage: u64, drawn: &Tensor, ctx: &StepContext) -> Result<Tensor, TchError> {
         let number = stage as f64 + 1.0;
         let same = self.stage.f_eq(number)?;
         let kept = self.rows.f_ne(0.0)?.f_where_self(&same, drawn)?;
-        if step.training {
+        if ctx.training {
             self.rows.f_copy_(&kept)?;
             let _ = self.stage.f_fill_(number)?;
         }
@@ -80,17 +80,18 @@ impl Hybrid {
         Ok(Hybrid { site: site.clone(), base, schedule, rule, fixed })
     }
 
-    /// What stays real of `x`, which the base has quantized to `codes`. Bool, broadcastable; `None`: nothing.
-    fn kept(&mut self, x: &Tensor, codes: &Codes, step: &StepContext) -> Result<Option<Tensor>, MethodError> {
-        let (stage, fraction) = self.schedule.at(step.progress());
+    /// True for what is kept in full precision of `x`, which the base has quantized to `codes`: bool, broadcastable to `x`.
+    /// `None`: nothing is kept.
+    fn kept(&mut self, x: &Tensor, codes: &Codes, ctx: &StepContext) -> Result<Option<Tensor>, MethodError> {
+        let (stage, fraction) = self.schedule.at(ctx.progress());
         let rows = if self.rule.elements { x.numel() as i64 } else { x.size().first().copied().unwrap_or(1) };
         let Some(count) = self.rule.count(fraction, rows) else { return Ok(None) };
         let errors = errors(&x.f_reshape([rows, -1])?, &codes.dequantize(x)?.f_reshape([rows, -1])?)?;
         let kept = match &mut self.fixed {
-            None => self.rule.kept(&errors, count, self.site.key(step))?,
+            None => self.rule.kept(&errors, count, self.site.key(ctx))?,
             Some(fixed) => {
-                let drawn = self.rule.kept(&errors, count, self.site.key(&StepContext { step: stage, ..*step }))?;
-                fixed.since(stage, &drawn, step)?
+                let drawn = self.rule.kept(&errors, count, self.site.key(&StepContext { step: stage, ..*ctx }))?;
+                fixed.since(stage, &drawn, ctx)?
             }
         };
         Ok(Some(if self.rule.elements { kept.f_reshape(x.size())? } else { column(&kept, x.dim())? }))
@@ -102,12 +103,12 @@ impl Quantizer for Hybrid {
         &self.site
     }
 
-    fn assign(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, MethodError> {
+    fn assign(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, MethodError> {
         let codes = match self.base {
             Base::Bwn => bwn(x, Rows::Each, self.site.bits)?,
             Base::Twn => Twn::STOCHASTIC.quantize(x, self.site.bits)?,
         };
-        let kept = self.kept(x, &codes, step)?;
+        let kept = self.kept(x, &codes, ctx)?;
         Ok(Codes { kept, ..codes })
     }
 }

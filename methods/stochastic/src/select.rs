@@ -28,25 +28,26 @@ pub(crate) enum Probability {
     Sigmoid,
 }
 
-/// Which rows are drawn.
+/// Which rows are drawn. Rows that stay real, in the paper's words, are those that are true in
+/// [`harness_method_core::Codes::kept`]: they keep their full precision weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Draw {
     /// Those that are quantized, floor(r m) of them.
     Quantized,
-    /// Those that stay real, floor((1 - r) m) of them.
+    /// Those that are kept (stay real), floor((1 - r) m) of them.
     Real,
 }
 
 /// Keeps the inverse error finite.
 const EPSILON: f64 = 1e-7;
 
-/// Weight of rows whose weight is 0: so far below every other that they are drawn last.
+/// Stands for a weight of 0 in the draw: so far below every other weight that such rows are drawn last.
 const LEAST_WEIGHT: f64 = 1e-300;
 
 /// Added to counts before they are rounded down: 0.7 * 10 means 7.
 const SLACK: f64 = 1e-9;
 
-/// How rows that stay real are found.
+/// How the rows that are kept are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) selection: Selection,
@@ -75,7 +76,7 @@ impl Rule {
         }
     }
 
-    /// How many of `rows` rows are drawn when `portion` is quantized. `None`: nothing stays real.
+    /// How many of `rows` rows are drawn when `fraction` of them is quantized. `None`: no row is kept.
     pub(crate) fn count(self, fraction: f64, rows: i64) -> Option<i64> {
         let drawn = |fraction: f64| ((fraction * rows as f64 + SLACK).floor() as i64).clamp(0, rows);
         match self.draw {
@@ -84,7 +85,7 @@ impl Rule {
         }
     }
 
-    /// Rows that stay real when `count` are drawn by their `errors` (f64, `[m]`): bool, `[m]`.
+    /// True for the rows that are kept when `count` are drawn by their `errors` (f64, `[m]`): bool, `[m]`.
     pub(crate) fn kept(self, errors: &Tensor, count: i64, key: u64) -> Result<Tensor, TchError> {
         let times = match (self.selection, self.draw) {
             (Selection::Roulette | Selection::Fixed, _) => self.race(errors, key)?,

@@ -11,8 +11,6 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
-harness_method_core::conformance!(Stochastic);
-
 const STEP: StepContext = StepContext { step: 0, total: 100, seed: 7, training: true };
 
 type Given<'a> = Vec<(&'a str, OptionValue)>;

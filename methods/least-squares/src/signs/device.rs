@@ -5,7 +5,7 @@ use harness_method_core::{Bits, MethodError};
 use harness_torch::with_gradient;
 use tch::{Kind, TchError, Tensor};
 
-use super::{clamped, levels};
+use crate::levels::{clamped, levels};
 
 /// Codes of an `x` that is clamped.
 pub(crate) fn codes(x: &Tensor, scales: &Tensor) -> Result<Tensor, TchError> {
@@ -48,7 +48,7 @@ fn slope(x: &Tensor, scales: &Tensor, clamp: f32) -> Result<Tensor, TchError> {
     Ok(slope)
 }
 
-/// A differentiable expression with the gradient of the fold, for an `x` that is clamped.
+/// A differentiable expression with the gradient through the signs, for an `x` that is clamped.
 pub(crate) fn surrogate(x: &Tensor, scales: &Tensor) -> Result<Tensor, TchError> {
     let mut left = x.shallow_clone();
     let mut sum = x.f_zeros_like()?;

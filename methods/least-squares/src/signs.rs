@@ -2,44 +2,34 @@
 //!
 //! `s_i = sign(r_i)`, `r_1 = x`, `r_{i+1} = r_i - v_i s_i`. Bit `k - i` of a code is set where `s_i = +1`, so that codes
 //! ascend with their levels. The backward rule takes the derivative of a sign as `g(t) = [|t| <= 1]` and goes through
-//! the fold: `dq/dx = sum_i v_i g(r_i) p_i` with `p_1 = 1`, `p_{i+1} = p_i (1 - v_i g(r_i))`. Before all that, `x` is
+//! all signs: `dq/dx = sum_i v_i g(r_i) p_i` with `p_1 = 1`, `p_{i+1} = p_i (1 - v_i g(r_i))`. Before all that, `x` is
 //! clamped to `[-clamp, clamp]`; nothing passes from outside.
 
 mod device;
 mod host;
 
 use harness_method_core::rows::Rows;
-use harness_method_core::{Bits, Codes, Levels, MethodError};
-use tch::{Device, TchError, Tensor};
+use harness_method_core::{Bits, Codes, MethodError};
+use harness_torch::on_host;
+use tch::Tensor;
 
-use crate::scales::Solver;
-
-/// Where the scales of each row come from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Scales<'a> {
-    /// Each row has its own.
-    Own(Solver),
-    /// `[1, k]`, for all rows, or `[g, k]`.
-    Given(&'a Tensor),
-}
+use crate::levels::{clamped, levels};
+use crate::scales::Scales;
 
 /// `x` (any shape, dimension 0 the group) with scales `[g, k]`; g = 1 means the same scales for all groups.
 pub(crate) fn codes(x: &Tensor, scales: &Tensor, clamp: f32, bits: Bits) -> Result<Codes, MethodError> {
-    let codes = match x.device() {
-        Device::Cpu => host::codes(x, scales, clamp)?,
-        _ => device::codes(&clamped(x, clamp)?, scales)?,
-    };
+    let codes = if on_host(x) { host::codes(x, scales, clamp)? } else { device::codes(&clamped(x, clamp)?, scales)? };
     Ok(Codes { codes, levels: levels(scales, bits)?, kept: None })
 }
 
-/// The levels of `x` with the gradient of the fold, and the scales they were made with.
+/// The levels of `x` with the gradient through the signs, and the scales they were made with.
 pub(crate) fn fake_quantize(
     x: &Tensor,
     scales: Scales<'_>,
     clamp: f32,
     bits: Bits,
 ) -> Result<(Tensor, Tensor), MethodError> {
-    if x.device() == Device::Cpu {
+    if on_host(x) {
         return host::fake_quantize(x, scales, clamp);
     }
     let scales = match scales {
@@ -49,29 +39,16 @@ pub(crate) fn fake_quantize(
     Ok((device::fake_quantize(x, &scales, clamp, bits)?, scales))
 }
 
-/// A differentiable expression with the gradient of the fold.
+/// A differentiable expression with the gradient through the signs.
 pub(crate) fn surrogate(x: &Tensor, scales: &Tensor, clamp: f32) -> Result<Tensor, MethodError> {
     Ok(device::surrogate(&clamped(x, clamp)?, scales)?)
-}
-
-pub(crate) fn clamped(x: &Tensor, clamp: f32) -> Result<Tensor, TchError> {
-    if clamp.is_finite() { x.f_clamp(-f64::from(clamp), f64::from(clamp)) } else { Ok(x.shallow_clone()) }
-}
-
-/// `sum_i v_i s_i = -sum_i v_i + sum_i 2 v_i bit_i`, the first sum from `v_1` on; plane j belongs to scale k - j.
-fn levels(scales: &Tensor, bits: Bits) -> Result<Levels, TchError> {
-    let mut sum = scales.f_select(1, 0)?;
-    for i in 1..scales.size()[1] {
-        sum = sum.f_add(&scales.f_select(1, i)?)?;
-    }
-    Ok(Levels::Planes { bits, offset: sum.f_neg()?, scales: scales.f_flip([1])?.f_mul_scalar(2.0)? })
 }
 
 #[cfg(test)]
 mod tests {
     use harness_torch::random;
     use proptest::prelude::*;
-    use tch::Kind;
+    use tch::{Device, Kind};
 
     use super::*;
 

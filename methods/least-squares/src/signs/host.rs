@@ -5,8 +5,8 @@ use harness_method_core::MethodError;
 use harness_torch::{slices, with_gradient};
 use tch::{TchError, Tensor};
 
-use super::Scales;
 use crate::rows;
+use crate::scales::Scales;
 
 /// Calls a function with the scales as an array, so that the loop over them is unrolled for each width.
 macro_rules! by_width {
