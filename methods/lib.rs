@@ -18,7 +18,7 @@ macro_rules! methods {
             $(
                 #[test]
                 fn $test() {
-                    harness_method_core::conformance::everything(&$method);
+                    harness_method_core::conformance::everything_on_both_paths(&$method);
                     harness_method_core::conformance::every_option_has_an_effect(&$method);
                 }
             )*

@@ -1,9 +1,9 @@
-//! The suite that every listed method passes: [`everything`] with the method's default options, called for each line
-//! of the table of methods, and by a method's own tests for [`Variant`]s of it with other options.
+//! The suite that every listed method passes: [`everything_on_both_paths`] with the method's default options, called for
+//! each line of the table of methods, and [`everything`] by a method's own tests for [`Variant`]s of it with other
+//! options. The paths are the loops for the CPU, and tensor operations as on a GPU.
 //!
-//! Each check goes over every role the method has, every bit width, both paths of computation (CPU, and tensor
-//! operations as on a GPU), and inputs chosen to be awkward: zeros, constants of both signs, ties, one and two
-//! elements, 1x1 filters, a single output channel.
+//! Each check goes over every role the method has, every bit width, and inputs chosen to be awkward: zeros, constants of
+//! both signs, ties, one and two elements, 1x1 filters, a single output channel.
 
 // Called from tests only; a failed check is a panic.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
@@ -47,7 +47,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("unsupported_roles_are_refused", unsupported_roles_are_refused),
 ];
 
-/// Every check for one method, on the path of the CPU and on that of other devices.
+/// Every check for one method on the path of the CPU, among them that the path of other devices agrees with it.
 ///
 /// # Panics
 /// When a check fails.
@@ -55,8 +55,16 @@ pub fn everything(method: &dyn Method) {
     for (name, check) in CHECKS {
         let _named = Named(name);
         check(method);
-        as_on_device(|| check(method));
     }
+}
+
+/// [`everything`], and every check on the path of other devices too.
+///
+/// # Panics
+/// When a check fails.
+pub fn everything_on_both_paths(method: &dyn Method) {
+    everything(method);
+    as_on_device(|| everything(method));
 }
 
 /// Says which check was running when one panics.
