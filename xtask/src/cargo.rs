@@ -41,7 +41,7 @@ pub(crate) fn finish(command: &mut Command, shown: &str) -> Result<ExitCode> {
 }
 
 /// The code a shell would show: a program that ends by a signal has 128 plus the signal's number.
-fn exit_code(status: ExitStatus) -> ExitCode {
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| signal(status).map(|number| 128 + number));
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

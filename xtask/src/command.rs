@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::setup::Request;
-use crate::{cargo, emulate, fuzz, instructions, nightly, setup, slurm, tidy, workspace};
+use crate::{cargo, emulate, fuzz, instructions, nightly, setup, slurm, test, tidy, workspace};
 
 /// Printed by `help` and after a bad command line.
 pub(crate) const USAGE: &str = "\
@@ -20,7 +20,7 @@ Usage: cargo xtask <task>
   quickstart [ARGUMENT...]
       setup, then `harness sweep sweeps/quickstart.yaml ARGUMENT...`
   test [ARGUMENT...]
-      setup, then `cargo test --workspace ARGUMENT...`
+      setup, then `cargo test --workspace --no-fail-fast ARGUMENT...`; every failure is named once more at the end
   miri [--vectors]
       Interpret the kernels' unit tests with Miri, which sees every wrong use of memory. Needs a nightly toolchain.
       --vectors  the AVX2 and AVX-512 loops, also on a processor that has neither, for their results
@@ -136,7 +136,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Test(args) => {
             setup::run(&root, Request::default())?;
-            cargo::run(&root, &["test", "--workspace"], &args)
+            test::run(&root, &args)
         }
         Command::Miri { vectors } => nightly::miri(&root, vectors),
         Command::Asan => nightly::asan(&root),

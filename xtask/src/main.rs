@@ -14,6 +14,7 @@ mod instructions;
 mod nightly;
 mod setup;
 mod slurm;
+mod test;
 mod tidy;
 mod workspace;
 

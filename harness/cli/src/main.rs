@@ -13,6 +13,7 @@ mod npy;
 mod output;
 mod progress;
 mod rules;
+mod shared_arguments;
 
 use std::process::ExitCode;
 
@@ -20,5 +21,5 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
-    exit::code(commands::run(arguments))
+    exit::code(arguments.run())
 }

@@ -9,8 +9,8 @@ use harness_records::record::{EpochRecord, Metrics, Status, TrialError};
 use harness_records::trial::Trial;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::arguments::Volume;
 use crate::output::talk;
+use crate::shared_arguments::Volume;
 
 /// A trial that is silent for longer says how far it is, where there are no bars.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);

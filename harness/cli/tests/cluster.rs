@@ -17,8 +17,8 @@ fn four() -> String {
     TINY.replace("axes:\n", "axes:\n  train.seed: [0, 1]\n")
 }
 
-/// Tasks that wait in their set-up until there is a file `go`.
-const GATE: &str = "while [ ! -e go ]; do sleep 0.02; done";
+/// Tasks that wait in their set-up until there is a file `go`, or until the test and its folder are gone.
+const GATE: &str = "while [ ! -e go ] && [ -e sweep.yaml ]; do sleep 0.02; done";
 
 fn status(workplace: &Workplace) -> Value {
     let ran = workplace.run(&["sweep", "sweep.yaml", "--status", "--json"]);
@@ -95,6 +95,11 @@ fn submitting_again_adds_nothing_and_the_status_tells() {
     assert!(standing["trials"][3]["reason"].as_str().unwrap().contains("JobArrayTaskLimit"), "{standing}");
     let text = workplace.run(&["sweep", "sweep.yaml", "--status"]).stdout;
     assert!(text.starts_with("tiny: 3 waiting, 1 running, 0 done, 0 failed\n"), "{text}");
+    // The command of its own tells the same.
+    assert_eq!(workplace.run(&["status", "sweep.yaml"]).stdout, text);
+    let json = workplace.run(&["status", "sweep.yaml", "--json", "--filter", "train.seed=1"]).stdout;
+    let filtered: Value = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {json}"));
+    assert_eq!(filtered["trials"].as_array().unwrap().len(), 2);
     // A trial that somebody finishes meanwhile is not run again by its task.
     let (other, code) = workplace.sweep(&["--filter", "train.seed=1"]);
     assert_eq!((code, &other["counts"]["ok"]), (0, &2.into()));
@@ -113,6 +118,9 @@ fn cancelled_tasks_can_be_submitted_again() {
     wait_until("the tasks are gone", || counts(&status(&workplace)) == [0, 0, 0, 0, 4]);
     assert!(status(&workplace)["trials"][0]["reason"].as_str().unwrap().contains("CANCELLED"));
     assert_eq!(workplace.sweep(&["--cancel"]).0["cancelled"], 0);
+    let own = workplace.run(&["cancel", "sweep.yaml", "--json"]);
+    let cancelled: Value = serde_json::from_str(&own.stdout).unwrap_or_else(|e| panic!("{e}: {own:?}"));
+    assert_eq!((own.code, &cancelled["cancelled"]), (0, &0.into()), "{own:?}");
     open_the_gate(&workplace);
     let (summary, code) = workplace.sweep(&["--executor", "mock", "--wait"]);
     assert_eq!((code, &summary["counts"]["ok"]), (0, &4.into()), "{summary}");
@@ -146,7 +154,7 @@ axes:
     assert!(reason(1).contains("it builds on"), "{standing}");
 }
 
-/// One trial of some seconds.
+/// One trial of 6 epochs of 30 steps.
 const SLOW: &str = "\
 name: slow
 base:
@@ -175,7 +183,9 @@ fn a_task_whose_time_is_up_runs_again_and_ends_with_the_same_numbers() {
     let undisturbed = Workplace::new(SLOW);
     undisturbed.sweep(&[]);
     let workplace = Workplace::new(SLOW);
-    workplace.sweep(&["--executor", "mock"]);
+    // The array inherits the environment of the sweep, and its task waits in the second epoch of its first attempt.
+    let mut sweep = workplace.start_held("held", 40, &["sweep", "sweep.yaml", "--executor", "mock"]);
+    sweep.wait().unwrap();
     let mut told = None;
     wait_until("there is a checkpoint and a worker", || {
         let Some(trial) = workplace.trials("slow").first().cloned() else { return false };

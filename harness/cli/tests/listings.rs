@@ -9,6 +9,8 @@ use support::Workplace;
 
 const COMMANDS: &[&str] = &[
     "sweep",
+    "status",
+    "cancel",
     "report",
     "track",
     "eval",

@@ -11,7 +11,7 @@ use tch::Device;
 use crate::environment::Revision;
 use crate::event::Event;
 use crate::failure::EngineError;
-use crate::stop;
+use crate::{hold, stop};
 
 /// What is done about trials that fail or take long.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,9 +45,13 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Why a training of `total` steps has to end before it is done. Asked at every step.
     pub(crate) fn interrupted(&self, progress: &TrialProgress, total: u64) -> Option<EngineError> {
-        let signals =
-            Signals { lease_lost: self.lease.is_lost(), stop: stop::requested(), elapsed: progress.began.elapsed() };
-        signals.interruption(self.rules.time_limit, progress, total)
+        let interruption = || {
+            let (lease_lost, stop) = (self.lease.is_lost(), stop::requested());
+            let signals = Signals { lease_lost, stop, elapsed: progress.began.elapsed() };
+            signals.interruption(self.rules.time_limit, progress, total)
+        };
+        hold::at(progress.steps, || interruption().is_some());
+        interruption()
     }
 }
 

@@ -34,6 +34,7 @@ pub mod event;
 pub mod execute;
 pub mod failure;
 pub mod gpu;
+mod hold;
 pub mod job;
 pub mod metrics;
 pub mod optimizer;

@@ -10,11 +10,11 @@ use harness_methods::core::{IntegerBatchNorm, NormLayer, Options};
 use harness_reports::{BatchNormLayer, ReportError, write_batch_norm};
 use serde::Serialize;
 
-use crate::arguments::Volume;
 use crate::chosen::chosen_folder;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::files;
 use crate::output::{print_json, talk};
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -27,7 +27,7 @@ Input, where a channel may carry scales of its own:
    \"input_scale\": 0.01, \"output_scale\": 0.1, \"x_min\": -128, \"x_max\": 127, \"bits\": 2}
 Output, which means clip((a*x + b) >> shift, 0, 2^bits - 1):
   {\"shift\": 12, \"channels\": [{\"a\": 409, \"b\": 2048}]}")]
-pub(crate) struct Arguments {
+pub(crate) struct BatchnormArguments {
     /// The layer, - for standard input
     #[arg(long = "in", value_name = "BN.json")]
     input: PathBuf,
@@ -61,7 +61,7 @@ struct Summary {
     compared: u128,
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &BatchnormArguments, volume: Volume) -> Outcome {
     let numbers = arguments.figure.as_ref().map(|figure| figure.with_extension("csv"));
     let mut outputs = vec![("--out", arguments.output.as_path())];
     outputs.extend(arguments.figure.as_deref().map(|figure| ("--figure", figure)));

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::arguments::Volume;
 use crate::exit::Outcome;
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  harness bench\n  harness bench --shapes resnet18,1x4096x4096 --bits w1a1,w2a2,w8a8 --threads 2\n  harness bench --shapes gemm --bits w2a2 --routes all --json\n  harness bench --training --suite methods --rounds 15"
 )]
-pub(crate) struct Arguments {
+pub(crate) struct BenchArguments {
     /// Layers to time: gemm, resnet18, alexnet, vgg9, googlenet, lstm, or a matrix product MxNxK
     #[arg(long, value_delimiter = ',', default_value = "gemm,resnet18", conflicts_with = "training")]
     shapes: Vec<String>,
@@ -58,6 +58,6 @@ enum SuiteChoice {
     Methods,
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &BenchArguments, volume: Volume) -> Outcome {
     if arguments.training { training::run(arguments, volume) } else { kernels::run(arguments, volume) }
 }

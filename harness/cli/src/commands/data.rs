@@ -16,9 +16,9 @@ use harness_records::options::Options;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::arguments::{Listing, Volume};
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
+use crate::shared_arguments::{Listing, Volume};
 
 /// Time between two lines of progress where there are no bars.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const HOME: &str = "HARNESS_DATA";
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  harness data list\n  harness data fetch cifar10 --to /data/cifar10")]
-pub(crate) struct Arguments {
+pub(crate) struct DataArguments {
     /// What to do
     #[command(subcommand)]
     action: Action,
@@ -83,7 +83,7 @@ struct Verify {
     json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &DataArguments, volume: Volume) -> Outcome {
     match &arguments.action {
         Action::List(listing) => list(listing),
         Action::Path(one) => Ok(print(folder(dataset(&one.name)?.about().name)?.display())?),

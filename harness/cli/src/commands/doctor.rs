@@ -9,9 +9,9 @@ use harness_records::options::Options;
 use harness_torch::cuda::{self, Cuda};
 use serde::Serialize;
 
-use crate::arguments::Listing;
 use crate::exit::Outcome;
 use crate::output::{columns, print, print_json};
+use crate::shared_arguments::Listing;
 
 #[derive(Debug, Serialize)]
 struct Findings {

@@ -17,7 +17,7 @@ use crate::output::{columns, print, print_json};
 #[command(after_help = "Examples:
   harness eval runs/quickstart/0123456789abcdef
   harness eval runs/quickstart/0123456789abcdef --batch-norm bn-optimal --set share=network")]
-pub(crate) struct Arguments {
+pub(crate) struct EvalArguments {
     /// Folder of the trial, runs/SWEEP/ID
     run: PathBuf,
     /// Replace batch normalization by the integers that this method chooses, and report what changes
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &EvalArguments) -> Outcome {
     let record = record(&arguments.run)?;
     let device = arguments.device.resolve().map_err(refuse)?;
     let folder = arguments.batch_norm.as_ref().map(|name| chosen_folder(name, &arguments.sets)).transpose()?;

@@ -18,7 +18,7 @@ use crate::output::{print, print_json};
 
 The weights are those that were trained, in full precision also where the network quantizes them. Networks that
 torchvision has too are written under its names: its load_state_dict takes the file as it is.")]
-pub(crate) struct Arguments {
+pub(crate) struct ExportArguments {
     /// Folder of the trial, runs/SWEEP/ID
     run: PathBuf,
     /// Kind of file
@@ -51,7 +51,7 @@ enum ExportError {
     File(#[from] std::io::Error),
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &ExportArguments) -> Outcome {
     if arguments.format == Format::Onnx {
         return Err(refuse(
             "--format onnx: networks are not written as ONNX graphs, expected `safetensors`, which PyTorch reads and \

@@ -8,9 +8,9 @@ use harness_methods::{BATCH_NORM_FOLDERS, METHODS};
 use harness_records::options::{OptionDoc, OptionKind, OptionValue};
 use serde_json::{Value, json};
 
-use crate::arguments::Listing;
 use crate::exit::Outcome;
 use crate::output::{columns, print, print_json};
+use crate::shared_arguments::Listing;
 
 const ROLES: [Role; 3] = [Role::Weight, Role::Activation, Role::Gradient];
 

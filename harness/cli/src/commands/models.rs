@@ -4,9 +4,9 @@ use harness_models::MODELS;
 use serde_json::json;
 
 use super::methods::{option_json, option_line};
-use crate::arguments::Listing;
 use crate::exit::Outcome;
 use crate::output::{columns, print, print_json};
+use crate::shared_arguments::Listing;
 
 pub(crate) fn run(listing: &Listing) -> Outcome {
     if listing.json {

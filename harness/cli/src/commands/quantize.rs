@@ -31,7 +31,7 @@ const LISTED: u8 = 4;
 
 Arrays are .npy files of f2, f4 or f8 in C or Fortran order. Dimension 0 is the output channel of weights, the sample of
 activations and gradients. Values are computed in f32; levels are written as f4, codes as u1, both in C order.")]
-pub(crate) struct Arguments {
+pub(crate) struct QuantizeArguments {
     /// The method, as `harness methods` lists them
     #[arg(long)]
     method: String,
@@ -112,7 +112,7 @@ impl Serialize for Levels {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &QuantizeArguments) -> Outcome {
     let writes_to_stdout = check_files(arguments)?;
     let (method, options) = chosen(&arguments.method, &arguments.sets)?;
     let role = arguments.role.role();
@@ -165,7 +165,7 @@ impl RoleChoice {
 }
 
 /// Refuses outputs that cannot be; true when one of them is standard output.
-fn check_files(arguments: &Arguments) -> Result<bool, Stop> {
+fn check_files(arguments: &QuantizeArguments) -> Result<bool, Stop> {
     let codes = arguments.codes.as_deref().map(|path| ("--codes", path));
     let outputs: Vec<(&str, &Path)> = [("--out", arguments.output.as_path())].into_iter().chain(codes).collect();
     files::check_outputs(("--in", &arguments.input), &outputs)?;
@@ -218,7 +218,7 @@ fn stop(error: MethodError) -> Stop {
     }
 }
 
-fn write(arguments: &Arguments, shape: &[usize], x: &Tensor, codes: &Codes) -> Outcome {
+fn write(arguments: &QuantizeArguments, shape: &[usize], x: &Tensor, codes: &Codes) -> Outcome {
     let values = tch::no_grad(|| codes.dequantize(x)?.f_reshape([-1]).map_err(MethodError::from))?;
     files::write(&arguments.output, &npy::of_f32(shape, &Vec::try_from(&values)?))?;
     if let Some(path) = &arguments.codes {

@@ -9,10 +9,10 @@ use harness_records::store::{ScanEntry, Store, TrialState};
 use harness_reports::{Choice, Format, Kernels, ReportInput, Verified};
 use serde::Serialize;
 
-use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{print, print_json, quoted, talk};
+use crate::shared_arguments::Volume;
 
 /// Folder of the report inside the folder of a sweep. No trial can have its name.
 const FOLDER: &str = "report";
@@ -28,7 +28,7 @@ const FORMATS: &str = "md,html,csv,tex,parquet,svg,png";
   harness bench --out speed && harness report sweeps/quickstart.yaml --bench speed/bench.json
 
 report.html holds everything in one file that any browser opens: tables that sort and filter, figures, every trial.")]
-pub(crate) struct Arguments {
+pub(crate) struct ReportArguments {
     /// A sweep file, or a folder of runs
     input: PathBuf,
     /// Folder of the runs, when a sweep file is given
@@ -88,7 +88,7 @@ impl Written {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &ReportArguments, volume: Volume) -> Outcome {
     let formats = Format::parse_list(&arguments.format).map_err(refuse)?;
     let (mut wanted, folder) = if arguments.input.is_dir() { of_folder(arguments)? } else { of_sweep(arguments)? };
     if let Some(tables) = &arguments.tables {
@@ -151,7 +151,7 @@ pub(crate) fn all_formats() -> Result<Vec<Format>, Stop> {
     Format::parse_list(FORMATS).map_err(refuse)
 }
 
-fn of_sweep(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
+fn of_sweep(arguments: &ReportArguments) -> Result<(Wanted, PathBuf), Stop> {
     let spec = SweepSpec::read(&arguments.input, &arguments.sets, &catalog()).map_err(refuse)?;
     let store = Store::open(&arguments.runs);
     let command = command(&arguments.input, &arguments.sets, &[]);
@@ -159,7 +159,7 @@ fn of_sweep(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
 }
 
 /// A folder of runs, `runs`, or of one sweep in it, `runs/quickstart`.
-fn of_folder(arguments: &Arguments) -> Result<(Wanted, PathBuf), Stop> {
+fn of_folder(arguments: &ReportArguments) -> Result<(Wanted, PathBuf), Stop> {
     if !arguments.sets.is_empty() {
         return Err(refuse("--set needs a sweep file, not a folder of runs"));
     }

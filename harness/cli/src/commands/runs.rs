@@ -18,7 +18,7 @@ use crate::exit::{Outcome, Stop, refuse};
   harness runs show runs/quickstart/0123456789abcdef
   harness runs gc --dry-run
   harness runs archive quickstart --out quickstart.tar")]
-pub(crate) struct Arguments {
+pub(crate) struct RunsArguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -26,16 +26,16 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List trials: how far each is and what it came to
-    List(list::Arguments),
+    List(list::RunsListArguments),
     /// Show one trial: files, attempts, what it came to
-    Show(show::Arguments),
+    Show(show::RunsShowArguments),
     /// Remove what finished trials no longer need and what killed processes left
-    Gc(gc::Arguments),
+    Gc(gc::RunsGcArguments),
     /// Pack trials into one tar file that can be looked at and run again elsewhere
-    Archive(archive::Arguments),
+    Archive(archive::RunsArchiveArguments),
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &RunsArguments) -> Outcome {
     match &arguments.command {
         Command::List(arguments) => list::run(arguments),
         Command::Show(arguments) => show::run(arguments),

@@ -3,12 +3,10 @@
 pub(super) mod cluster;
 mod dry_run;
 mod failures;
+pub(super) mod selection;
 mod summary;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use harness_engine::device::{self, DeviceChoice};
@@ -17,27 +15,25 @@ use harness_engine::event::Event;
 use harness_engine::execute::{Control, Executor, Local, Outcome as TrialOutcome, Persistent, Placement, free_memory};
 use harness_engine::gpu::{GPUS, Gpu};
 use harness_engine::prepare::{Prepared, prepare};
-use harness_engine::smoke;
 use harness_engine::stop;
 use harness_engine::worker::Decision;
-use harness_records::catalog::Catalog;
-use harness_records::filter::Filter;
 use harness_records::record::Status;
 use harness_records::spec::SweepSpec;
 use harness_records::store::Store;
 use harness_records::trial::Trial;
 use tch::Device;
 
-use self::cluster::{Campaign, TaskArguments};
+use self::cluster::{Campaign, TaskSettings};
 use self::dry_run::Plan;
+use self::selection::SelectionArguments;
 use self::summary::Summary;
 use super::report;
-use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{print, print_json, talk};
 use crate::progress::Progress;
-use crate::rules::{RuleArguments, parse_time};
+use crate::rules::RuleArguments;
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -49,21 +45,9 @@ use crate::rules::{RuleArguments, parse_time};
   harness sweep sweeps/imagenet_bits.yaml --executor slurm --partition gpu --gpus 1 --time 8:00:00 --throttle 8
   harness sweep sweeps/imagenet_bits.yaml --status
   harness sweep sweeps/imagenet_bits.yaml --dry-run --gpu a100")]
-pub(crate) struct Arguments {
-    /// The sweep file
-    file: PathBuf,
-    /// Override a key in every trial (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    sets: Vec<String>,
-    /// Keep only trials whose configuration has this value (repeatable: all must hold)
-    #[arg(long = "filter", value_name = "KEY=VALUE")]
-    filters: Vec<String>,
-    /// Keep only the trial with this id, as shown by --dry-run (repeatable: any of them)
-    #[arg(long, value_name = "ID")]
-    only: Vec<String>,
-    /// Folder of the runs
-    #[arg(long, default_value = "runs")]
-    runs: PathBuf,
+pub(crate) struct SweepArguments {
+    #[command(flatten)]
+    selection: SelectionArguments,
     /// Worker processes at the same time; by default as many as fit the cores (and half as many more when
     /// trials last less than two seconds, since they wait for the disk), or as many as --per-gpu allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -104,9 +88,6 @@ pub(crate) struct Arguments {
     /// Times a trial whose process died is begun again at once
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
-    /// Take a trial over from a process on another machine that has shown no sign of life for this time
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_time)]
-    stale_after: Duration,
     /// Print a summary as JSON
     #[arg(long)]
     json: bool,
@@ -136,23 +117,13 @@ impl ExecutorChoice {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &SweepArguments, volume: Volume) -> Outcome {
     check(arguments)?;
     let catalog = catalog();
-    let spec = read(arguments, &catalog)?;
-    let filters = arguments.filters.iter().map(|filter| Filter::parse(filter, &catalog));
-    let filters = filters.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
-    if let Some(id) = arguments.only.iter().find(|id| spec.trials().iter().all(|trial| trial.id != **id)) {
-        return Err(refuse(format!("--only {id}: the sweep has no trial of this id, --dry-run lists them")));
-    }
-    let trials = spec.with_needs(|trial| {
-        (arguments.only.is_empty() || arguments.only.contains(&trial.id))
-            && filters.iter().all(|filter| filter.matches(&trial.config))
-    });
-    if trials.is_empty() {
-        return Err(refuse("no trial of the sweep passes every --filter (and --only)"));
-    }
-    let store = Store::with_stale_after(&arguments.runs, arguments.stale_after);
+    let selection = &arguments.selection;
+    let spec = selection.read(&arguments.cluster.sets(), arguments.smoke, &catalog)?;
+    let trials = selection.trials(&spec, &catalog)?;
+    let store = selection.store();
     let campaign = Campaign { spec: &spec, trials: &trials, store: &store, volume, json: arguments.json };
     if arguments.status {
         return campaign.status();
@@ -170,8 +141,8 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
             talk(format_args!("note: {note}"));
         }
     }
-    let told = TaskArguments {
-        runs: &arguments.runs,
+    let told = TaskSettings {
+        runs: &selection.runs,
         device: arguments.device,
         rules: &arguments.rules,
         retries: arguments.retries,
@@ -193,8 +164,8 @@ pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     conclude(arguments, volume, &spec, &store, &prepared, &[])
 }
 
-/// Options that only mean something on a cluster are no mistake anybody should have to find out later.
-fn check(arguments: &Arguments) -> Outcome {
+/// Rejects options that only have a meaning on a cluster where no cluster runs the trials.
+fn check(arguments: &SweepArguments) -> Outcome {
     let sets = arguments.cluster.sets();
     let cluster = arguments.executor.cluster().is_some() || arguments.status || arguments.cancel;
     if let (Some(set), false) = (sets.first(), cluster) {
@@ -207,27 +178,6 @@ fn check(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-/// The sweep file, as it is or made small.
-fn read(arguments: &Arguments, catalog: &Catalog) -> Result<SweepSpec, Stop> {
-    let sets: Vec<String> = arguments.sets.iter().cloned().chain(arguments.cluster.sets()).collect();
-    let (file, sets) = (&arguments.file, &sets);
-    if !arguments.smoke {
-        return SweepSpec::read(file, sets, catalog).map_err(refuse);
-    }
-    let given: Vec<&str> = sets.iter().map(|set| set.split('=').next().unwrap_or_default().trim()).collect();
-    let made_up = RefCell::new(BTreeSet::new());
-    let spec = SweepSpec::read_smoke(file, sets, catalog, &|name| std::env::var(name).ok(), &|config| {
-        made_up.borrow_mut().extend(smoke::shrink(config, &given));
-    });
-    let spec = spec.map_err(refuse)?;
-    // However quiet: nobody may take these numbers for results.
-    talk(format_args!("SMOKE RUN of {}: one epoch of a few samples, its numbers mean nothing", file.display()));
-    for line in made_up.into_inner() {
-        talk(line);
-    }
-    Ok(spec)
-}
-
 fn parse_gpu(name: &str) -> Result<&'static Gpu, String> {
     let names = || GPUS.iter().map(|gpu| gpu.name).collect::<Vec<_>>().join(", ");
     Gpu::find(name).ok_or_else(|| format!("`{name}` is no GPU of the table, expected one of {}", names()))
@@ -235,7 +185,7 @@ fn parse_gpu(name: &str) -> Result<&'static Gpu, String> {
 
 /// Runs what is left to run; what became of each trial that was begun.
 fn execute(
-    arguments: &Arguments,
+    arguments: &SweepArguments,
     volume: Volume,
     store: &Store,
     prepared: &[Prepared],
@@ -281,14 +231,15 @@ fn is_bad(event: &Event) -> bool {
     }
 }
 
-fn worker_command(arguments: &Arguments) -> Result<Vec<PathBuf>, Stop> {
-    let mut command = vec![std::env::current_exe()?, "worker".into(), "--runs".into(), arguments.runs.clone()];
+fn worker_command(arguments: &SweepArguments) -> Result<Vec<PathBuf>, Stop> {
+    let mut command =
+        vec![std::env::current_exe()?, "worker".into(), "--runs".into(), arguments.selection.runs.clone()];
     command.extend(arguments.rules.for_worker().into_iter().map(PathBuf::from));
     Ok(command)
 }
 
 /// Enough workers to fill the cores with trials of their threads; on GPUs as many each as asked for.
-fn placement(arguments: &Arguments, trials: &[Trial], device: Device) -> Placement {
+fn placement(arguments: &SweepArguments, trials: &[Trial], device: Device) -> Placement {
     let threads = trials.iter().map(|trial| trial.config.train.threads as usize).max().unwrap_or(1);
     let asked = arguments.jobs.map(usize::from);
     if device == Device::Cpu {
@@ -308,7 +259,7 @@ fn placement(arguments: &Arguments, trials: &[Trial], device: Device) -> Placeme
 
 /// Report, summary, exit code.
 fn conclude(
-    arguments: &Arguments,
+    arguments: &SweepArguments,
     volume: Volume,
     spec: &SweepSpec,
     store: &Store,
@@ -331,9 +282,10 @@ fn conclude(
 
 /// Writes the report of all that has run; `None` when nothing has. A disk that is full costs the report, not the
 /// summary of what happened.
-fn write_report(arguments: &Arguments, spec: &SweepSpec, store: &Store) -> Result<Option<report::Written>, Stop> {
+fn write_report(arguments: &SweepArguments, spec: &SweepSpec, store: &Store) -> Result<Option<report::Written>, Stop> {
     let flags: &[&str] = if arguments.smoke { &["--smoke"] } else { &[] };
-    let wanted = report::input(spec, store, report::command(&arguments.file, &arguments.sets, flags))?;
+    let wanted =
+        report::input(spec, store, report::command(&arguments.selection.file, &arguments.selection.sets, flags))?;
     if wanted.input.records.is_empty() {
         return Ok(None);
     }

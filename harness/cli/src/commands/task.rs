@@ -13,14 +13,14 @@ use harness_records::store::Store;
 use harness_records::submission::Submissions;
 
 use super::sweep::cluster::cluster_of;
-use crate::arguments::Volume;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::talk;
 use crate::progress::Progress;
 use crate::rules::RuleArguments;
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct TaskArguments {
     /// Folder of the runs
     #[arg(long)]
     runs: PathBuf,
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     retries: u32,
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &TaskArguments, volume: Volume) -> Outcome {
     stop::listen(false)?;
     let device = arguments.device.resolve().map_err(refuse)?;
     let store = Store::open(&arguments.runs);

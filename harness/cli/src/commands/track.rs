@@ -12,9 +12,9 @@ use harness_track::git::Repository;
 use harness_track::history::History;
 use harness_track::{Margins, TrackError, check::Settings};
 
-use crate::arguments::Volume;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::talk;
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -24,7 +24,7 @@ use crate::output::talk;
   harness track bisect --good v1.0 --sweep sweeps/quickstart.yaml
 
 The history is made to be committed: one file a sweep in `history/`, one line a trial and commit.")]
-pub(crate) struct Arguments {
+pub(crate) struct TrackArguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -32,16 +32,16 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add the finished trials of this commit to the history
-    Record(record::Arguments),
+    Record(record::TrackRecordArguments),
     /// Say what changed since another commit, and how surely
-    Check(check::Arguments),
+    Check(check::TrackCheckArguments),
     /// Show results over the commits of the history
-    Log(log::Arguments),
+    Log(log::TrackLogArguments),
     /// Find the commit that made results worse
-    Bisect(bisect::Arguments),
+    Bisect(bisect::TrackBisectArguments),
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &TrackArguments, volume: Volume) -> Outcome {
     match &arguments.command {
         Command::Record(arguments) => record::run(arguments, volume),
         Command::Check(arguments) => check::run(arguments, volume),

@@ -12,16 +12,16 @@ use harness_records::trial::Trial;
 use serde_json::json;
 
 use super::runs::trial;
-use crate::arguments::Volume;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{print, print_json, talk};
 use crate::progress::Progress;
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   harness verify runs/quickstart/0123456789abcdef
   harness verify runs/quickstart/0123456789abcdef --root /data/mnist --json")]
-pub(crate) struct Arguments {
+pub(crate) struct VerifyArguments {
     /// Folder of the trial, runs/SWEEP/ID
     run: PathBuf,
     /// Where to compute: auto (where it ran first), cpu, cuda or cuda:0
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(crate) fn run(arguments: &VerifyArguments, volume: Volume) -> Outcome {
     let (_, dir) = trial(&arguments.run)?;
     let shown = arguments.run.display();
     let record = dir.record().map_err(refuse)?;
@@ -81,7 +81,7 @@ fn other_network(one: &TrialDir, other: &TrialDir) -> Option<String> {
     differ.then(|| "the weights of the final network differ, though no recorded number does".to_owned())
 }
 
-fn say(arguments: &Arguments, old: &RunRecord, new: &RunRecord, difference: Option<&String>) -> Outcome {
+fn say(arguments: &VerifyArguments, old: &RunRecord, new: &RunRecord, difference: Option<&String>) -> Outcome {
     let (before, now) = (&old.environment, &new.environment);
     let changed: Vec<String> = [
         ("device", &before.device_name, &now.device_name),

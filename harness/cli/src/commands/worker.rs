@@ -26,7 +26,7 @@ use crate::output;
 use crate::rules::RuleArguments;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct WorkerArguments {
     /// Folder of the runs
     #[arg(long)]
     runs: PathBuf,
@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     rules: RuleArguments,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &WorkerArguments) -> Outcome {
     harness_torch::keep_freed_memory();
     stop::listen(false)?;
     let device = arguments.device.resolve().map_err(refuse)?;

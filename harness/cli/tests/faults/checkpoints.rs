@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Ran, Workplace, kill, numbers, wait_until};
-use crate::{SLOW, undisturbed, wait_for_attempt};
+use crate::support::{Ran, Workplace, kill, numbers};
+use crate::{SLOW, start_held_after, undisturbed, wait_until_claimable};
 
 fn owner(trial: &std::path::Path) -> Value {
     let files = fs::read_dir(trial).unwrap().map(|e| e.unwrap().path());
@@ -18,9 +18,8 @@ fn owner(trial: &std::path::Path) -> Value {
 fn a_worker_that_dies_costs_one_attempt() {
     let expected = undisturbed(SLOW);
     let workplace = Workplace::new(SLOW);
-    let die = |attempt: u32, arguments: &[&str]| {
-        let sweep = workplace.start(&[&["sweep", "sweep.yaml", "--json"], arguments].concat());
-        wait_for_attempt(&workplace, attempt);
+    let die = |attempt: u64, arguments: &[&str]| {
+        let sweep = start_held_after(&workplace, attempt, &[&["--json"], arguments].concat());
         kill("KILL", owner(&workplace.trials("slow")[0])["pid"].as_u64().unwrap());
         Ran::new(sweep.wait_with_output().unwrap())
     };
@@ -46,27 +45,16 @@ fn a_worker_that_dies_costs_one_attempt() {
     assert_eq!(attempts, ["died", "died", "ok"]);
 }
 
-/// A sweep that was killed with at least two checkpoints, and its trial. Which file is the last checkpoint is only clear
-/// when it was not about to write another, so a sweep that was gives way to a new one.
+/// A sweep that was killed with two checkpoints, while no other was being written, and its trial.
 fn killed_with_two_checkpoints() -> (Workplace, PathBuf) {
-    loop {
-        let workplace = Workplace::new(SLOW);
-        let mut sweep = workplace.start(&["sweep", "sweep.yaml"]);
-        wait_until("there are two checkpoints", || {
-            workplace.trials("slow").first().is_some_and(|trial| trial.join("previous-state.json").exists())
-        });
-        let trial = workplace.trials("slow")[0].clone();
-        let saving = || trial.join("next-checkpoint.safetensors").exists();
-        wait_until("the second is whole", || !saving());
-        sweep.kill().unwrap();
-        sweep.wait().unwrap();
-        let claimable = || workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume";
-        wait_until("the trial can be claimed", claimable);
-        assert!(!trial.join("record.json").exists(), "it was killed too late to show anything");
-        if !saving() {
-            return (workplace, trial);
-        }
-    }
+    let workplace = Workplace::new(SLOW);
+    let mut sweep = start_held_after(&workplace, 2, &[]);
+    sweep.kill().unwrap();
+    sweep.wait().unwrap();
+    wait_until_claimable(&workplace);
+    let trial = workplace.trials("slow")[0].clone();
+    assert!(trial.join("previous-state.json").exists());
+    (workplace, trial)
 }
 
 /// Something that changes the bytes of a file.

@@ -14,11 +14,12 @@ mod signals;
 mod support;
 
 use std::fs;
+use std::process::Child;
 
 use serde_json::Value;
 use support::{Workplace, numbers, wait_until};
 
-/// One trial of some seconds: long enough to be killed in the middle.
+/// One trial of 6 epochs of 30 steps.
 const SLOW: &str = "\
 name: slow
 base:
@@ -41,38 +42,32 @@ fn undisturbed_in(workplace: &Workplace) -> Vec<Value> {
     workplace.records("slow").iter().map(numbers).collect()
 }
 
-/// Waits until the only trial has a checkpoint.
-fn wait_for_checkpoint(workplace: &Workplace) {
-    wait_until("there is a checkpoint", || {
-        workplace.trials("slow").first().is_some_and(|trial| trial.join("state.json").exists())
-    });
-}
-
-/// Waits until the only trial is at this attempt and has a checkpoint.
-fn wait_for_attempt(workplace: &Workplace, number: u32) {
-    wait_for_checkpoint(workplace);
-    let attempt = workplace.trials("slow")[0].join(format!("attempt-{number}.json"));
-    wait_until("the attempt has begun", || attempt.exists());
+/// Starts a sweep of [`SLOW`] whose training waits in the middle of the epoch after this one, with a checkpoint.
+fn start_held_after(workplace: &Workplace, epoch: u64, arguments: &[&str]) -> Child {
+    let arguments = [&["sweep", "sweep.yaml"], arguments].concat();
+    workplace.start_held(&format!("held-after-{epoch}"), 30 * epoch + 10, &arguments)
 }
 
 #[test]
 fn killed_in_the_middle_it_goes_on_to_the_same_numbers() {
     let expected = undisturbed(SLOW);
     let workplace = Workplace::new(SLOW);
-    for _ in 0..2 {
-        let mut sweep = workplace.start(&["sweep", "sweep.yaml"]);
-        wait_for_checkpoint(&workplace);
+    for epoch in [1, 3] {
+        let mut sweep = start_held_after(&workplace, epoch, &[]);
         sweep.kill().unwrap();
         sweep.wait().unwrap();
+        wait_until_claimable(&workplace);
     }
-    assert!(!workplace.trials("slow")[0].join("record.json").exists(), "it was killed too late to show anything");
-    // The worker ends by itself once it sees that the sweep is dead; until then the trial is its own.
-    wait_until("the trial can be claimed", || workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume");
     let (_, code) = workplace.sweep(&[]);
     assert_eq!(code, 0);
     let records = workplace.records("slow");
-    assert!(records[0]["time"]["resumed"].as_u64().unwrap() >= 1, "{}", records[0]["time"]);
+    assert_eq!(records[0]["time"]["resumed"], 2);
     assert_eq!(records.iter().map(numbers).collect::<Vec<_>>(), expected);
+}
+
+/// A worker ends by itself once it sees that the sweep is dead; until then the trial is its own.
+fn wait_until_claimable(workplace: &Workplace) {
+    wait_until("the trial can be claimed", || workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume");
 }
 
 /// The same with all that a checkpoint can hold, and one long epoch at a time.
@@ -103,33 +98,27 @@ base:
 
 #[test]
 fn killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_numbers() {
-    for sweep in [LONG_EPOCHS, TEXT] {
+    // 80 and 199 steps in an epoch, and a checkpoint every 7 and every 3.
+    for (sweep, steps) in [(LONG_EPOCHS, [20, 100]), (TEXT, [20, 250])] {
         let expected = undisturbed(sweep);
         let workplace = Workplace::new(sweep);
         let state = || -> Value {
             let path = workplace.trials("slow").first().map(|trial| trial.join("state.json"));
             path.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).unwrap_or_default()
         };
-        for epoch in [0, 1] {
-            let mut sweep = workplace.start(&["sweep", "sweep.yaml"]);
-            wait_until("there is a checkpoint inside the epoch", || {
-                let state = state();
-                state["epoch"] == epoch && state["engine"]["steps"].as_u64().is_some_and(|steps| steps > 0)
-            });
+        for (epoch, steps) in steps.into_iter().enumerate() {
+            let mut sweep = workplace.start_held(&format!("held-{epoch}"), steps, &["sweep", "sweep.yaml"]);
+            let state = state();
+            let inside = state["engine"]["steps"].as_u64().is_some_and(|steps| steps > 0);
+            assert!(state["epoch"] == epoch && inside, "the checkpoint is inside the epoch: {state}");
             sweep.kill().unwrap();
             sweep.wait().unwrap();
-            assert!(
-                !workplace.trials("slow")[0].join("record.json").exists(),
-                "it was killed too late to show anything"
-            );
-            wait_until("the trial can be claimed", || {
-                workplace.sweep(&["--dry-run"]).0["trials"][0]["decision"] == "resume"
-            });
+            wait_until_claimable(&workplace);
         }
         let (_, code) = workplace.sweep(&[]);
         assert_eq!(code, 0);
         let records = workplace.records("slow");
-        assert!(records[0]["time"]["resumed"].as_u64().unwrap() >= 2, "{}", records[0]["time"]);
+        assert_eq!(records[0]["time"]["resumed"], 2);
         assert_eq!(records.iter().map(numbers).collect::<Vec<_>>(), expected);
     }
 }

@@ -75,6 +75,17 @@ impl Workplace {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Starts a command whose training waits once it has done `steps` optimizer steps, and returns when it does. It
+    /// waits until it is stopped, out of time or killed; one `name` holds once.
+    pub fn start_held(&self, name: &str, steps: u64, arguments: &[&str]) -> Child {
+        let file = self.path(name);
+        let mut command = self.command(arguments);
+        command.env("HARNESS_TEST_HOLD", format!("{steps} {}", file.display()));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("the training waits", || file.exists());
+        child
+    }
+
     /// `harness sweep sweep.yaml --json` and these arguments; its summary and exit code.
     pub fn sweep(&self, arguments: &[&str]) -> (Value, i32) {
         let ran = self.run(&[&["sweep", "sweep.yaml", "--json"], arguments].concat());
@@ -141,11 +152,11 @@ pub fn kill(signal: &str, process: u64) {
     assert!(Command::new("kill").args([signal, process.to_string()]).status().unwrap().success());
 }
 
-/// Waits until `done`, or fails after a minute.
+/// Waits until `done`. The limit only ends a test that would wait for ever.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < Duration::from_secs(60), "waited too long until {what}");
+        assert!(began.elapsed() < Duration::from_secs(600), "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -15,12 +15,12 @@ use harness_reports::{Format, Kernels, write_kernels};
 use indicatif::{ProgressBar, ProgressStyle};
 use tch::Device;
 
-use super::Arguments;
-use crate::arguments::Volume;
+use super::BenchArguments;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
+use crate::shared_arguments::Volume;
 
-pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(super) fn run(arguments: &BenchArguments, volume: Volume) -> Outcome {
     let request = request(arguments).map_err(refuse)?;
     let progress = Progress::new(volume);
     let environment = environment(&Revision::here(), Device::Cpu, u32::from(arguments.threads.unwrap_or(1)));
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
     Ok(print(text(&report))?)
 }
 
-fn request(arguments: &Arguments) -> Result<Request, BenchError> {
+fn request(arguments: &BenchArguments) -> Result<Request, BenchError> {
     let mut layers = Vec::new();
     for name in &arguments.shapes {
         layers.extend(shapes::parse(name)?);

@@ -5,12 +5,12 @@ use harness_engine::training_cost::{self, Row, Suite};
 use serde_json::json;
 use tch::Device;
 
-use super::{Arguments, SuiteChoice};
-use crate::arguments::Volume;
+use super::{BenchArguments, SuiteChoice};
 use crate::exit::Outcome;
 use crate::output::{columns, print, print_json, talk};
+use crate::shared_arguments::Volume;
 
-pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(super) fn run(arguments: &BenchArguments, volume: Volume) -> Outcome {
     harness_torch::keep_freed_memory();
     let cases = training_cost::cases(match arguments.suite {
         SuiteChoice::Networks => Suite::Networks,

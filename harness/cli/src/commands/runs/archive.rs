@@ -39,7 +39,7 @@ const UNFINISHED: [&str; 5] = [
 #[command(after_help = "Examples:
   harness runs archive quickstart --out quickstart.tar
   tar xf quickstart.tar && cd quickstart && harness sweep sweep.yaml")]
-pub(super) struct Arguments {
+pub(super) struct RunsArchiveArguments {
     /// Name of the sweep
     sweep: String,
     /// Folder of the runs
@@ -56,7 +56,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &RunsArchiveArguments) -> Outcome {
     let chosen = Chosen { sweep: Some(arguments.sweep.clone()), runs: arguments.runs.clone() };
     let store = chosen.store()?;
     let all: Vec<TrialDir> = store.trials(Some(&arguments.sweep))?.into_iter().map(|(_, dir)| dir).collect();

@@ -11,7 +11,7 @@ use crate::output::{print, print_json, talk};
 #[command(after_help = "Examples:
   harness runs gc --dry-run
   harness runs gc quickstart")]
-pub(super) struct Arguments {
+pub(super) struct RunsGcArguments {
     #[command(flatten)]
     chosen: Chosen,
     /// Say what would go, and remove nothing
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &RunsGcArguments) -> Outcome {
     let store = arguments.chosen.store()?;
     let (mut files, mut bytes, mut kept) = (Vec::new(), 0, 0);
     for (_, dir) in store.trials(arguments.chosen.sweep.as_deref())? {

@@ -13,7 +13,7 @@ use crate::output::{columns, print, print_json};
 #[command(after_help = "Examples:
   harness runs list
   harness runs list quickstart --state failed --json")]
-pub(super) struct Arguments {
+pub(super) struct RunsListArguments {
     #[command(flatten)]
     chosen: Chosen,
     /// Only trials that are so far (repeatable: any of them)
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &RunsListArguments) -> Outcome {
     let wanted =
         |listed: &Listed| arguments.states.is_empty() || arguments.states.iter().any(|s| s == listed.standing.name());
     let mut listed = arguments.chosen.store()?.list(arguments.chosen.sweep.as_deref())?;

@@ -13,7 +13,7 @@ use crate::output::{columns, print, print_json};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   harness runs show runs/quickstart/0123456789abcdef")]
-pub(super) struct Arguments {
+pub(super) struct RunsShowArguments {
     /// Folder of the trial, runs/SWEEP/ID
     run: PathBuf,
     /// Print JSON
@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &RunsShowArguments) -> Outcome {
     let (sweep, dir) = trial(&arguments.run)?;
     let (files, attempts) = (dir.files()?, dir.attempt_history()?);
     let state = dir.state();

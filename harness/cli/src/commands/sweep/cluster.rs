@@ -1,4 +1,4 @@
-//! `harness sweep --executor slurm`, `--status` and `--cancel`.
+//! `harness sweep --executor slurm`, `harness status` and `harness cancel`.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -17,10 +17,10 @@ use harness_records::submission::Submissions;
 use harness_records::trial::Trial;
 use serde_json::json;
 
-use crate::arguments::Volume;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
 use crate::rules::RuleArguments;
+use crate::shared_arguments::Volume;
 
 /// Time between two questions to a cluster: its controller serves everybody.
 const POLL_EVERY: Duration = Duration::from_secs(30);
@@ -106,8 +106,8 @@ pub(crate) struct Campaign<'a> {
     pub(crate) json: bool,
 }
 
-/// What a task is told.
-pub(crate) struct TaskArguments<'a> {
+/// Settings of the sweep that every task is given too.
+pub(crate) struct TaskSettings<'a> {
     pub(crate) runs: &'a Path,
     pub(crate) device: DeviceChoice,
     pub(crate) rules: &'a RuleArguments,
@@ -126,7 +126,7 @@ impl Campaign<'_> {
     }
 
     /// What every task would run, were the sweep submitted.
-    pub(crate) fn script(&self, kind: &str, told: &TaskArguments<'_>) -> Result<String, Stop> {
+    pub(crate) fn script(&self, kind: &str, told: &TaskSettings<'_>) -> Result<String, Stop> {
         let cluster = self.known(kind)?;
         Ok(self.submitter(&*cluster, told)?.script(&format!("{}-SUBMISSION", self.spec.name)))
     }
@@ -136,7 +136,7 @@ impl Campaign<'_> {
         &self,
         kind: &str,
         prepared: &[Prepared],
-        told: &TaskArguments<'_>,
+        told: &TaskSettings<'_>,
         wait: bool,
     ) -> Result<(), Stop> {
         let cluster = self.known(kind)?;
@@ -146,7 +146,7 @@ impl Campaign<'_> {
         if wait { self.wait(kind) } else { Ok(()) }
     }
 
-    fn submitter<'a>(&'a self, cluster: &'a dyn Cluster, told: &TaskArguments<'_>) -> Result<Submitter<'a>, Stop> {
+    fn submitter<'a>(&'a self, cluster: &'a dyn Cluster, told: &TaskSettings<'_>) -> Result<Submitter<'a>, Stop> {
         Ok(Submitter {
             cluster,
             store: self.store,
@@ -195,7 +195,7 @@ impl Campaign<'_> {
         Ok(standing(&self.spec.name, self.trials, self.store, &|kind| self.cluster(kind))?)
     }
 
-    /// `--status`.
+    /// Prints how far the sweep is.
     pub(crate) fn status(&self) -> Outcome {
         let standing = self.standing()?;
         if self.json {
@@ -227,7 +227,7 @@ impl Campaign<'_> {
         Ok(())
     }
 
-    /// `--cancel`.
+    /// Ends the tasks of the sweep.
     pub(crate) fn cancel(&self) -> Outcome {
         let submissions = Submissions::of(self.store, &self.spec.name).list()?;
         let mut kinds: Vec<&str> = submissions.iter().map(|submission| submission.cluster.as_str()).collect();
@@ -253,7 +253,7 @@ fn refused(error: ClusterError) -> Stop {
     }
 }
 
-fn task_command(sweep: &str, kind: &str, told: &TaskArguments<'_>) -> Result<Vec<String>, Stop> {
+fn task_command(sweep: &str, kind: &str, told: &TaskSettings<'_>) -> Result<Vec<String>, Stop> {
     let text = |path: PathBuf| {
         path.into_os_string().into_string().map_err(|path| refuse(format_args!("the path {path:?} is no UTF-8")))
     };

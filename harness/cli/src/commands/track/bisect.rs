@@ -8,10 +8,10 @@ use harness_track::git::{Commit, Repository, short};
 use harness_track::{TrackError, bisect};
 
 use super::{Known, Place, Rules, stop};
-use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{print, print_json, talk};
+use crate::shared_arguments::Volume;
 
 /// Builds the harness of a commit and runs the sweep with it.
 const COMMAND: &str = "cargo run --quiet --package harness -- sweep \"$HARNESS_SWEEP\" --runs \"$HARNESS_RUNS\"";
@@ -24,7 +24,7 @@ const COMMAND: &str = "cargo run --quiet --package harness -- sweep \"$HARNESS_S
 Each commit that is needed and not in the history is checked out beside the working tree (which stays as it is) and run
 there; its results are added to the history, so a search that was stopped goes on where it was.
 Exit codes: 0 the commit was found, 1 only a range of commits or no regression at that commit alone, 2 nothing to find.")]
-pub(crate) struct Arguments {
+pub(crate) struct TrackBisectArguments {
     /// A commit whose results are good
     #[arg(long, value_name = "REV")]
     good: String,
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(super) fn run(arguments: &TrackBisectArguments, volume: Volume) -> Outcome {
     let Known { repository, folder, mut history } = arguments.place.open()?;
     let settings = arguments.rules.settings();
     let good = repository.commit(&arguments.good).map_err(stop)?;

@@ -5,9 +5,9 @@ use harness_track::check::{self, Check, Measure, Recorded, Row, Verdict};
 use serde_json::json;
 
 use super::{Only, Place, Rules, stop};
-use crate::arguments::Volume;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -19,7 +19,7 @@ Trials are compared seed by seed, on the same hardware only, by Student's t with
 which test samples were right, McNemar's test has to agree. Regressed or improved: surely, and by at least the margin.
 Equivalent: surely within the margin. Everything else is inconclusive, with the seeds that would decide it.
 Exit codes: 0 no regression, 1 a regression, 2 nothing to compare.")]
-pub(crate) struct Arguments {
+pub(crate) struct TrackCheckArguments {
     /// The commit to compare with, or its nearest ancestor that was recorded
     #[arg(long, value_name = "REV")]
     against: String,
@@ -50,7 +50,7 @@ enum Format {
     Github,
 }
 
-pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(super) fn run(arguments: &TrackCheckArguments, volume: Volume) -> Outcome {
     let mut known = arguments.place.open()?;
     arguments.only.keep(&mut known.history)?;
     let settings = arguments.rules.settings();

@@ -10,9 +10,9 @@ use harness_track::git::short;
 use harness_track::log::{Point, Series, series, sparkline};
 
 use super::{Only, Place, Rules, stop};
-use crate::arguments::Volume;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -20,7 +20,7 @@ use crate::output::{columns, print, print_json, talk};
   harness track log --name quickstart --filter dorefa --out accuracy.html
 
 Each commit is compared with the recorded one before it; what `track check` would call regressed or improved is marked.")]
-pub(crate) struct Arguments {
+pub(crate) struct TrackLogArguments {
     /// Show the ancestors of this commit
     #[arg(long, value_name = "REV", default_value = "HEAD")]
     at: String,
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(super) fn run(arguments: &TrackLogArguments, volume: Volume) -> Outcome {
     let mut known = arguments.place.open()?;
     arguments.only.keep(&mut known.history)?;
     let settings = arguments.rules.settings();

@@ -12,10 +12,10 @@ use harness_track::record::{KERNELS, entry, kernels};
 use serde_json::json;
 
 use super::{Known, Place, stop};
-use crate::arguments::Volume;
 use crate::catalog::catalog;
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{print, print_json, talk};
+use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -25,7 +25,7 @@ use crate::output::{print, print_json, talk};
 A finished trial is never run again, so give every commit a folder of runs of its own.
 Trials of another commit, and those that ran with uncommitted changes, are left out and named.
 Several files of --bench count as that many repetitions.")]
-pub(crate) struct Arguments {
+pub(crate) struct TrackRecordArguments {
     /// Folder of the runs [default: runs, unless --bench is given]
     runs: Option<PathBuf>,
     /// The commit whose trials are added
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, volume: Volume) -> Outcome {
+pub(super) fn run(arguments: &TrackRecordArguments, volume: Volume) -> Outcome {
     let Known { repository, folder, mut history } = arguments.place.open()?;
     let commit = repository.commit(&arguments.commit).map_err(stop)?;
     let mut added = Added::default();
