@@ -72,6 +72,8 @@ fn wrong(of: &str, fed: &[&str]) -> ModelError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Plan;
+    use harness_records::config::{MethodChoice, QuantConfig};
 
     fn error(layers: &[Layer]) -> String {
         check(layers).map_or_else(|error| error.to_string(), |()| "no error".to_owned())
@@ -108,6 +110,15 @@ mod tests {
         let list = [Layer::classifier("fc", 2), Layer::activation("fc")];
         let expected = "an activation names the layer `fc`, expected a layer with weights behind it, but there is none";
         assert_eq!(error(&list), expected);
+    }
+
+    #[test]
+    fn a_plan_refuses_such_a_network() {
+        let layers = vec![Layer::conv("conv1", 4, 3, 1), Layer::activation("cnov2"), Layer::conv("conv2", 4, 3, 1)];
+        let float = MethodChoice::float;
+        let quant = QuantConfig { weights: float(), activations: float(), gradients: float(), keep_float: Vec::new() };
+        let refused = Plan::of_layers(layers, &quant, [1, 8, 8]);
+        assert!(matches!(&refused, Err(ModelError::WrongFeed { name, .. }) if name == "cnov2"), "{refused:?}");
     }
 
     #[test]
