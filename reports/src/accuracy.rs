@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use harness_records::record::Status;
 
+use crate::difference::Difference;
 use crate::error::ReportError;
 use crate::labels::FLOAT_WIDTH;
 use crate::published::{self, Published};
 use crate::sheet::Value;
-use crate::stats::{Difference, Summary};
 use crate::trials::Trials;
+use harness_stats::Summary;
 
 /// Columns of data that say which configuration a row is about; see [`Row::identity`].
 pub(crate) const IDENTITY: [&str; 7] =

@@ -22,8 +22,8 @@ pub(crate) use catalog::CLAIMS;
 pub(crate) use rule::{LEAST_SEEDS, Rule, Verdict};
 pub(crate) use statistic::Statistic;
 
-use crate::interval::Interval;
-use crate::stats::Summary;
+use harness_stats::Interval;
+use harness_stats::Summary;
 
 /// A claim.
 #[derive(Debug)]
@@ -249,7 +249,7 @@ fn compare(comparison: &'static Comparison, there: &[&RunRecord]) -> Outcome {
     let summary = Summary::of(&differences);
     Outcome::Measured(Measured {
         summary,
-        interval: summary.and_then(Interval::of_mean),
+        interval: summary.and_then(Summary::interval_95),
         spread: spread.filter(|_| comparison.rule == Rule::WithinSpread),
         verdict: if unsafe_to_judge { Verdict::Undecided } else { comparison.rule.decide(&differences, spread) },
         remarks,

@@ -1,13 +1,13 @@
-//! Files that are either whole or not there.
+//! Writing the files of a report.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
+
+use harness_records::atomic;
 
 use crate::error::ReportError;
 
-/// Writes `bytes` under a temporary name in the folder of `path`, which is made when absent, and renames it: a reader
-/// sees the old file or the new one, never half of one.
+/// Writes the file whole or not at all, and makes the folder of `path` when it is absent.
 ///
 /// # Errors
 /// [`ReportError::Write`] with the file or folder that the operating system refused.
@@ -16,21 +16,16 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ReportError> 
         let path = path.to_owned();
         move |source: io::Error| ReportError::Write { path, source }
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(folder).map_err(failed(folder))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".report-");
-    // Temporary files are private by default; a report is as readable as the user's umask lets any file be.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed(folder))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed(path))?;
-    file.persist(path).map_err(|error| failed(path)(error.error))?;
-    Ok(())
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        atomic::create_folder(folder).map_err(failed(folder))?;
+    }
+    atomic::write(path, bytes).map_err(failed(path))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

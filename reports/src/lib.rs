@@ -22,6 +22,7 @@ mod accuracy;
 mod batch_norm;
 mod claims;
 mod commits;
+mod difference;
 mod encode;
 mod error;
 mod failures;
@@ -29,7 +30,6 @@ mod figures;
 mod files;
 mod format;
 mod frames;
-mod interval;
 mod kernels;
 mod labels;
 mod numbers;
@@ -43,7 +43,7 @@ mod report_md;
 #[cfg(test)]
 mod samples;
 mod sheet;
-mod stats;
+
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Numbers for people.
 
-use crate::stats::Summary;
+use harness_stats::Summary;
 
 /// The sign of negative numbers in text for people.
 pub(crate) const MINUS: char = '−';

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use harness_records::catalog::Catalog;
 use harness_records::record::Status;
 use harness_records::store::{Store, TrialState};
+use harness_stats::Summary;
 use serde::Serialize;
 
 use crate::check::{self, Check, Place, Row, Settings, Verdict, places};
@@ -182,7 +183,7 @@ fn position(here: &Side<'_>, old: &Side<'_>, new: &Side<'_>, measure: Measure) -
     };
     let mean = |side: &Side<'_>| {
         let values: Vec<f64> = side.values().filter_map(|entry| measure.value(entry)).collect();
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        Summary::of(&values).map(|summary| summary.mean)
     };
     let between = |here: f64, old: f64, new: f64| ((here - old) / (new - old)).clamp(0.0, 1.0);
     // Trials that no longer end well are what regressed, where some do not.

@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use harness_stats::holm;
 use serde::Serialize;
 
 use crate::compare::{Comparison, Side, Sight};
@@ -25,7 +26,6 @@ use crate::git::{Commit, Repository, short};
 use crate::history::{Entry, History};
 use crate::measure::Margins;
 pub use crate::measure::Measure;
-use crate::statistics::holm;
 
 /// How a check decides.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use harness_records::record::{FailureClass, Status};
+use harness_stats::{Summary, detectable, mcnemar, quantile, two_sided};
 use serde::Serialize;
 
 use crate::history::Entry;
 use crate::measure::Measure;
-use crate::statistics::{detectable, mcnemar, quantile, two_sided};
 
 /// Level of the equivalence test, and of McNemar's where it joins in.
 const LEVEL: f64 = 0.05;
@@ -115,8 +115,8 @@ impl Comparison {
         let floor = steps.reduce(f64::max);
         let (difference, error, degrees) = if paired {
             let differences: Vec<f64> = common.iter().map(|seed| new[seed] - old[seed]).collect();
-            let (mean, variance) = moments(&differences);
-            (mean, variance.map(|variance| spread(variance, floor) / (differences.len() as f64).sqrt()), common.len())
+            let sd = Summary::of(&differences).and_then(|summary| summary.sd);
+            (mean(&differences), sd.map(|sd| spread(sd, floor) / (differences.len() as f64).sqrt()), common.len())
         } else {
             unpaired(&old, &new, floor)
         };
@@ -131,7 +131,7 @@ impl Comparison {
             measure,
             design,
             counts: (old.len(), new.len()),
-            means: (mean(&old), mean(&new)),
+            means: (mean(&in_order(&old)), mean(&in_order(&new))),
             difference,
             error,
             degrees,
@@ -233,16 +233,14 @@ fn ending(entry: &Entry) -> String {
     entry.error.map_or_else(|| word.to_owned(), |class| format!("{word} ({})", class.name()))
 }
 
-/// Mean and sample variance, the latter of at least two values.
-fn moments(values: &[f64]) -> (f64, Option<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (values.len() > 1).then(|| squares / (n - 1.0)))
+/// The values without their seeds, in the order of the seeds.
+fn in_order(values: &BTreeMap<u64, f64>) -> Vec<f64> {
+    values.values().copied().collect()
 }
 
-fn mean(values: &BTreeMap<u64, f64>) -> f64 {
-    if values.is_empty() { f64::NAN } else { values.values().sum::<f64>() / values.len() as f64 }
+/// Mean; not a number where there are no values.
+fn mean(values: &[f64]) -> f64 {
+    Summary::of(values).map_or(f64::NAN, |summary| summary.mean)
 }
 
 /// Step of a test set of a hundred samples, for differences without any spread of which nothing better is known.
@@ -252,30 +250,27 @@ const NO_SPREAD: f64 = 1e-9;
 
 /// Standard deviation of a difference of two rounded values: at least what rounding to the steps of the test set
 /// leaves unseen (step / sqrt 12 of each). A few seeds that happen to move by equally many samples are no proof.
-fn spread(variance: f64, step: Option<f64>) -> f64 {
-    let seen = variance.sqrt();
-    let step = step.unwrap_or(if seen < NO_SPREAD { UNKNOWN_STEP } else { 0.0 });
-    seen.max(step / 6f64.sqrt())
+fn spread(sd: f64, step: Option<f64>) -> f64 {
+    let step = step.unwrap_or(if sd < NO_SPREAD { UNKNOWN_STEP } else { 0.0 });
+    sd.max(step / 6f64.sqrt())
 }
 
 /// Difference of the means, its standard error with a common variance, and the degrees of freedom.
 fn unpaired(old: &BTreeMap<u64, f64>, new: &BTreeMap<u64, f64>, step: Option<f64>) -> (f64, Option<f64>, usize) {
-    let of = |values: &BTreeMap<u64, f64>| values.values().copied().collect::<Vec<f64>>();
-    let (old, new) = (of(old), of(new));
-    let difference = mean_of(&new) - mean_of(&old);
+    let (old, new) = (in_order(old), in_order(new));
+    let difference = mean(&new) - mean(&old);
     let degrees = (old.len() + new.len()).saturating_sub(2);
-    let squares = |values: &[f64]| moments(values).1.unwrap_or(0.0) * (values.len() as f64 - 1.0).max(0.0);
+    let squares = |values: &[f64]| {
+        let sd = Summary::of(values).and_then(|summary| summary.sd).unwrap_or(0.0);
+        sd * sd * (values.len() as f64 - 1.0).max(0.0)
+    };
     // One seed on a side says nothing of its spread: the other side alone would have to be believed.
     let enough = old.len() >= 2 && new.len() >= 2;
     let variance = (squares(&old) + squares(&new)) / degrees.max(1) as f64;
     let scale = (1.0 / old.len() as f64 + 1.0 / new.len() as f64).sqrt();
     // The floor is that of a difference of two, so half of its variance for each.
-    let error = spread(2.0 * variance, step) / 2f64.sqrt() * scale;
+    let error = spread((2.0 * variance).sqrt(), step) / 2f64.sqrt() * scale;
     (difference, enough.then_some(error), if enough { degrees } else { 0 })
-}
-
-fn mean_of(values: &[f64]) -> f64 {
-    if values.is_empty() { f64::NAN } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
 /// Gains and losses of every test sample, over the trials that are compared; needs as many seeds on both sides.

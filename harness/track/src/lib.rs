@@ -16,7 +16,6 @@ pub mod history;
 pub mod log;
 mod measure;
 pub mod record;
-mod statistics;
 
 pub use error::TrackError;
 pub use measure::Margins;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use harness_stats::Summary;
 use serde::Serialize;
 
 use crate::check::{self, Check, Measure, Place, Settings, Verdict, places};
@@ -75,9 +76,7 @@ pub fn series(
             let Some(entry) = side.values().next() else { continue };
             let Some(measure) = side.values().find_map(|entry| Measure::of(entry)) else { continue };
             let values: Vec<f64> = side.values().filter_map(|entry| measure.value(entry)).collect();
-            if values.is_empty() {
-                continue;
-            }
+            let Some(summary) = Summary::of(&values) else { continue };
             let of_place = series.entry(place).or_insert_with(|| Series {
                 sweep: place.0.to_owned(),
                 config: place.1.to_owned(),
@@ -94,7 +93,7 @@ pub fn series(
                 check.rows.iter().find(|row| (&*row.sweep, &*row.config, &*row.hardware) == place)
             });
             let (verdict, difference) = (row.map(|row| row.verdict), row.and_then(|row| row.difference));
-            of_place.points.push(point(commit, measure, &values, verdict, difference));
+            of_place.points.push(point(commit, measure, summary, &values, verdict, difference));
         }
     }
     let mut series: Vec<Series> = series.into_values().collect();
@@ -105,6 +104,7 @@ pub fn series(
 fn point(
     commit: &Commit,
     measure: Measure,
+    summary: Summary,
     values: &[f64],
     verdict: Option<Verdict>,
     difference: Option<f64>,
@@ -115,8 +115,8 @@ fn point(
         commit: commit.id.clone(),
         subject: commit.subject.clone(),
         committed: commit.time,
-        seeds: values.len(),
-        mean: measure.shown(values.iter().sum::<f64>() / values.len() as f64),
+        seeds: summary.n,
+        mean: measure.shown(summary.mean),
         range: (measure.shown(min), measure.shown(max)),
         verdict,
         difference,

@@ -1,7 +1,7 @@
 //! What a measured difference says about a claim.
 
-use crate::interval::Interval;
-use crate::stats::Summary;
+use harness_stats::Interval;
+use harness_stats::Summary;
 
 /// The least number of seeds that decides anything.
 pub(crate) const LEAST_SEEDS: usize = 3;
@@ -70,7 +70,7 @@ impl Rule {
     /// Decides by the differences (one a seed), with `spread` the standard deviation over the seeds of an arm.
     pub(crate) fn decide(self, differences: &[f64], spread: Option<f64>) -> Verdict {
         let Some(summary) = Summary::of(differences) else { return Verdict::Undecided };
-        let Some(Interval { low, high }) = Interval::of_mean(summary) else { return Verdict::Undecided };
+        let Some(Interval { low, high }) = summary.interval_95() else { return Verdict::Undecided };
         if summary.n < LEAST_SEEDS {
             return Verdict::Undecided;
         }

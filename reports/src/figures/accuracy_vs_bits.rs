@@ -8,7 +8,6 @@ use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::configs::Titles;
 use crate::figures::{Drawn, Figure, Picture};
-use crate::interval::Interval;
 use crate::labels::FLOAT_WIDTH;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
@@ -17,8 +16,9 @@ use crate::plot::style::{Look, PUBLISHED, look};
 use crate::plot::text::Lettering;
 use crate::published::Metric;
 use crate::sheet::{Data, Value};
-use crate::stats::Summary;
 use crate::trials::Trials;
+use harness_stats::Interval;
+use harness_stats::Summary;
 
 /// `accuracy_vs_bits`.
 pub(crate) struct AccuracyVsBits;
@@ -201,7 +201,7 @@ fn widths(content: &Content) -> Vec<u32> {
 
 /// The 95 % confidence interval of a mean, no further than there can be values.
 fn confidence(top1: Summary) -> Option<Interval> {
-    let Interval { low, high } = Interval::of_mean(top1).filter(|_| top1.n >= BAND_SEEDS)?;
+    let Interval { low, high } = top1.interval_95().filter(|_| top1.n >= BAND_SEEDS)?;
     Some(Interval { low: low.max(0.0), high: high.min(PERCENT) })
 }
 
@@ -322,7 +322,7 @@ fn caption(figure: &All, rows: &[Row]) -> String {
 
 fn data(rows: &[Row]) -> Data {
     let facts = ["top1_n", "top1_mean", "top1_sd", "top1_low", "top1_high", "published", "failed", "diverged"];
-    let interval = |row: &Row| row.top1.summary.and_then(Interval::of_mean);
+    let interval = |row: &Row| row.top1.summary.and_then(Summary::interval_95);
     let row = |row: &Row| {
         let facts = [
             Value::from(row.top1.summary.map_or(0, |summary| summary.n)),

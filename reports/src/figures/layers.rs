@@ -13,8 +13,8 @@ use crate::plot::legend::Key;
 use crate::plot::style::{AFTER, BEFORE, LEVEL};
 use crate::plot::text::Lettering;
 use crate::sheet::{Data, Value};
-use crate::stats::Summary;
 use crate::trials::Trials;
+use harness_stats::Summary;
 
 /// `weight_histograms`.
 pub(crate) struct WeightHistograms;

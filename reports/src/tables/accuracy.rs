@@ -1,12 +1,12 @@
 //! Accuracy over seeds: one row a configuration, with its difference to full precision.
 
 use crate::accuracy::{Metric, Row};
+use crate::difference::Difference;
 use crate::error::ReportError;
 use crate::labels::FLOAT_WIDTH;
 use crate::numbers::{difference, mean_and_spread, two_decimals};
 use crate::published::Published;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
-use crate::stats::Difference;
 use crate::tables::Table;
 use crate::tables::published::FROM_MEMORY;
 use crate::trials::Trials;

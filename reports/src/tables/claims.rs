@@ -2,11 +2,11 @@
 
 use crate::claims::{Claim, Comparison, Finding, LEAST_SEEDS, Measured, Outcome, Proof, Rule, Verdict, findings};
 use crate::error::ReportError;
-use crate::interval::Interval;
 use crate::numbers::MINUS;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
 use crate::tables::Table;
 use crate::trials::Trials;
+use harness_stats::Interval;
 
 /// `claims`.
 pub(crate) struct Claims;

@@ -5,9 +5,9 @@ use crate::error::ReportError;
 use crate::kernels::Speeds;
 use crate::numbers::two_decimals;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
-use crate::stats::Summary;
 use crate::tables::Table;
 use crate::trials::Trials;
+use harness_stats::Summary;
 
 /// `cost`.
 pub(crate) struct Cost;

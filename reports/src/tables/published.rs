@@ -4,12 +4,12 @@ use harness_records::config::TrialConfig;
 
 use crate::accuracy::Row;
 use crate::error::ReportError;
-use crate::interval::Interval;
 use crate::numbers::{difference, mean_and_spread, two_decimals};
 use crate::published::{self, Metric, Published};
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
 use crate::tables::Table;
 use crate::trials::Trials;
+use harness_stats::Interval;
 
 /// `published`.
 pub(crate) struct Ledger;
@@ -49,7 +49,7 @@ pub(crate) const FROM_MEMORY: char = '‡';
 
 impl Entry<'_> {
     /// Ours, in the unit of theirs.
-    fn ours(&self) -> Option<crate::stats::Summary> {
+    fn ours(&self) -> Option<harness_stats::Summary> {
         match self.number.metric {
             Metric::Top1 => self.row.top1.summary.map(|summary| summary.times(PERCENT)),
             Metric::Top5 => self.row.top5.summary.map(|summary| summary.times(PERCENT)),
@@ -58,7 +58,7 @@ impl Entry<'_> {
     }
 
     fn interval(&self) -> Option<Interval> {
-        self.ours().and_then(Interval::of_mean)
+        self.ours().and_then(harness_stats::Summary::interval_95)
     }
 
     fn verdict(&self) -> &'static str {

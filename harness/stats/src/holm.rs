@@ -2,7 +2,8 @@
 
 /// Holm's step-down adjustment (1979): each p-value becomes the smallest family-wise error rate at which it would still
 /// be called significant. Valid whatever the dependence among the tests.
-pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
+#[must_use]
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let mut adjusted = vec![0.0; p_values.len()];

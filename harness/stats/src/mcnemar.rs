@@ -9,7 +9,8 @@ const MOST_EXACT: usize = 4000;
 /// other way round. Under the hypothesis the sign of each change is a fair coin, and answers of different seeds to one
 /// sample may depend on each other as they like. The sum of the changes is compared with its distribution over all
 /// signs, summed exactly. With one seed this is McNemar's exact test (1947).
-pub(crate) fn mcnemar(changes: &[i32]) -> f64 {
+#[must_use]
+pub fn mcnemar(changes: &[i32]) -> f64 {
     let sizes: Vec<usize> = changes.iter().filter(|c| **c != 0).map(|c| c.unsigned_abs() as usize).collect();
     let sum: i64 = changes.iter().map(|change| i64::from(*change)).sum();
     let total: usize = sizes.iter().sum();

@@ -1,36 +1,8 @@
-//! Means, spreads and differences over seeds.
+//! Differences between two samples over seeds.
 
 use std::collections::BTreeMap;
 
-/// Mean and spread of a sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Summary {
-    /// Number of values, at least 1.
-    pub(crate) n: usize,
-    /// Arithmetic mean.
-    pub(crate) mean: f64,
-    /// Sample standard deviation (divisor `n - 1`); `None` for a single value, which has no spread.
-    pub(crate) sd: Option<f64>,
-}
-
-impl Summary {
-    /// Of finite values; `None` when there are none.
-    ///
-    /// Sums are taken of differences from the first value, so that equal values have exactly their own mean and a
-    /// spread of exactly 0.
-    pub(crate) fn of(values: &[f64]) -> Option<Summary> {
-        let n = values.len();
-        let origin = *values.first()?;
-        let mean = origin + values.iter().map(|v| v - origin).sum::<f64>() / n as f64;
-        let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-        Some(Summary { n, mean, sd: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()) })
-    }
-
-    /// The same in another unit.
-    pub(crate) fn times(self, factor: f64) -> Summary {
-        Summary { n: self.n, mean: self.mean * factor, sd: self.sd.map(|sd| sd * factor) }
-    }
-}
+use harness_stats::Summary;
 
 /// How far a sample lies from its reference.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,28 +48,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn summary_equals_the_textbook(values in prop::collection::vec(0.0f64..1.0, 1..20)) {
-            let n = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / n;
-            let summary = Summary::of(&values).unwrap();
-            prop_assert_eq!(summary.n, values.len());
-            prop_assert!((summary.mean - mean).abs() < 1e-12);
-            if values.len() == 1 {
-                prop_assert_eq!(summary.sd, None);
-            } else {
-                // The other textbook form, over all pairs: sum of squared differences / (2 n (n - 1)).
-                let pairs: f64 = values.iter().flat_map(|a| values.iter().map(move |b| (a - b) * (a - b))).sum();
-                prop_assert!((summary.sd.unwrap() - (pairs / (2.0 * n * (n - 1.0))).sqrt()).abs() < 1e-12);
-            }
-        }
-
-        #[test]
-        fn equal_values_have_no_spread(value in -1e3f64..1e3, n in 2usize..50) {
-            let summary = Summary::of(&vec![value; n]).unwrap();
-            prop_assert_eq!(summary, Summary { n, mean: value, sd: Some(0.0) });
-        }
-
-        #[test]
         fn a_constant_shift_is_a_paired_difference_without_spread(
             reference in prop::collection::btree_map(0u64..9, -4i32..4, 2..6), shift in -8i32..8,
         ) {
@@ -117,10 +67,5 @@ mod tests {
         assert_eq!(Difference::between(&of(&[]), &reference), None);
         assert_eq!(Difference::between(&reference, &of(&[])), None);
         assert_eq!(Difference::between(&of(&[]), &of(&[])), None);
-    }
-
-    #[test]
-    fn nothing_has_no_summary() {
-        assert_eq!(Summary::of(&[]), None);
     }
 }
