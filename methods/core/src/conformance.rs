@@ -18,6 +18,7 @@ pub use options::{every_option_has_an_effect, without_effect};
 pub use variant::Variant;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cases::{
     ALL, EVALUATION, FORWARD, TRAINING, assert_near, assert_same, bytes, cases, copy, default_options, normal, site,
@@ -53,8 +54,10 @@ const CHECKS: &[(&str, Check)] = &[
 /// When a check fails.
 pub fn everything(method: &dyn Method) {
     for (name, check) in CHECKS {
-        let _named = Named(name);
-        check(method);
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| check(method))) {
+            let text = cause.downcast_ref::<String>().map(String::as_str);
+            panic!("in the check {name}: {}", text.or(cause.downcast_ref::<&str>().copied()).unwrap_or_default());
+        }
     }
 }
 
@@ -65,18 +68,6 @@ pub fn everything(method: &dyn Method) {
 pub fn everything_on_both_paths(method: &dyn Method) {
     everything(method);
     as_on_device(|| everything(method));
-}
-
-/// Says which check was running when one panics.
-struct Named(&'static str);
-
-impl Drop for Named {
-    #[allow(clippy::print_stderr)]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("in the check {}", self.0);
-        }
-    }
 }
 
 /// Codes are u8 below 2^k in the input's shape, survive packing, and the host's table decodes them to the very

@@ -10,7 +10,7 @@ use super::{Violation, metadata};
 
 /// Crates that have to build, and to be read, without libtorch.
 const WITHOUT_LIBTORCH: [&str; 5] =
-    ["harness-kernels", "harness-deploy", "harness-records", "harness-reports", "harness-track"];
+    ["harness-kernels", "harness-records", "harness-reports", "harness-stats", "harness-track"];
 const LIBTORCH: [&str; 2] = ["tch", "torch-sys"];
 /// The one crate that may use the slowest dependency.
 const WITH_POLARS: &str = "harness-reports";
