@@ -237,6 +237,23 @@ mod tests {
         quantizer(&DoReFa, &site(role, k, &shape), &Options::defaults(ABOUT.about.options))
     }
 
+    /// "What happens to a weight of 0.3" in ARCHITECTURE.md quotes these numbers.
+    #[test]
+    fn the_traced_example_of_the_architecture_holds() {
+        let x = Tensor::from_slice(&[0.3f32, -0.5, 0.1, 0.0]).view([2, 2]).set_requires_grad(true);
+        let (mut q, _store) = build(Role::Weight, 2, &x);
+        let codes = q.quantize(&x, &STEP).unwrap();
+        assert_eq!(Vec::<u8>::try_from(&codes.codes.view([-1])).unwrap(), [2, 0, 2, 2]);
+        let y = q.forward(&x, &STEP).unwrap();
+        assert_eq!(floats(&y), [1.0 / 3.0, -1.0, 1.0 / 3.0, 1.0 / 3.0]);
+        y.narrow(0, 0, 1).narrow(1, 0, 1).sum(Kind::Float).backward();
+        let gradient = floats(&x.grad())[0];
+        assert!((gradient - 1.9803).abs() < 1e-4, "{gradient}");
+        let statistics = harness_method_core::statistics::Statistics::of(&x.detach(), &codes).unwrap();
+        assert_eq!(statistics.code_counts, [1, 0, 3, 0]);
+        assert!((statistics.relative_mse - 1.1905).abs() < 1e-4, "{}", statistics.relative_mse);
+    }
+
     /// Equation 5, in f64.
     fn quantize_k(x: f64, k: u8) -> f64 {
         let n = f64::from((1u32 << k) - 1);
