@@ -12,7 +12,7 @@ use crate::schedule::ScheduleLength;
 /// What the data set of a trial holds.
 pub(crate) fn contents(config: &TrialConfig) -> Result<Contents, EngineError> {
     let dataset = data::dataset(&config.dataset)?;
-    Ok(dataset.probe(config.dataset.root.as_deref(), &config.dataset.options)?)
+    Ok(dataset.probe(config.dataset.root.as_deref(), &data::options(&config.dataset, dataset))?)
 }
 
 /// What a network for these contents reads, and how many classes (or words of the vocabulary) it tells apart.

@@ -10,6 +10,7 @@ mod upload;
 
 use harness_datasets::{Contents, Dataset, Samples, Shape, Split};
 use harness_records::config::DatasetChoice;
+use harness_records::options::Options;
 use tch::Device;
 
 use crate::failure::EngineError;
@@ -24,6 +25,11 @@ pub use text::DeviceText;
 /// No data set has this name.
 pub fn dataset(choice: &DatasetChoice) -> Result<&'static dyn Dataset, EngineError> {
     harness_datasets::find(&choice.name).ok_or_else(|| EngineError::UnknownDataset(choice.name.clone()))
+}
+
+/// The options of the choice, those that it lacks at their defaults: it may come from a record older than an option.
+pub(crate) fn options(choice: &DatasetChoice, dataset: &dyn Dataset) -> Options {
+    choice.options.with_defaults(dataset.about().options)
 }
 
 /// The shape of a data set of images that was probed.
@@ -46,7 +52,8 @@ pub fn load(
     device: Device,
 ) -> Result<DeviceImages, EngineError> {
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    match dataset(choice)?.load(choice.root.as_deref(), &choice.options, split)? {
+    let dataset = dataset(choice)?;
+    match dataset.load(choice.root.as_deref(), &options(choice, dataset), split)? {
         Samples::Images(images) if images.is_empty() || limit == 0 => Err(EngineError::NoImages(split.name())),
         Samples::Images(images) => DeviceImages::resident(&images, limit, device),
         Samples::Photos(mut photos) => {
@@ -72,7 +79,8 @@ pub fn load_text(
     device: Device,
 ) -> Result<DeviceText, EngineError> {
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    match dataset(choice)?.load(choice.root.as_deref(), &choice.options, split)? {
+    let dataset = dataset(choice)?;
+    match dataset.load(choice.root.as_deref(), &options(choice, dataset), split)? {
         Samples::Text(mut tokens) => {
             tokens.ids.truncate(limit);
             DeviceText::new(&tokens, batch, device)

@@ -164,7 +164,7 @@ fn contents_of(choice: &DatasetChoice, seen: &mut HashMap<String, Contents>) -> 
     }
     let dataset = data::dataset(choice).map_err(|error| ("dataset", error))?;
     let to_blame = if choice.root.is_some() { "dataset.root" } else { "dataset" };
-    let probed = dataset.probe(choice.root.as_deref(), &choice.options);
+    let probed = dataset.probe(choice.root.as_deref(), &data::options(choice, dataset));
     let contents = probed.map_err(|error| (to_blame, error.into()))?;
     seen.insert(key, contents);
     Ok(contents)

@@ -132,7 +132,8 @@ impl Plan {
             (Input::Image(_), true) => return Err(ModelError::Reads { model: found.about().name, reads: "tokens" }),
             (Input::Tokens, false) => return Err(ModelError::Reads { model: found.about().name, reads: "images" }),
         };
-        let mut plan = Plan::of_layers(found.layers(image, classes, &model.options), quant, input)?;
+        let options = model.options.with_defaults(found.about().options);
+        let mut plan = Plan::of_layers(found.layers(image, classes, &options), quant, input)?;
         plan.ignored = found.ignored();
         Ok(plan)
     }

@@ -224,6 +224,15 @@ impl Options {
         Options(values.collect())
     }
 
+    /// These values, and the default of every option of `docs` that has none: for options that were read back from a
+    /// record older than an option.
+    #[must_use]
+    pub fn with_defaults(&self, docs: &[OptionDoc]) -> Options {
+        let mut values = Options::defaults(docs);
+        values.0.extend(self.0.clone());
+        values
+    }
+
     /// All values by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &OptionValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

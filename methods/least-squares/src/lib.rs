@@ -71,7 +71,7 @@ static ABOUT: MethodAbout = MethodAbout {
             OptionDoc {
                 name: "skip",
                 kind: OptionKind::Int { min: 1, max: 1000 },
-                default: OptionDefault::Int(3),
+                default: OptionDefault::Int(scales::DEFAULT_SKIP as i64),
                 doc: "the official solver searches every skip-th number of a row",
             },
             OptionDoc {

@@ -17,6 +17,9 @@ pub(crate) enum Scales<'a> {
     Given(&'a Tensor),
 }
 
+/// The official solver searches every third number of a row unless told otherwise, as the authors' code does.
+pub(crate) const DEFAULT_SKIP: u16 = 3;
+
 /// Variant, solver and number of scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Solver {
@@ -35,7 +38,7 @@ enum Variant {
 impl Solver {
     pub(crate) fn new(options: &Options, bits: Bits) -> Solver {
         let levels = if options.text("variant") == "ternary" { LevelCount::Three } else { LevelCount::Four };
-        let skip = options.int("skip").and_then(|skip| usize::try_from(skip).ok()).unwrap_or(1);
+        let skip = options.int("skip").and_then(|skip| usize::try_from(skip).ok()).unwrap_or(usize::from(DEFAULT_SKIP));
         let variant = match (options.text("variant"), bits.get()) {
             ("greedy", _) | ("optimal", 1) => Variant::Greedy,
             _ if options.text("solver") == "official" => Variant::Official(levels, skip),

@@ -40,6 +40,15 @@ fn form(name: &str) -> (u8, Options) {
     }
 }
 
+/// A record older than an option does not have it: it means the default of the table, wherever it is read.
+#[test]
+fn an_option_that_is_absent_has_the_default_of_the_table() {
+    let solver = |options: &Options| Solver::new(options, Bits::new(2).unwrap());
+    let official = options(&[("solver", word("official"))]);
+    let without = official.iter().filter(|(name, _)| *name != "skip").map(|(k, v)| (k.to_owned(), v.clone())).collect();
+    assert_eq!(solver(&without), solver(&official));
+}
+
 fn quantizer(role: Role, bits: u8, shape: &[i64], options: &Options) -> (Box<dyn Quantizer>, nn::VarStore) {
     let bits = Bits::new(bits).unwrap();
     let site = Site { layer: "l".to_owned(), index: 0, role, shape: shape.to_vec(), bits, device: Device::Cpu };

@@ -45,25 +45,26 @@ pub(super) fn plan(layers: Vec<Layer>, quant: &QuantConfig, input: Input) -> Res
 }
 
 /// One of the three method choices, resolved.
-struct Choice<'a> {
+struct Choice {
     method: &'static dyn Method,
     bits: Option<Bits>,
-    options: &'a Options,
+    options: Options,
 }
 
-impl<'a> Choice<'a> {
-    fn new(choice: &'a MethodChoice) -> Result<Choice<'a>, ModelError> {
+impl Choice {
+    fn new(choice: &MethodChoice) -> Result<Choice, ModelError> {
         let method =
             harness_methods::find(&choice.method).ok_or_else(|| ModelError::UnknownMethod(choice.method.clone()))?;
         let bits = method.about().bits.and(choice.bits).and_then(Bits::new);
-        Ok(Choice { method, bits, options: &choice.options })
+        let options = choice.options.with_defaults(method.about().about.options);
+        Ok(Choice { method, bits, options })
     }
 
     fn at(&self, layer: &str, index: u64, role: Role, shape: &[i64]) -> Result<Option<QuantizerPlan>, ModelError> {
         let Some(bits) = self.bits else { return Ok(None) };
         let site = Site { layer: layer.to_owned(), index, role, shape: shape.to_vec(), bits, device: Device::Cpu };
         self.method
-            .check(&site, self.options)
+            .check(&site, &self.options)
             .map_err(|source| ModelError::Site { layer: layer.to_owned(), source })?;
         Ok(Some(QuantizerPlan { method: self.method, site, options: self.options.clone() }))
     }

@@ -6,13 +6,39 @@ use harness_methods::core::Role;
 use harness_models::layer::Layer;
 use harness_models::{Input, MODELS, Plan};
 use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
-use harness_records::options::OptionValue;
+use harness_records::options::{OptionValue, Options};
 use tch::{Kind, Tensor};
 
 use crate::support::{EVALUATION, TRAINING, float, method, model, network, noise, quant};
 
 const IMAGENET: [i64; 3] = [3, 224, 224];
 const CIFAR: [i64; 3] = [3, 32, 32];
+
+#[test]
+fn options_that_a_record_lacks_have_the_defaults_of_the_tables() {
+    let bare = |name: &str| MethodChoice { method: name.to_owned(), bits: Some(2), options: Options::default() };
+    for known in MODELS.iter().filter(|known| !known.reads_tokens()) {
+        let name = known.about().name;
+        let model_choice = ModelChoice { name: name.to_owned(), options: Options::default() };
+        let quantized = quant(bare("least-squares"), bare("uniform"), MethodChoice::float(), &[]);
+        let (Ok(found), Ok(expected)) = (
+            Plan::new(&model_choice, &quantized, IMAGENET, 10),
+            Plan::new(
+                &model(name, &[]),
+                &quant(method("least-squares", 2, &[]), method("uniform", 2, &[]), MethodChoice::float(), &[]),
+                IMAGENET,
+                10,
+            ),
+        ) else {
+            panic!("{name} has no plan");
+        };
+        assert_eq!(format!("{:?}", found.steps), format!("{:?}", expected.steps), "{name}");
+        let options = |plan: &Plan| {
+            plan.steps.iter().flat_map(|step| step.quant.iter().map(|q| q.options.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(options(&found), options(&expected), "{name}");
+    }
+}
 
 #[test]
 fn sizes_are_the_published_ones() {
