@@ -106,4 +106,8 @@ fn thousands_of_trials_are_listed() {
     let listed = json(&workplace, &["runs", "list", "many", "--state", "ok"]);
     let took = began.elapsed();
     assert_eq!(listed.as_array().unwrap().len(), TRIALS, "listed in {took:?}");
+    // Both names of the state are taken, and none of these trials is in it.
+    for name in ["partial", "waiting"] {
+        assert_eq!(json(&workplace, &["runs", "list", "many", "--state", name]), serde_json::json!([]));
+    }
 }

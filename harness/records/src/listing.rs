@@ -15,7 +15,7 @@ pub enum Standing {
     /// Nothing has been kept of it yet.
     New,
     /// It has a checkpoint after so many epochs, and nobody works on it.
-    Waiting(u32),
+    Partial(u32),
     /// Somebody works on it; who, where that is known.
     Running(Option<Owner>),
     /// It ended well.
@@ -30,14 +30,14 @@ pub enum Standing {
 
 impl Standing {
     /// The names, as [`Standing::name`] gives them.
-    pub const NAMES: [&str; 7] = ["new", "waiting", "running", "ok", "diverged", "failed", "broken"];
+    pub const NAMES: [&str; 7] = ["new", "partial", "running", "ok", "diverged", "failed", "broken"];
 
     /// The name in tables.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Standing::New => "new",
-            Standing::Waiting(_) => "waiting",
+            Standing::Partial(_) => "partial",
             Standing::Running(_) => "running",
             Standing::Ok => "ok",
             Standing::Diverged => "diverged",
@@ -195,6 +195,6 @@ fn stand(dir: &TrialDir) -> Result<(Standing, Option<Brief>), StoreError> {
     Ok(match &brief {
         Some(Brief { status: Status::Diverged, .. }) => (Standing::Diverged, brief),
         Some(_) => (Standing::Failed, brief),
-        None => (dir.resume_state()?.map_or(Standing::New, |state| Standing::Waiting(state.epoch)), None),
+        None => (dir.resume_state()?.map_or(Standing::New, |state| Standing::Partial(state.epoch)), None),
     })
 }

@@ -1,7 +1,7 @@
 //! `harness runs list`.
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use harness_records::listing::{Listed, Standing};
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub(super) struct RunsListArguments {
     #[command(flatten)]
     chosen: Chosen,
     /// Only trials that are so far (repeatable: any of them)
-    #[arg(long = "state", value_name = "STATE", value_parser = PossibleValuesParser::new(Standing::NAMES))]
+    #[arg(long = "state", value_name = "STATE", value_parser = states())]
     states: Vec<String>,
     /// Print JSON
     #[arg(long)]
@@ -25,8 +25,10 @@ pub(super) struct RunsListArguments {
 }
 
 pub(super) fn run(arguments: &RunsListArguments) -> Outcome {
-    let wanted =
-        |listed: &Listed| arguments.states.is_empty() || arguments.states.iter().any(|s| s == listed.standing.name());
+    let wanted = |listed: &Listed| {
+        let is = |state: &String| state == listed.standing.name() || (state == FORMER_PARTIAL && is_partial(listed));
+        arguments.states.is_empty() || arguments.states.iter().any(is)
+    };
     let mut listed = arguments.chosen.store()?.list(arguments.chosen.sweep.as_deref())?;
     listed.retain(wanted);
     if arguments.json {
@@ -36,11 +38,27 @@ pub(super) fn run(arguments: &RunsListArguments) -> Outcome {
     Ok(print(columns(&["sweep", "trial", "state", "result", "seconds", "attempt", "what"], &rows))?)
 }
 
+/// What `partial` was called before. On a cluster "waiting" says that a task will run the trial, which nobody knows here;
+/// scripts that ask for it by the old name go on working.
+const FORMER_PARTIAL: &str = "waiting";
+
+fn states() -> PossibleValuesParser {
+    let value = |name: &'static str| {
+        let value = PossibleValue::new(name);
+        if name == "partial" { value.alias(FORMER_PARTIAL) } else { value }
+    };
+    PossibleValuesParser::new(Standing::NAMES.map(value))
+}
+
+fn is_partial(listed: &Listed) -> bool {
+    matches!(listed.standing, Standing::Partial(_))
+}
+
 fn object(listed: &Listed) -> Value {
     let Listed { sweep, id, path, standing, brief } = listed;
     let brief = brief.as_ref();
     let (epochs, owner) = match standing {
-        Standing::Waiting(epochs) => (Some(*epochs), None),
+        Standing::Partial(epochs) => (Some(*epochs), None),
         Standing::Running(owner) => (None, owner.as_ref()),
         _ => (None, None),
     };
@@ -69,7 +87,7 @@ fn row(listed: &Listed) -> Vec<String> {
     let metrics = brief.and_then(|brief| brief.metrics.as_ref());
     let result = match &listed.standing {
         Standing::Running(Some(owner)) => format!("{}, process {}", owner.host, owner.pid),
-        Standing::Waiting(epochs) => format!("{epochs} epochs done"),
+        Standing::Partial(epochs) => format!("{epochs} epochs done"),
         Standing::Broken(reason) => reason.clone(),
         _ => metrics
             .map(|metrics| match (metrics.top1, metrics.perplexity) {
@@ -90,4 +108,20 @@ fn row(listed: &Listed) -> Vec<String> {
         text(brief.map(|brief| brief.attempt.to_string())),
         text(brief.map(|brief| brief.label())),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_engine::execute::cluster::State;
+
+    use super::*;
+
+    /// A word that `harness status` uses too means the same there.
+    #[test]
+    fn waiting_means_one_thing() {
+        let on_a_cluster = json!([State::Waiting, State::Open, State::Done]);
+        for word in on_a_cluster.as_array().unwrap() {
+            assert!(!Standing::NAMES.contains(&word.as_str().unwrap()), "{word}");
+        }
+    }
 }
