@@ -77,10 +77,10 @@ pub(super) struct Flow {
     bits: u64,
 }
 
-struct Walk<'a> {
-    weights: Choice<'a>,
-    activations: Choice<'a>,
-    gradients: Choice<'a>,
+struct Walk {
+    weights: Choice,
+    activations: Choice,
+    gradients: Choice,
     /// Layers that stay in full precision.
     float: Vec<String>,
     index: u64,
@@ -88,7 +88,7 @@ struct Walk<'a> {
     costs: Vec<LayerCost>,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn list(&mut self, layers: Vec<Layer>, flow: &mut Flow) -> Result<Vec<PlanStep>, ModelError> {
         layers.into_iter().map(|layer| self.step(layer, flow)).collect()
     }

@@ -15,6 +15,15 @@ const IMAGENET: [i64; 3] = [3, 224, 224];
 const CIFAR: [i64; 3] = [3, 32, 32];
 
 #[test]
+fn every_option_of_every_model_changes_its_layers() {
+    for known in MODELS {
+        let layers = |options: &Options| format!("{:?}", known.layers(CIFAR, 10, options));
+        let idle = harness_methods::core::conformance::without_effect(known.about().options, layers);
+        assert!(idle.is_empty(), "{}: no value of {idle:?} changes a layer", known.about().name);
+    }
+}
+
+#[test]
 fn options_that_a_record_lacks_have_the_defaults_of_the_tables() {
     let bare = |name: &str| MethodChoice { method: name.to_owned(), bits: Some(2), options: Options::default() };
     for known in MODELS.iter().filter(|known| !known.reads_tokens()) {
