@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use super::sweep::cluster::Campaign;
+use super::sweep::campaign;
 use super::sweep::selection::SelectionArguments;
-use crate::catalog::catalog;
 use crate::exit::Outcome;
 use crate::shared_arguments::Volume;
 
@@ -25,9 +24,6 @@ pub(crate) struct CancelArguments {
 }
 
 pub(crate) fn run(arguments: &CancelArguments, volume: Volume) -> Outcome {
-    let (catalog, selection) = (catalog(), &arguments.selection);
-    let spec = selection.read(&[], arguments.smoke, &catalog)?;
-    let trials = selection.trials(&spec, &catalog)?;
-    let store = selection.store();
-    Campaign { spec: &spec, trials: &trials, store: &store, volume, json: arguments.json }.cancel()
+    let CancelArguments { selection, smoke, json } = arguments;
+    campaign(selection, *smoke, *json, volume, |campaign| campaign.cancel())
 }

@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use super::sweep::cluster::Campaign;
+use super::sweep::campaign;
 use super::sweep::selection::SelectionArguments;
-use crate::catalog::catalog;
 use crate::exit::Outcome;
 use crate::shared_arguments::Volume;
 
@@ -26,9 +25,6 @@ pub(crate) struct StatusArguments {
 }
 
 pub(crate) fn run(arguments: &StatusArguments, volume: Volume) -> Outcome {
-    let (catalog, selection) = (catalog(), &arguments.selection);
-    let spec = selection.read(&[], arguments.smoke, &catalog)?;
-    let trials = selection.trials(&spec, &catalog)?;
-    let store = selection.store();
-    Campaign { spec: &spec, trials: &trials, store: &store, volume, json: arguments.json }.status()
+    let StatusArguments { selection, smoke, json } = arguments;
+    campaign(selection, *smoke, *json, volume, |campaign| campaign.status())
 }

@@ -164,6 +164,20 @@ pub(crate) fn run(arguments: &SweepArguments, volume: Volume) -> Outcome {
     conclude(arguments, volume, &spec, &store, &prepared, &[])
 }
 
+/// Does something about a sweep as a whole that runs no trial itself.
+pub(super) fn campaign(
+    selection: &SelectionArguments,
+    is_smoke: bool,
+    json: bool,
+    volume: Volume,
+    act: impl FnOnce(&Campaign<'_>) -> Outcome,
+) -> Outcome {
+    let catalog = catalog();
+    let spec = selection.read(&[], is_smoke, &catalog)?;
+    let trials = selection.trials(&spec, &catalog)?;
+    act(&Campaign { spec: &spec, trials: &trials, store: &selection.store(), volume, json })
+}
+
 /// Rejects options that only have a meaning on a cluster where no cluster runs the trials.
 fn check(arguments: &SweepArguments) -> Outcome {
     let sets = arguments.cluster.sets();
