@@ -10,13 +10,13 @@ use crate::encode::csv::csv;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::files;
+use crate::pictures::write_pages;
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, Item, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::png::png;
-use crate::plot::style::{look, shade};
-use crate::plot::svg::svg;
-use crate::plot::text::Lettering;
+use crate::plot::style::{plain_look, shade};
+use crate::plot::theme::{Style, Theme};
 use crate::sheet::{Data, Value};
 
 /// One layer's batch normalization as integers.
@@ -38,28 +38,22 @@ impl BatchNormLayer {
     }
 }
 
-/// Draws the figure to `picture`, whose name ends in `.svg` or `.png`, and writes its numbers beside it as `.csv`;
-/// returns both names.
+/// Draws the figure to `picture`, whose name ends in `.svg`, `.pdf` or `.png`, and writes its numbers beside it as `.csv`;
+/// returns the names of all files.
 ///
 /// # Errors
 /// [`ReportError::Picture`] before anything is written; [`ReportError::NoRecords`] without layers; a file that cannot
 /// be written.
 pub fn write_batch_norm(layers: &[BatchNormLayer], picture: &Path) -> Result<Vec<PathBuf>, ReportError> {
-    let extension = picture.extension().and_then(|extension| extension.to_str());
     let numbers = picture.with_extension("csv");
     if layers.is_empty() {
         return Err(ReportError::NoRecords { problems: Vec::new() });
     }
-    let lettering = Lettering::new()?;
-    let canvas = || chart(layers).draw(&lettering);
-    let bytes = match extension {
-        Some("svg") => svg(&canvas(), &caption(layers))?.into_bytes(),
-        Some("png") => png(&canvas(), &lettering)?,
-        _ => return Err(ReportError::Picture { path: picture.to_owned(), expected: ".svg or .png" }),
-    };
-    files::write_whole(picture, &bytes)?;
+    let theme = Theme::new(Style::Report, 2)?;
+    let mut files = write_pages(picture, &chart(layers).draw(&theme), &caption(layers), &theme)?;
     files::write_whole(&numbers, &csv(&data(layers))?)?;
-    Ok(vec![picture.to_owned(), numbers])
+    files.push(numbers);
+    Ok(files)
 }
 
 fn caption(layers: &[BatchNormLayer]) -> String {
@@ -78,19 +72,19 @@ const PERCENT: f64 = 100.0;
 
 fn chart(layers: &[BatchNormLayer]) -> Chart {
     let mut key: Vec<(Key, String)> =
-        layers.iter().enumerate().map(|(i, layer)| (Key::Series(look(i)), one_line(&layer.name))).collect();
-    key.push((Key::Upright(look(0)), "all channels exact".to_owned()));
+        layers.iter().enumerate().map(|(i, layer)| (Key::Series(plain_look(i)), one_line(&layer.name))).collect();
+    key.push((Key::Upright(plain_look(0)), "all channels exact".to_owned()));
     Chart::new(vec![mismatches(layers), shifts(layers)], key)
 }
 
 fn mismatches(layers: &[BatchNormLayer]) -> Plot {
     let values = || layers.iter().flat_map(|layer| &layer.mismatch);
     let uprights =
-        layers.iter().enumerate().map(|(i, layer)| Item::Upright { x: f64::from(layer.shared()), look: look(i) });
+        layers.iter().enumerate().map(|(i, layer)| Item::Upright { x: f64::from(layer.shared()), look: plain_look(i) });
     let mut items: Vec<Item> = uprights.collect();
     for (i, layer) in layers.iter().enumerate() {
         let points: Vec<(f64, f64)> = layer.mismatch.iter().map(|&(s, rate)| (f64::from(s), PERCENT * rate)).collect();
-        let look = look(i);
+        let look = plain_look(i);
         items.push(Item::Line { points: points.clone(), look });
         items.extend(points.into_iter().map(|(x, y)| Item::Marker { x, y, spread: None, look }));
     }
@@ -173,11 +167,11 @@ mod tests {
 
     #[test]
     fn any_number_of_layers_is_tidy() {
-        let lettering = Lettering::new().unwrap();
+        let theme = Theme::report();
         for layers in
             [vec![layer("conv2", 1)], vec![layer("conv2", 64)], vec![layer("a", 8), layer("b", 300), layer("c", 3)]]
         {
-            let canvas = chart(&layers).draw(&lettering);
+            let canvas = chart(&layers).draw(&theme);
             assert_tidy(&canvas);
             let texts: Vec<&str> = words(&canvas).iter().map(|words| words.text.as_str()).collect();
             for text in ["Wrong codes (%)", "Channels", &layers[0].name, "all channels exact", "0"] {
@@ -198,7 +192,7 @@ mod tests {
         assert!(text.contains("conv2,mismatch,,1,0.5\n"), "{text}");
         assert!(text.contains("conv2,smallest_exact_shift,1,4,\n"), "{text}");
         let wrong = write_batch_norm(&layers, &folder.path().join("bn.jpeg")).unwrap_err().to_string();
-        assert!(wrong.ends_with("expected a name that ends in .svg or .png"), "{wrong}");
+        assert!(wrong.ends_with("expected a name that ends in .svg, .pdf or .png"), "{wrong}");
         assert!(write_batch_norm(&[], &folder.path().join("x.svg")).is_err());
     }
 }

@@ -9,14 +9,15 @@ use crate::encode::csv::csv;
 use crate::encode::{html, one_line};
 use crate::error::ReportError;
 use crate::files;
+use crate::pictures::write_pages;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::canvas::Canvas;
-use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::png::png;
-use crate::plot::style::look;
+use crate::plot::style::plain_look;
 use crate::plot::svg::svg;
-use crate::plot::text::Lettering;
+use crate::plot::theme::{Style, Theme};
 use crate::sheet::{Align, Data, Grid, Value};
 
 /// One configuration over commits.
@@ -69,7 +70,7 @@ impl Mark {
     }
 }
 
-/// Draws results over commits to `out`, whose name ends in `.svg`, `.png` or `.html`; beside a picture its numbers go to
+/// Draws results over commits to `out`, whose name ends in `.svg`, `.pdf`, `.png` or `.html`; beside a picture its numbers go to
 /// a file of the same name that ends in `.csv`. Commits stand in the order of the series.
 ///
 /// # Errors
@@ -79,22 +80,20 @@ pub fn write_commits(title: &str, series: &[CommitSeries], out: &Path) -> Result
     if series.iter().all(|series| series.points.is_empty()) {
         return Err(ReportError::NoRecords { problems: Vec::new() });
     }
-    let lettering = Lettering::new()?;
-    let drawn = |only: Option<&str>| draw(series, only, &lettering);
-    let bytes = match out.extension().and_then(|extension| extension.to_str()) {
-        Some("svg") => svg(&drawn(None), &caption(series))?.into_bytes(),
-        Some("png") => png(&drawn(None), &lettering)?,
-        Some("html") => {
-            let bytes = page(title, series, &lettering)?.into_bytes();
-            files::write_whole(out, &bytes)?;
-            return Ok(vec![out.to_owned()]);
-        }
-        _ => return Err(ReportError::Picture { path: out.to_owned(), expected: ".svg, .png or .html" }),
-    };
+    let theme = Theme::new(Style::Report, 2)?;
+    if out.extension().is_some_and(|ending| ending == "html") {
+        files::write_whole(out, page(title, series, &theme).as_bytes())?;
+        return Ok(vec![out.to_owned()]);
+    }
+    let mut files =
+        write_pages(out, &draw(series, None, &theme), &caption(series), &theme).map_err(|error| match error {
+            ReportError::Picture { path, .. } => ReportError::Picture { path, expected: ".svg, .pdf, .png or .html" },
+            error => error,
+        })?;
     let numbers = out.with_extension("csv");
-    files::write_whole(out, &bytes)?;
     files::write_whole(&numbers, &csv(&data(series))?)?;
-    Ok(vec![out.to_owned(), numbers])
+    files.push(numbers);
+    Ok(files)
 }
 
 /// Digits of a commit's id on an axis.
@@ -134,23 +133,27 @@ fn commits(series: &[&CommitSeries]) -> Vec<String> {
     order
 }
 
-fn draw(series: &[CommitSeries], only: Option<&str>, lettering: &Lettering) -> Canvas {
+fn draw(series: &[CommitSeries], only: Option<&str>, theme: &Theme) -> Vec<Canvas> {
     let groups = groups(series);
     let mut labels: Vec<&str> = series.iter().map(|series| series.label.as_str()).collect();
     labels.sort_unstable();
     labels.dedup();
     let shown = |label: &str| labels.iter().position(|known| *known == label).filter(|place| *place < MOST_LINES);
-    let mut key: Vec<(Key, String)> =
-        labels.iter().take(MOST_LINES).enumerate().map(|(i, label)| (Key::Series(look(i)), one_line(label))).collect();
+    let mut key: Vec<(Key, String)> = labels
+        .iter()
+        .take(MOST_LINES)
+        .enumerate()
+        .map(|(i, label)| (Key::Series(plain_look(i)), one_line(label)))
+        .collect();
     let mut marked = false;
-    let panels = groups.iter().filter(|((group, _), _)| only.is_none_or(|only| only == *group)).take(MOST_PANELS);
+    let panels = groups.iter().filter(|((group, _), _)| only.is_none_or(|only| only == *group));
     let panels: Vec<Plot> = panels
         .map(|((group, unit), series)| {
             let order = commits(series);
             let place = |commit: &str| order.iter().position(|known| known == commit).unwrap_or(0) as f64;
             let mut items = Vec::new();
             for series in series {
-                let Some(look) = shown(&series.label).map(look) else { continue };
+                let Some(look) = shown(&series.label).map(plain_look) else { continue };
                 for point in series.points.iter().filter(|point| point.mark == Some(Mark::Regressed)) {
                     items.push(Item::Upright { x: place(&point.commit), look });
                     marked = true;
@@ -180,11 +183,11 @@ fn draw(series: &[CommitSeries], only: Option<&str>, lettering: &Lettering) -> C
         })
         .collect();
     if marked {
-        key.push((Key::Upright(look(0)), "regressed".to_owned()));
+        key.push((Key::Upright(plain_look(0)), "regressed".to_owned()));
     }
     // Commits need width more than company.
     let columns = if panels.len() > 1 { 2 } else { 1 };
-    Chart { columns, ..Chart::new(panels, key) }.draw(lettering)
+    Chart { columns, ..Chart::new(panels, key) }.draw(theme)
 }
 
 fn caption(series: &[CommitSeries]) -> String {
@@ -217,7 +220,7 @@ fn regressions(series: &[CommitSeries]) -> Vec<String> {
     found
 }
 
-fn page(title: &str, series: &[CommitSeries], lettering: &Lettering) -> Result<String, ReportError> {
+fn page(title: &str, series: &[CommitSeries], theme: &Theme) -> String {
     let mut body = format!("<h1>{}</h1>\n", html::escape(title));
     let mut names: Vec<&str> = series.iter().map(|series| series.group.as_str()).collect();
     names.sort_unstable();
@@ -225,11 +228,13 @@ fn page(title: &str, series: &[CommitSeries], lettering: &Lettering) -> Result<S
     for name in names {
         let here: Vec<CommitSeries> = series.iter().filter(|series| series.group == name).cloned().collect();
         let _ = writeln!(body, "<h2>{}</h2>", html::escape(name));
-        let drawing = svg(&draw(&here, Some(name), lettering), &caption(&here))?;
-        body.push_str(&html::figure(&drawing, &caption(&here)));
+        let pages = draw(&here, Some(name), theme);
+        let drawings: Vec<String> =
+            pages.iter().map(|canvas| svg(canvas, theme.lettering.face, &caption(&here))).collect();
+        body.push_str(&html::figure(&drawings, &caption(&here)));
         body.push_str(&html::table(&grid(&here)));
     }
-    Ok(html::page(title, &body))
+    html::page(title, &body)
 }
 
 fn grid(series: &[CommitSeries]) -> Grid {
@@ -308,13 +313,13 @@ mod tests {
 
     #[test]
     fn any_number_of_commits_is_tidy() {
-        let lettering = Lettering::new().unwrap();
+        let theme = Theme::report();
         for all in [
             vec![series("a", "x", 0..1)],
             vec![series("a", "x", 0..5), series("a", "y", 2..9)],
             vec![series("a, on some long name of a processor", "x", 0..200), series("b", "y", 0..3)],
         ] {
-            assert_tidy(&draw(&all, None, &lettering));
+            assert_tidy(&draw(&all, None, &theme));
         }
     }
 
@@ -334,7 +339,7 @@ mod tests {
         let text = std::fs::read_to_string(&out).unwrap();
         assert!(text.contains("Change &lt;b&gt;2&lt;/b&gt;") && text.contains("<svg ") && text.contains("regressed"));
         let wrong = write_commits("t", &[series("a", "x", 0..4)], &folder.path().join("log.gif")).unwrap_err();
-        assert!(wrong.to_string().ends_with(".svg, .png or .html"), "{wrong}");
+        assert!(wrong.to_string().ends_with(".svg, .pdf, .png or .html"), "{wrong}");
         assert!(write_commits("t", &[], &out).is_err());
     }
 }

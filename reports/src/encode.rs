@@ -3,6 +3,7 @@
 pub(crate) mod csv;
 pub(crate) mod html;
 pub(crate) mod latex;
+pub(crate) mod latex_figure;
 pub(crate) mod markdown;
 pub(crate) mod parquet;
 mod thrift;

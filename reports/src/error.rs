@@ -52,6 +52,14 @@ pub enum ReportError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No style has this name.
+    #[error("unknown style `{name}`, expected {}", list(.expected))]
+    UnknownStyle {
+        /// What was given.
+        name: String,
+        /// Names that exist.
+        expected: Vec<&'static str>,
+    },
     /// A file or folder of the report could not be written.
     #[error("cannot write {}: {source}", .path.display())]
     Write {

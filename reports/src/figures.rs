@@ -1,20 +1,29 @@
 //! The figures of a report, by name. Adding one: a file with a [`Figure`] in it, and its line in [`FIGURES`].
 
+mod accuracy_grid;
 pub(crate) mod accuracy_vs_bits;
 mod configs;
+mod epochs;
+mod groups;
 mod kernel_speed;
 mod layers;
+mod looks;
+mod measure;
 mod over_training;
 mod pareto;
+mod questions;
+mod ranking;
 mod roofline;
 mod speed_vs_bits;
 #[cfg(test)]
 mod tests;
+mod titles;
 mod training_curves;
 
 use crate::error::ReportError;
 use crate::plot::canvas::Canvas;
-use crate::plot::text::Lettering;
+use crate::plot::chart::Plot;
+use crate::plot::theme::Theme;
 use crate::sheet::Data;
 use crate::trials::Trials;
 
@@ -27,7 +36,7 @@ pub(crate) trait Figure: Sync {
     fn title(&self) -> &'static str;
 
     /// The figure of these trials.
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError>;
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError>;
 }
 
 /// What came of drawing a figure.
@@ -42,8 +51,8 @@ pub(crate) enum Drawn {
 /// A figure with all that goes with it.
 #[derive(Debug)]
 pub(crate) struct Picture {
-    /// The drawing.
-    pub(crate) canvas: Canvas,
+    /// The drawing, a canvas for each page.
+    pub(crate) pages: Vec<Canvas>,
     /// Everything that is in the drawing, and what did not fit into it.
     pub(crate) data: Data,
     /// What is shown, for the text below it and for those who cannot see it.
@@ -53,6 +62,8 @@ pub(crate) struct Picture {
 /// All figures.
 pub(crate) static FIGURES: &[&dyn Figure] = &[
     &accuracy_vs_bits::AccuracyVsBits,
+    &accuracy_grid::AccuracyGrid,
+    &ranking::Ranking,
     &pareto::AccuracyVsBitOps,
     &pareto::AccuracyVsKernelTime,
     &training_curves::TrainingCurves,
@@ -68,6 +79,17 @@ pub(crate) static FIGURES: &[&dyn Figure] = &[
 /// Those that need no trial.
 pub(crate) static OF_KERNELS: &[&dyn Figure] =
     &[&kernel_speed::KernelSpeed, &speed_vs_bits::SpeedVsBits, &roofline::Roofline];
+
+/// Panels of figures that look into trials one by one, at most: four pages. There is far more in the records.
+pub(crate) const MOST_PANELS: usize = 32;
+
+/// So many panels as a figure of single trials can hold, and a sentence on those left out.
+fn most_panels(mut panels: Vec<Plot>) -> (Vec<Plot>, String) {
+    let hidden = panels.len().saturating_sub(MOST_PANELS);
+    panels.truncate(MOST_PANELS);
+    let sentence = if hidden == 0 { String::new() } else { format!(" {hidden} more panels are in the data only.") };
+    (panels, sentence)
+}
 
 /// The figure of a name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Figure, ReportError> {

@@ -20,14 +20,24 @@ pub enum Format {
     Parquet,
     /// Every figure as vectors, at paper size.
     Svg,
+    /// Every figure as vectors with its letters, for papers; with `tex` also the lines that include it.
+    Pdf,
     /// Every figure as pixels, 300 an inch.
     Png,
 }
 
 impl Format {
     /// All of them, in the order help shows them.
-    pub const ALL: &'static [Format] =
-        &[Format::Markdown, Format::Csv, Format::Latex, Format::Html, Format::Parquet, Format::Svg, Format::Png];
+    pub const ALL: &'static [Format] = &[
+        Format::Markdown,
+        Format::Csv,
+        Format::Latex,
+        Format::Html,
+        Format::Parquet,
+        Format::Svg,
+        Format::Pdf,
+        Format::Png,
+    ];
 
     /// Name on the command line, also the file extension.
     #[must_use]
@@ -39,6 +49,7 @@ impl Format {
             Format::Html => "html",
             Format::Parquet => "parquet",
             Format::Svg => "svg",
+            Format::Pdf => "pdf",
             Format::Png => "png",
         }
     }
@@ -79,15 +90,18 @@ mod tests {
         let check = |text: &str, expected: &[Format]| assert_eq!(Format::parse_list(text).unwrap(), expected);
         check("md", &[Format::Markdown]);
         check("svg, md,svg", &[Format::Svg, Format::Markdown]);
-        check("md,csv,tex,html,parquet,svg,png", Format::ALL);
+        check("md,csv,tex,html,parquet,svg,pdf,png", Format::ALL);
     }
 
     #[test]
     fn unknown_names_list_the_valid_ones() {
-        for text in ["pdf", "", "md,", "MD", "md;csv"] {
+        for text in ["jpeg", "", "md,", "MD", "md;csv"] {
             let message = Format::parse_list(text).unwrap_err().to_string();
             assert!(message.starts_with("unknown format `"), "{message}");
-            assert!(message.ends_with("expected `md`, `csv`, `tex`, `html`, `parquet`, `svg` or `png`"), "{message}");
+            assert!(
+                message.ends_with("expected `md`, `csv`, `tex`, `html`, `parquet`, `svg`, `pdf` or `png`"),
+                "{message}"
+            );
         }
     }
 }

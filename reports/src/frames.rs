@@ -147,7 +147,9 @@ fn effective_bits(record: &RunRecord, role: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::samples::{method, record};
+    use harness_records::catalog::Catalog;
     use harness_records::record::FailureClass;
+    use std::collections::BTreeMap;
 
     #[test]
     fn columns_hold_what_the_records_say() {
@@ -157,7 +159,7 @@ mod tests {
             record().seed(5).top1(0.5).edit(|r| r.status = Status::Diverged).build(),
             record().seed(6).ended(Status::Failed, FailureClass::Oom, "out of memory").build(),
         ];
-        let frame = Frame::new(&records, &Labels::new(&records)).unwrap();
+        let frame = Frame::new(&records, &Labels::new(&records, &Catalog::default(), &BTreeMap::new())).unwrap();
         let collect = |name: &str| frame.number(name).unwrap().iter().collect::<Vec<_>>();
         assert_eq!(collect("top1"), [Some(0.975), None, None, None]);
         assert_eq!(collect("effective_weight_bits"), [Some(1.75), None, None, None]);
@@ -177,7 +179,7 @@ mod tests {
                 record().weights(method(if seed % 2 == 0 { "a" } else { "b" }, bits, &[])).seed(seed).build()
             })
             .collect();
-        let frame = Frame::new(&records, &Labels::new(&records)).unwrap();
+        let frame = Frame::new(&records, &Labels::new(&records, &Catalog::default(), &BTreeMap::new())).unwrap();
         let groups = frame.groups(&["weight_method", "weight_width"]).unwrap();
         assert_eq!(groups.len(), 6);
         for (first, group) in groups.iter().enumerate() {

@@ -2,16 +2,23 @@
 //!
 //! A report shows what differs among its trials and says once what is the same everywhere. An option of a method,
 //! model or data set belongs to its label only when it differs among the records that use that name; the rest of the
-//! configuration (training, layers kept in full precision) makes up the *setting*, again only where it differs. Two
-//! configurations that differ in anything but the seed and places on disk never share all their labels.
+//! configuration (training, layers kept in full precision) makes up the *setting*, again only where it differs.
+//!
+//! A method may come with a setting of its own: where every combination of quantizers has one value of a key, that key
+//! tells nothing apart that the quantizers do not tell apart already. It is then no part of the setting, and
+//! [`Labels::own_settings`] says it in a sentence. Two configurations that differ in anything but the seed and places
+//! on disk never share all their labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use harness_records::catalog::Catalog;
 use harness_records::config::{MethodChoice, QuantConfig, TrainConfig, TrialConfig};
 use harness_records::options::{OptionValue, Options};
 use harness_records::record::RunRecord;
 use serde_json::Value;
+
+use crate::names::Names;
 
 /// Bits of a full-precision value.
 pub(crate) const FLOAT_WIDTH: u32 = 32;
@@ -23,9 +30,16 @@ pub(crate) struct Labels {
     options: BTreeMap<(Kind, String), Seen>,
     /// Keys outside the choices, `train.epochs`.
     setting: Seen,
+    /// Keys that differ, but only together with the quantizers.
+    own: BTreeMap<String, Own>,
+    /// Short names of combinations of methods.
+    pub(crate) names: Names,
     /// By id, what trials are that others build on.
     families: Families,
 }
+
+/// Values of a key that a combination of quantizers has to itself: by value, names of the combinations.
+type Own = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -63,9 +77,12 @@ impl Seen {
 }
 
 impl Labels {
-    pub(crate) fn new(records: &[RunRecord]) -> Labels {
+    /// Labels for these records; `catalog` and `names_given` as in [`Names::new`].
+    pub(crate) fn new(records: &[RunRecord], catalog: &Catalog, names_given: &BTreeMap<String, String>) -> Labels {
         let families = Families::new(records);
-        let mut labels = Labels { options: BTreeMap::new(), setting: Seen::default(), families };
+        let names = Names::new(records, catalog, names_given);
+        let (options, setting) = (BTreeMap::new(), Seen::default());
+        let mut labels = Labels { options, setting, own: BTreeMap::new(), names, families };
         for record in records {
             let TrialConfig { dataset, model, quant, .. } = &record.config;
             labels.add(Kind::Dataset, &dataset.name, &dataset.options);
@@ -76,7 +93,70 @@ impl Labels {
             let pairs = setting_pairs(&record.config, &labels.families);
             labels.setting.add(pairs);
         }
+        labels.own = labels.find_own(records);
         labels
+    }
+
+    /// Keys of the setting that differ between combinations of quantizers and never within one. Networks in full
+    /// precision count as one more combination. A key that is all that differs among the trials is no such key.
+    fn find_own(&self, records: &[RunRecord]) -> BTreeMap<String, Own> {
+        let mut values: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        for record in records {
+            let config = &record.config;
+            let roles = (&config.quant.weights, &config.quant.activations, &config.quant.gradients);
+            // Plain numbers and words always have a JSON form.
+            let combination = serde_json::to_string(&roles).unwrap_or_default();
+            let place = format!("{}\n{}\n{combination}", self.dataset(config), self.model(config));
+            names.entry(place.clone()).or_insert_with(|| self.names.series(&config.quant).name);
+            for (key, value) in setting_pairs(config, &self.families) {
+                // Which layers stay in full precision is nothing to a network that is wholly so.
+                let matters = key != KEEP_FLOAT || !is_float(&config.quant);
+                if matters && self.setting.differs(&key) {
+                    values.entry(key).or_default().entry(place.clone()).or_default().insert(value);
+                }
+            }
+        }
+        // Where there is one combination of quantizers alone, settings are what the trials are about.
+        if names.values().collect::<BTreeSet<_>>().len() < 2 {
+            return BTreeMap::new();
+        }
+        let mut own = BTreeMap::new();
+        for (key, places) in values {
+            if places.values().all(|values| values.len() == 1) {
+                let mut by_value = Own::new();
+                for (place, value) in places.iter().flat_map(|(place, values)| values.iter().map(move |v| (place, v))) {
+                    by_value.entry(value.clone()).or_default().insert(names[place].clone());
+                }
+                own.insert(key, by_value);
+            }
+        }
+        own
+    }
+
+    /// Sentences on what names and settings leave out, for captions and notes.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.names.remarks().to_vec();
+        remarks.extend(self.own_settings());
+        remarks
+    }
+
+    /// Sentences on settings that methods have to themselves.
+    fn own_settings(&self) -> Vec<String> {
+        let sentence = |(key, values): (&String, &Own)| {
+            let most = values.iter().max_by_key(|(_, names)| names.len()).map(|(value, _)| value);
+            let others = values.iter().filter(|(value, _)| Some(*value) != most).map(|(value, names)| {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                format!("{value} for {}", names.join(", "))
+            });
+            let others: Vec<String> = others.collect();
+            let most = most.map(String::as_str).unwrap_or_default();
+            match others.is_empty() {
+                true => format!("{key} is {most} where it matters."),
+                false => format!("{key} is {}, otherwise {most}.", others.join(" and ")),
+            }
+        };
+        self.own.iter().map(sentence).collect()
     }
 
     fn add(&mut self, kind: Kind, name: &str, options: &Options) {
@@ -108,19 +188,9 @@ impl Labels {
         self.choice(Kind::Method, &choice.method, &choice.options)
     }
 
-    /// All methods of a trial in one: a single name where every quantized role has the same, otherwise weights /
-    /// activations, and / gradients where those are quantized.
+    /// All methods of a trial in one short name, see [`Names`].
     pub(crate) fn quant(&self, quant: &QuantConfig) -> String {
-        let roles = [&quant.weights, &quant.activations, &quant.gradients];
-        let names: Vec<String> = roles.iter().map(|choice| self.method(choice)).collect();
-        let quantized: BTreeSet<&str> =
-            roles.iter().zip(&names).filter(|(choice, _)| !choice.is_float()).map(|(_, name)| name.as_str()).collect();
-        match quantized.first() {
-            None => self.method(&quant.weights),
-            Some(name) if quantized.len() == 1 => (*name).to_owned(),
-            Some(_) if quant.gradients.is_float() => names[..2].join(" / "),
-            Some(_) => names.join(" / "),
-        }
+        self.names.series(quant).name
     }
 
     /// Whatever else differs, `train.epochs=5, train.optimizer.lr=0.01`; empty when nothing does.
@@ -141,7 +211,7 @@ impl Labels {
         let mut text = String::new();
         for (key, value) in setting_pairs(config, &self.families)
             .into_iter()
-            .filter(|(key, _)| wanted(key) && self.setting.differs(key))
+            .filter(|(key, _)| wanted(key) && self.setting.differs(key) && !self.own.contains_key(key))
         {
             let separator = if text.is_empty() { "" } else { ", " };
             // Writing to a string cannot fail.
@@ -193,7 +263,8 @@ fn option_text(value: &OptionValue) -> String {
     }
 }
 
-fn plain_or_quoted(text: &str) -> String {
+/// A plain word as it is, other text between quotes.
+pub(crate) fn plain_or_quoted(text: &str) -> String {
     let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
     if plain { text.to_owned() } else { format!("{text:?}") }
 }
@@ -280,8 +351,12 @@ fn flatten(key: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{method, options, record};
+    use crate::samples::{method, record};
     use harness_records::config::Init;
+
+    fn labels(records: &[RunRecord]) -> Labels {
+        Labels::new(records, &Catalog::default(), &BTreeMap::new())
+    }
 
     #[test]
     fn only_what_differs_is_shown() {
@@ -290,12 +365,15 @@ mod tests {
             record().weights(method("uniform", 2, &[("per", "tensor"), ("range", "symmetric")])).seed(1).build(),
             record().weights(method("dorefa", 2, &[("per", "tensor")])).seed(2).build(),
         ];
-        records[2].config.train.epochs = 7;
-        let labels = Labels::new(&records);
-        let names: Vec<String> = records.iter().map(|r| labels.quant(&r.config.quant)).collect();
-        assert_eq!(names, ["uniform (per=channel)", "uniform (per=tensor)", "dorefa"]);
+        let again = {
+            let mut again = records[2].clone();
+            again.config.train.epochs = 7;
+            again
+        };
+        records.push(again);
+        let labels = labels(&records);
         let settings: Vec<String> = records.iter().map(|r| labels.setting(&r.config)).collect();
-        assert_eq!(settings, ["train.epochs=10", "train.epochs=10", "train.epochs=7"]);
+        assert_eq!(settings[2..], ["train.epochs=10", "train.epochs=7"]);
         let common = labels.common();
         assert!(common.contains(&("method uniform: range".to_owned(), "symmetric".to_owned())), "{common:?}");
         assert!(common.contains(&("train.batch".to_owned(), "128".to_owned())), "{common:?}");
@@ -303,39 +381,21 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_old_records_lack_differs() {
-        let old = record().weights(method("uniform", 2, &[])).build();
-        let new = record().weights(method("uniform", 2, &[("per", "tensor")])).build();
-        let labels = Labels::new(&[old.clone(), new.clone()]);
-        assert_eq!(labels.quant(&old.config.quant), "uniform");
-        assert_eq!(labels.quant(&new.config.quant), "uniform (per=tensor)");
-    }
-
-    #[test]
-    fn roles_with_different_methods_are_all_named() {
-        let float = MethodChoice::float();
-        let check = |weights: &MethodChoice, activations: &MethodChoice, gradients: &MethodChoice, expected: &str| {
-            let record = record().quant(weights.clone(), activations.clone(), gradients.clone()).build();
-            assert_eq!(Labels::new(std::slice::from_ref(&record)).quant(&record.config.quant), expected);
-        };
-        let (a, b) = (method("a", 2, &[]), method("b", 4, &[]));
-        check(&float, &float, &float, "float");
-        check(&a, &float, &float, "a");
-        check(&float, &b, &float, "b");
-        check(&a, &a, &a, "a");
-        check(&a, &b, &float, "a / b");
-        check(&a, &float, &b, "a / float / b");
-    }
-
-    #[test]
-    fn no_text_can_imitate_another_option() {
-        let honest = options(&[("a", "x"), ("b", "y")]);
-        let hostile = options(&[("a", "x, b=y")]);
-        let choice = |options: Options| MethodChoice { method: "m".to_owned(), bits: Some(1), options };
-        let records = [record().weights(choice(honest)).build(), record().weights(choice(hostile)).build()];
-        let labels = Labels::new(&records);
-        assert_eq!(labels.quant(&records[0].config.quant), "m (a=x, b=y)");
-        assert_eq!(labels.quant(&records[1].config.quant), r#"m (a="x, b=y")"#);
+    fn a_setting_that_a_method_has_to_itself_does_not_part_it_from_the_others() {
+        let restarted = record().weights(method("stochastic", 2, &[])).edit(|r| r.config.train.restarts = 4);
+        let records = [record().build(), record().weights(method("dorefa", 2, &[])).build(), restarted.build()];
+        let of = labels(&records);
+        assert!(records.iter().all(|record| of.setting(&record.config).is_empty()));
+        assert_eq!(of.remarks(), ["train.restarts is 4 for stochastic, otherwise 1."]);
+        // Where one method has both values, they are what tells the trials apart.
+        let mut records = records.to_vec();
+        records.push(record().weights(method("stochastic", 2, &[])).build());
+        let of = labels(&records);
+        assert_eq!(of.setting(&records[2].config), "train.restarts=4");
+        assert!(of.remarks().is_empty());
+        // And so are they where there is one combination of methods alone.
+        let alone = [1, 4].map(|restarts| record().edit(|r| r.config.train.restarts = restarts).build());
+        assert_eq!(labels(&alone).setting(&alone[1].config), "train.restarts=4");
     }
 
     #[test]
@@ -359,7 +419,7 @@ mod tests {
             student(0, "c"),
             student(1, "absent"),
         ];
-        let labels = Labels::new(&records);
+        let labels = labels(&records);
         let settings: Vec<String> = records.iter().map(|r| labels.setting(&r.config)).collect();
         assert_eq!(settings[3], "train.epochs=10, train.init.trial=float");
         assert_eq!(settings[4], settings[3]);

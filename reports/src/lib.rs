@@ -13,9 +13,12 @@
 //! tables/NAME.csv      full precision
 //! tables/NAME.parquet  the same with types
 //! figures/NAME.svg     at paper size
+//! figures/NAME.pdf     the same for a paper, with its letters
+//! figures/NAME.tex     the lines that put the PDF into a paper, with its caption
 //! figures/NAME.png     300 pixels an inch
 //! figures/NAME.csv     what is in the figure
 //! ```
+//! What does not fit on one page of a figure stands on further ones, `NAME-2.svg` and so on.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod accuracy;
@@ -32,10 +35,12 @@ mod format;
 mod frames;
 mod kernels;
 mod labels;
+mod names;
 mod numbers;
 #[cfg(test)]
 #[path = "opened/tests.rs"]
 mod opened;
+mod pictures;
 mod plot;
 mod published;
 mod report_html;
@@ -49,17 +54,21 @@ mod tables;
 mod tests;
 mod trials;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use harness_records::catalog::Catalog;
 use harness_records::record::RunRecord;
 
 use crate::encode::csv::csv;
 use crate::encode::latex::latex;
+use crate::encode::latex_figure::figure_latex;
 use crate::encode::parquet::parquet;
 use crate::figures::{Drawn, Figure};
+use crate::plot::pdf::pdf;
 use crate::plot::png::png;
 use crate::plot::svg::svg;
-use crate::plot::text::Lettering;
+use crate::plot::theme::Theme;
 use crate::report_md::{FigureSection, TableSection};
 use crate::sheet::Sheet;
 use crate::tables::Table;
@@ -70,9 +79,25 @@ pub use crate::commits::{CommitPoint, CommitSeries, Mark, write_commits};
 pub use crate::error::ReportError;
 pub use crate::format::Format;
 pub use crate::kernels::Kernels;
+pub use crate::plot::theme::Style;
+
+/// What figures are drawn for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The publication, which decides widths and letters.
+    pub style: Style,
+    /// Panels side by side, 1 or 2.
+    pub columns: usize,
+}
+
+impl Default for Layout {
+    fn default() -> Layout {
+        Layout { style: Style::default(), columns: 2 }
+    }
+}
 
 /// What a report is made from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ReportInput {
     /// Heading, usually the name of the sweep.
     pub title: String,
@@ -90,6 +115,12 @@ pub struct ReportInput {
     pub verified: Verified,
     /// Kernel speeds, for the tables and figures that set them beside accuracy.
     pub kernels: Option<Kernels>,
+    /// What figures are drawn for.
+    pub layout: Layout,
+    /// Everything that a sweep file can name: defaults of options are left out of names.
+    pub catalog: Catalog,
+    /// Names that the sweep file gives to what is quantized how, by id of the trial.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Trials that were run again to see whether every number comes out the same (`harness verify`).
@@ -172,7 +203,8 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
     let tables = tables.iter().map(|name| tables::find(name)).collect::<Result<Vec<_>, _>>()?;
     let figures = input.figures.among(all.figures);
     let figures = figures.iter().map(|name| figures::find(name)).collect::<Result<Vec<_>, _>>()?;
-    let trials = Trials::new(&input.records, &input.problems)?.with_kernels(input.kernels.clone());
+    let trials = Trials::named(&input.records, &input.problems, &input.catalog, &input.labels)?;
+    let trials = trials.with_kernels(input.kernels.clone());
     let trials = trials.with_verified(input.verified);
     let mut folder = Folder { out, formats, written: Vec::new() };
     let mut sections = Vec::new();
@@ -183,12 +215,12 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
         }
     }
     let tables = sections;
-    let lettering = Lettering::new()?;
+    let theme = Theme::new(input.layout.style, input.layout.columns)?;
     let mut sections = Vec::new();
     for figure in figures {
-        let drawn = figure.draw(&trials, &lettering)?;
+        let drawn = figure.draw(&trials, &theme)?;
         if !(input.figures.leaves_out_empty() && matches!(drawn, Drawn::Nothing(_))) {
-            sections.push(folder.figure(figure, drawn, &lettering)?);
+            sections.push(folder.figure(figure, drawn, &theme)?);
         }
     }
     let figures = sections;
@@ -216,11 +248,11 @@ pub fn write_kernels(kernels: &Kernels, out: &Path, formats: &[Format]) -> Resul
     let mut folder = Folder { out, formats, written: Vec::new() };
     let table: &dyn Table = &tables::kernels::KernelTable;
     folder.table(table, table.build(&trials)?, &trials)?;
-    let lettering = Lettering::new()?;
+    let theme = Theme::new(Style::default(), 2)?;
     for figure in figures::OF_KERNELS {
-        let drawn = figure.draw(&trials, &lettering)?;
+        let drawn = figure.draw(&trials, &theme)?;
         if matches!(drawn, Drawn::Picture(_)) {
-            folder.figure(*figure, drawn, &lettering)?;
+            folder.figure(*figure, drawn, &theme)?;
         }
     }
     Ok(folder.written)
@@ -253,7 +285,7 @@ impl Folder<'_> {
                 Format::Latex => latex(table.name(), table.title(), &sheet.grid).into_bytes(),
                 Format::Csv => csv(&sheet.data)?,
                 Format::Parquet => parquet(&sheet.data),
-                Format::Html | Format::Svg | Format::Png => continue,
+                Format::Html | Format::Svg | Format::Pdf | Format::Png => continue,
             };
             files.push(format!("tables/{}.{}", table.name(), format.name()));
             self.write(&files[files.len() - 1], &bytes)?;
@@ -261,43 +293,54 @@ impl Folder<'_> {
         Ok(TableSection { name: table.name(), title: table.title(), sheet, files })
     }
 
-    fn figure(
-        &mut self,
-        figure: &dyn Figure,
-        drawn: Drawn,
-        lettering: &Lettering,
-    ) -> Result<FigureSection, ReportError> {
+    fn figure(&mut self, figure: &dyn Figure, drawn: Drawn, theme: &Theme) -> Result<FigureSection, ReportError> {
         let title = figure.title();
         let picture = match drawn {
             Drawn::Picture(picture) => picture,
             Drawn::Nothing(why) => {
                 let text = format!("Nothing to draw: {why}.");
-                return Ok(FigureSection { title, text, picture: None, svg: None, files: Vec::new() });
+                return Ok(FigureSection { title, text, pictures: Vec::new(), svg: Vec::new(), files: Vec::new() });
             }
         };
-        let (mut files, mut shown) = (Vec::new(), None);
+        let name = |page: usize, ending: &str| match page {
+            0 => format!("figures/{}.{ending}", figure.name()),
+            page => format!("figures/{}-{}.{ending}", figure.name(), page + 1),
+        };
+        let (mut files, mut pictures, mut drawings) = (Vec::new(), Vec::new(), Vec::new());
         let vectors = self.wants(Format::Svg) || self.wants(Format::Html);
-        let drawing = vectors.then(|| svg(&picture.canvas, &picture.caption)).transpose()?;
-        for &format in self.formats {
-            let bytes = match (format, &drawing) {
-                (Format::Svg, Some(drawing)) => drawing.clone().into_bytes(),
-                (Format::Png, _) => png(&picture.canvas, lettering)?,
-                _ => continue,
-            };
-            let name = format!("figures/{}.{}", figure.name(), format.name());
-            self.write(&name, &bytes)?;
-            // Vectors are sharp at any size: the page shows them where it can choose.
-            if shown.is_none() || format == Format::Svg {
-                shown = Some(name.clone());
+        for (page, canvas) in picture.pages.iter().enumerate() {
+            let drawing = vectors.then(|| svg(canvas, theme.lettering.face, &picture.caption));
+            let mut shown = None;
+            for &format in self.formats {
+                let bytes = match (format, &drawing) {
+                    (Format::Svg, Some(drawing)) => drawing.clone().into_bytes(),
+                    (Format::Pdf, _) => pdf(canvas, &theme.lettering, title),
+                    (Format::Png, _) => png(canvas, &theme.lettering)?,
+                    _ => continue,
+                };
+                let name = name(page, format.name());
+                self.write(&name, &bytes)?;
+                // Vectors are sharp at any size: the page shows them where it can choose. No browser shows a PDF there.
+                if format == Format::Svg || (format == Format::Png && shown.is_none()) {
+                    shown = Some(name.clone());
+                }
+                files.push(name);
             }
-            files.push(name);
+            pictures.extend(shown);
+            drawings.extend(drawing);
         }
-        let svg = drawing.filter(|_| self.wants(Format::Html));
-        if shown.is_some() || self.wants(Format::Csv) {
-            let name = format!("figures/{}.csv", figure.name());
+        if self.wants(Format::Pdf) && self.wants(Format::Latex) {
+            let pages: Vec<String> = (0..picture.pages.len()).map(|page| name(page, "pdf")).collect();
+            let file = name(0, "tex");
+            self.write(&file, figure_latex(figure.name(), &picture.caption, &pages).as_bytes())?;
+            files.push(file);
+        }
+        let svg = if self.wants(Format::Html) { drawings } else { Vec::new() };
+        if !files.is_empty() || self.wants(Format::Csv) {
+            let name = name(0, "csv");
             self.write(&name, &csv(&picture.data)?)?;
             files.push(name);
         }
-        Ok(FigureSection { title, text: picture.caption, picture: shown, svg, files })
+        Ok(FigureSection { title, text: picture.caption, pictures, svg, files })
     }
 }

@@ -31,9 +31,9 @@ pub(crate) fn page(
         body.section(section.title, &table(&section.sheet.grid));
     }
     for section in figures {
-        let html = match &section.svg {
-            Some(svg) => figure(svg, &section.text),
-            None => format!("<p>{}</p>\n", escape(&section.text)),
+        let html = match section.svg.is_empty() {
+            false => figure(&section.svg, &section.text),
+            true => format!("<p>{}</p>\n", escape(&section.text)),
         };
         body.section(section.title, &html);
     }

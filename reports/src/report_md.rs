@@ -26,10 +26,10 @@ pub(crate) struct FigureSection {
     pub(crate) title: &'static str,
     /// Its caption, or why there is nothing to see.
     pub(crate) text: String,
-    /// The picture that the page shows, relative to it.
-    pub(crate) picture: Option<String>,
-    /// The drawing itself, for a page that holds everything.
-    pub(crate) svg: Option<String>,
+    /// The pictures that the page shows, relative to it: one for each page of the figure.
+    pub(crate) pictures: Vec<String>,
+    /// The drawings themselves, for a page that holds everything.
+    pub(crate) svg: Vec<String>,
     /// All its files, relative to the page.
     pub(crate) files: Vec<String>,
 }
@@ -58,7 +58,7 @@ pub(crate) fn page(
     }
     for figure in figures {
         let mut body = String::new();
-        if let Some(picture) = &figure.picture {
+        for picture in &figure.pictures {
             let _ = writeln!(body, "![{}]({picture})\n", escape(figure.title));
         }
         let _ = writeln!(body, "{}", escape(&figure.text));

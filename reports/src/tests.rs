@@ -22,6 +22,9 @@ fn input(records: Vec<RunRecord>) -> ReportInput {
         command: None,
         verified: Verified::default(),
         kernels: None,
+        layout: crate::Layout::default(),
+        catalog: harness_records::catalog::Catalog::default(),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 
@@ -63,13 +66,13 @@ fn the_accuracy_table() {
         before,
         "# Accuracy
 
-| Data set | Model | Method                                |   W/A |   G | Seeds |    Top-1 (%) | Δ float (points) | Eff. bits W | Failed |
-| :------- | :---- | :------------------------------------ | ----: | --: | ----: | -----------: | ---------------: | ----------: | -----: |
-| digits   | lenet | float                                 | 32/32 |  32 |     3 | 98.00 ± 1.00 |                – |           – |      0 |
-| digits   | lenet | dorefa (noise=yes)                    |  1/32 |  32 |     3 | 71.00 ± 1.00 |    −27.00 ± 0.00 |        0.75 |      0 |
-| digits   | lenet | dorefa (noise=yes)                    |  2/32 |  32 |     3 | 81.00 ± 1.00 |    −17.00 ± 0.00 |        0.75 |      0 |
-| digits   | lenet | uniform / uniform / dorefa (noise=no) |   1/1 |   6 |     0 |            – |                – |           – |      3 |
-| digits   | lenet | uniform / uniform / dorefa (noise=no) |   2/2 |   6 |     2 | 90.00 ± 0.00 |           −8.00† |           – |      1 |
+| Data set | Model | Method  |   W/A |   G | Seeds |    Top-1 (%) | Δ float (points) | Eff. bits W | Failed |
+| :------- | :---- | :------ | ----: | --: | ----: | -----------: | ---------------: | ----------: | -----: |
+| digits   | lenet | float   | 32/32 |  32 |     3 | 98.00 ± 1.00 |                – |           – |      0 |
+| digits   | lenet | dorefa  |  1/32 |  32 |     3 | 71.00 ± 1.00 |    −27.00 ± 0.00 |        0.75 |      0 |
+| digits   | lenet | dorefa  |  2/32 |  32 |     3 | 81.00 ± 1.00 |    −17.00 ± 0.00 |        0.75 |      0 |
+| digits   | lenet | uniform |   1/1 |   6 |     0 |            – |                – |           – |      3 |
+| digits   | lenet | uniform |   2/2 |   6 |     2 | 90.00 ± 0.00 |           −8.00† |           – |      1 |
 
 - Metrics on the test set after the last epoch: mean ± sample standard deviation over the seeds that finished; a single \
 seed has no spread. W/A: bits of weights and activations, full precision as 32.
@@ -91,7 +94,7 @@ seed has no spread. W/A: bits of weights and activations, full precision as 32.
     );
     assert_eq!(
         lines[4],
-        "digits,lenet,,uniform / uniform / dorefa (noise=no),uniform,1,uniform,1,dorefa (noise=no),6,3,0,3,0,,,,,,0,,,0\
+        "digits,lenet,,uniform,uniform,1,uniform,1,dorefa (noise=no),6,3,0,3,0,,,,,,0,,,0\
          ,,,,,,,,,"
     );
     assert!(lines[5].contains(",uniform,2,uniform,2,dorefa (noise=no),6,3,1,0,2,0.9,0,"), "{}", lines[5]);
@@ -144,10 +147,11 @@ fn files_are_those_of_the_formats() {
     check(&[Format::Markdown], &[page("report.md"), tables("md")]);
     check(&[Format::Csv], &[tables("csv"), figure("csv")]);
     check(&[Format::Svg], &[figure("svg"), figure("csv")]);
+    check(&[Format::Pdf], &[figure("pdf"), figure("csv")]);
     check(&[Format::Html], &[page("report.html")]);
     check(&[Format::Latex, Format::Parquet], &[tables("tex"), tables("parquet")]);
     let texts = ["md", "csv", "tex", "parquet"].map(tables).concat();
-    let pictures = ["svg", "png", "csv"].map(figure).concat();
+    let pictures = ["svg", "pdf", "tex", "png", "csv"].map(figure).concat();
     check(Format::ALL, &[page("report.md"), page("report.html"), texts, pictures]);
 }
 
@@ -168,7 +172,7 @@ fn links_lead_to_files() {
     write(&input(quickstart()), folder.path(), Format::ALL).unwrap();
     let page = read(folder.path(), "report.md");
     let links: Vec<&str> = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert_eq!(links.len(), 4 * names().tables.len() + 3 * 4, "{links:?}");
+    assert_eq!(links.len(), 4 * names().tables.len() + 3 * 6, "{links:?}");
     for link in links {
         assert!(folder.path().join(link).is_file(), "{link}");
     }
@@ -270,7 +274,7 @@ fn the_page_holds_everything_and_nothing_of_it_is_markup() {
     for outside in ["src=", "@import", "<link", "<iframe"] {
         assert!(!text.contains(outside), "{outside}");
     }
-    for part in ["<svg ", "Trials without a result", "dorefa (noise=yes)", "harness sweep", "Configuration"] {
+    for part in ["<svg ", "Trials without a result", "dorefa", "harness sweep", "Configuration"] {
         assert!(text.contains(part), "{part}");
     }
     let sections = text.matches("<details").count();
@@ -300,7 +304,7 @@ fn bad_input_writes_nothing() {
     wrong.figures = Choice::Named(vec!["pareto".to_owned()]);
     check(
         &wrong,
-        "unknown figure `pareto`, expected `accuracy_vs_bits`, `accuracy_vs_bit_ops`, `accuracy_vs_kernel_time`, \
+        "unknown figure `pareto`, expected `accuracy_vs_bits`, `accuracy_grid`, `ranking`, `accuracy_vs_bit_ops`, `accuracy_vs_kernel_time`, \
                     `training_curves`, `weight_histograms`, `layer_error`, `code_populations`, `stochastic_portion`, \
                     `kernel_speed`, `speed_vs_bits` or `roofline`",
     );
@@ -331,7 +335,7 @@ fn language_models_are_compared_by_perplexity() {
     let page = read(folder.path(), "report.md");
     assert!(page.contains("|     126.50 |               +26.50 |"), "{page}");
     assert!(!page.contains("Top-1 (%)"), "{page}");
-    assert!(page.contains("Nothing to draw: no trial finished with a top-1 accuracy."), "{page}");
+    assert!(page.contains("Test perplexity against bit width"), "{page}");
 }
 
 #[test]

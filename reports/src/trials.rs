@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use harness_records::catalog::Catalog;
 use harness_records::record::{RunRecord, Status};
 
 use crate::Verified;
@@ -37,7 +38,19 @@ impl Trials {
     ///
     /// # Errors
     /// [`ReportError::NoRecords`], or a frame that cannot be built.
+    #[cfg(test)]
     pub(crate) fn new(records: &[RunRecord], problems: &[String]) -> Result<Trials, ReportError> {
+        Trials::named(records, problems, &Catalog::default(), &BTreeMap::new())
+    }
+
+    /// As [`Trials::new`], with what names are made from: `catalog` knows the defaults of options, `given` holds names
+    /// from the sweep file, by trial.
+    pub(crate) fn named(
+        records: &[RunRecord],
+        problems: &[String],
+        catalog: &Catalog,
+        given: &BTreeMap<String, String>,
+    ) -> Result<Trials, ReportError> {
         if records.is_empty() {
             return Err(ReportError::NoRecords { problems: problems.to_vec() });
         }
@@ -61,7 +74,7 @@ impl Trials {
             kept.extend(same.pop().cloned());
         }
         kept.sort_by(|a, b| (a.seed, &a.id).cmp(&(b.seed, &b.id)));
-        let labels = Labels::new(&kept);
+        let labels = Labels::new(&kept, catalog, given);
         let frame = Frame::new(&kept, &labels)?;
         let (verified, rows) = (Verified::default(), OnceCell::new());
         Ok(Trials { records: kept, labels, frame, repeated, kernels: None, verified, rows })
@@ -77,7 +90,7 @@ impl Trials {
     /// # Errors
     /// A frame that cannot be built.
     pub(crate) fn of_kernels(kernels: Kernels) -> Result<Trials, ReportError> {
-        let labels = Labels::new(&[]);
+        let labels = Labels::new(&[], &Catalog::default(), &BTreeMap::new());
         let frame = Frame::new(&[], &labels)?;
         let (repeated, verified, rows) = (Vec::new(), Verified::default(), OnceCell::new());
         Ok(Trials { records: Vec::new(), labels, frame, repeated, kernels: Some(kernels), verified, rows })

@@ -6,6 +6,7 @@
 //! standard library lacks.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod compare;
 mod holm;
 mod mcnemar;
 mod power;
@@ -13,6 +14,7 @@ mod quartiles;
 mod student;
 mod summary;
 
+pub use compare::p_of_means;
 pub use holm::holm;
 pub use mcnemar::mcnemar;
 pub use power::detectable;

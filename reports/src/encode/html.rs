@@ -73,9 +73,10 @@ pub(crate) fn list(items: &[String], class: &str) -> String {
     format!("<ul class=\"{class}\">{}</ul>\n", lines.join(""))
 }
 
-/// A drawing with its caption; `svg` comes from our own writer.
-pub(crate) fn figure(svg: &str, caption: &str) -> String {
-    format!("<figure>\n{svg}\n<figcaption>{}</figcaption>\n</figure>\n", escape(caption))
+/// A figure of one or more drawings with its caption. Each `svg` comes from our own writer. The page's script lets
+/// readers hide a series by its entry in the legend.
+pub(crate) fn figure(svg: &[String], caption: &str) -> String {
+    format!("<figure>\n{}\n<figcaption>{}</figcaption>\n</figure>\n", svg.join("\n"), escape(caption))
 }
 
 #[cfg(test)]

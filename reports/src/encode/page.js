@@ -52,3 +52,25 @@ for (const table of document.querySelectorAll("table.data")) {
   frame.before(filter, count);
   show();
 }
+// A click on an entry of a legend hides its series in that drawing, and shows it again.
+for (const figure of document.querySelectorAll("figure")) {
+  for (const key of figure.querySelectorAll("g.key")) {
+    const series = key.getAttribute("data-series");
+    const parts = Array.from(figure.querySelectorAll("g[data-series]:not(.key)"))
+      .filter((part) => part.getAttribute("data-series") === series);
+    if (!parts.length) continue;
+    const entries = Array.from(figure.querySelectorAll("g.key"))
+      .filter((entry) => entry.getAttribute("data-series") === series);
+    key.setAttribute("tabindex", "0");
+    key.setAttribute("role", "button");
+    const toggle = () => {
+      const hidden = !key.classList.contains("off");
+      for (const part of parts) part.style.display = hidden ? "none" : "";
+      for (const entry of entries) entry.classList.toggle("off", hidden);
+    };
+    key.addEventListener("click", toggle);
+    key.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(); }
+    });
+  }
+}

@@ -1,58 +1,27 @@
-//! Accuracy against the bit width of the weights: one line a method (and activation width, where those differ), one
-//! panel a data set, model and setting.
+//! Results against bit widths: one panel a question (what is quantized, which width is held), one line a method.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::Titles;
+use crate::figures::looks::Looks;
+use crate::figures::measure::{Measure, PERCENT, Spread, in_words, outlier_limit};
+use crate::figures::questions::{Question, questions, widths};
+use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
-use crate::labels::FLOAT_WIDTH;
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::style::{Look, PUBLISHED, look};
-use crate::plot::text::Lettering;
-use crate::published::Metric;
+use crate::plot::style::{Look, PUBLISHED};
+use crate::plot::theme::Theme;
 use crate::sheet::{Data, Value};
 use crate::trials::Trials;
-use harness_stats::Interval;
 use harness_stats::Summary;
 
 /// `accuracy_vs_bits`.
 pub(crate) struct AccuracyVsBits;
-
-/// Lines one figure can hold and still be read; the rest is in its data and the caption says so.
-const MOST_LINES: usize = 24;
-/// Lines of one panel whose bands can still be told apart.
-const MOST_BANDS: usize = 8;
-/// Seeds from which on an interval says more than that there are too few.
-const BAND_SEEDS: usize = 3;
-/// Fractions are shown in percent.
-const PERCENT: f64 = 100.0;
-
-/// A point of a line.
-#[derive(Debug, Clone, Copy)]
-struct Spot {
-    /// Percent right; `None` when no trial finished.
-    top1: Option<Summary>,
-    /// What was published for it, in percent.
-    published: Option<f64>,
-}
-
-/// A line by weight width.
-type Line = BTreeMap<u32, Spot>;
-
-#[derive(Debug, Default)]
-struct Content {
-    title: String,
-    float: Option<Summary>,
-    lines: BTreeMap<LineKey, Line>,
-}
-
-/// What makes a line: label of all methods, bits of activations, bits of gradients.
-type LineKey = (String, u32, u32);
 
 impl Figure for AccuracyVsBits {
     fn name(&self) -> &'static str {
@@ -60,277 +29,342 @@ impl Figure for AccuracyVsBits {
     }
 
     fn title(&self) -> &'static str {
-        "Accuracy against weight bit width"
+        "Accuracy against bit width"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
-        if rows.iter().all(|row| row.top1.summary.is_none()) {
-            return Ok(Drawn::Nothing("no trial finished with a top-1 accuracy".to_owned()));
+        let shown = rows.iter().filter(|row| row.top1.summary.or(row.perplexity.summary).is_some());
+        if shown.clone().next().is_none() {
+            return Ok(Drawn::Nothing("no trial finished with an accuracy or a perplexity".to_owned()));
         }
-        let figure = Content::all(rows);
-        Ok(Drawn::Picture(Picture {
-            canvas: chart(&figure).draw(lettering),
-            data: data(rows),
-            caption: caption(&figure, rows),
-        }))
+        let looks = Looks::new(&trials.labels.names);
+        let spread = Spread::of(shown.filter_map(|row| Some(Measure::of([row].into_iter())?.summary(row)?)));
+        let contents = contents(rows, spread);
+        let panels = contents.iter().map(|content| plot(content, &looks, spread)).collect();
+        let pages = Chart::new(panels, legend(&contents, &looks)).draw(theme);
+        let caption = caption(&contents, rows, spread, trials);
+        Ok(Drawn::Picture(Picture { pages, data: data(rows), caption }))
     }
 }
 
-/// Everything in the figure, in order.
-struct All {
-    panels: Vec<Content>,
-    /// Keys of all lines, with the look each has in every panel.
-    looks: BTreeMap<LineKey, Look>,
-    /// Widths of activations and gradients are part of the labels where they differ.
-    show_activations: bool,
-    show_gradients: bool,
+/// A point of a line.
+#[derive(Debug, Clone)]
+struct Point {
+    /// Place on the axis, from 0.
+    place: f64,
+    /// Mean and spread in the unit of the axis; `None` when no trial finished.
+    summary: Option<Summary>,
+    /// What was published for it, in the same unit.
+    published: Option<f64>,
+    /// What it is, for whoever points at it.
+    setting: String,
+}
+
+/// One panel.
+struct Content<'a> {
+    title: String,
+    question: Question,
+    measure: Measure,
+    float: Option<Summary>,
+    /// Names along the axis.
+    places: Vec<String>,
+    /// Points of each name, from left to right.
+    lines: BTreeMap<&'a str, Vec<Point>>,
+    /// Values beyond this one are shown at the edge.
+    limit: Option<f64>,
+    /// The vertical axis.
+    scale: Scale,
     /// What titles do not say.
     in_all: String,
-    hidden_panels: usize,
-    hidden_lines: usize,
 }
 
-impl Content {
-    fn all(rows: &[Row]) -> All {
-        let quantized = || rows.iter().filter(|row| !row.is_float);
-        let differing = |role: usize| quantized().map(|row| row.widths[role]).collect::<BTreeSet<_>>();
-        let (activations, gradients) = (differing(1), differing(2));
+/// Fraction of a common axis that every panel of a place must fill for the panels to have it.
+const SHARED: f64 = 0.4;
 
-        let keys: BTreeSet<LineKey> = quantized().map(key).collect();
-        let hidden_lines = keys.len().saturating_sub(MOST_LINES);
-        let looks: BTreeMap<LineKey, Look> =
-            keys.into_iter().take(MOST_LINES).enumerate().map(|(i, key)| (key, look(i))).collect();
-
-        let mut panels: BTreeMap<[&str; 3], Content> = BTreeMap::new();
-        for row in rows {
-            let panel = panels.entry([&row.dataset, &row.model, &row.setting]).or_default();
-            let top1 = row.top1.summary.map(|summary| summary.times(PERCENT));
-            if row.is_float {
-                panel.float = top1;
-            } else if looks.contains_key(&key(row)) {
-                panel
-                    .lines
-                    .entry(key(row))
-                    .or_default()
-                    .insert(row.widths[0], Spot { top1, published: published(row) });
-            }
+fn contents(rows: &[Row], spread: Spread) -> Vec<Content<'_>> {
+    let mut places: BTreeMap<[&str; 3], Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        places.entry([&row.dataset, &row.model, &row.setting]).or_default().push(row);
+    }
+    let titles = Titles::of(places.keys().copied());
+    let in_all = titles.common();
+    let mut all = Vec::new();
+    for (place, rows) in &places {
+        let Some(measure) = Measure::of(rows.iter().copied()) else { continue };
+        let float = rows.iter().find(|row| row.is_float).and_then(|row| measure.summary(row));
+        let mut groups: Vec<(Question, Vec<&Row>)> = questions(rows).into_iter().collect();
+        if groups.is_empty() {
+            groups.push((Question::Weights, Vec::new()));
         }
-        let common = [("activations", &activations), ("gradients", &gradients)];
-        let common = common.iter().filter(|(_, widths)| widths.len() == 1);
-        let common: Vec<String> = common
-            .filter_map(|(role, widths)| Some((role, *widths.first()?)))
-            .filter(|(_, width)| *width != FLOAT_WIDTH)
-            .map(|(role, width)| format!("{role} {}", bits(width)))
-            .collect();
-        // All its lines are among the hidden ones.
-        panels.retain(|_, panel| panel.float.is_some() || !panel.lines.is_empty());
-        let hidden_panels = panels.len().saturating_sub(MOST_PANELS);
-        let titles = Titles::of(panels.keys().copied());
-        let in_all = titles.common();
-        let titled = panels.into_iter().take(MOST_PANELS).map(|(place, mut panel)| {
-            let parts = [titles.get(place)].into_iter().chain(common.iter().map(|part| one_line(part)));
-            panel.title = parts.collect::<Vec<_>>().join(", ");
-            panel
+        let alone = places.len() == 1;
+        let mut here: Vec<Content<'_>> = Vec::new();
+        for (question, rows) in groups.iter().filter(|(_, rows)| float.is_some() || !rows.is_empty()) {
+            let what = if rows.is_empty() { "full precision".to_owned() } else { question.title() };
+            let whole = alone && groups.len() == 1;
+            let title = match (alone, titles.get(*place)) {
+                (true, _) if !whole => what,
+                (_, place) if place.is_empty() => what,
+                (_, place) => format!("{place}: {}", lower(&what)),
+            };
+            here.push(content(title, *question, measure, float, rows, spread, &in_all));
+        }
+        share_axes(&mut here, spread);
+        all.extend(here);
+    }
+    all
+}
+
+/// The first letter small, as inside a sentence.
+fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+fn content<'a>(
+    title: String,
+    question: Question,
+    measure: Measure,
+    float: Option<Summary>,
+    rows: &[&'a Row],
+    spread: Spread,
+    in_all: &str,
+) -> Content<'a> {
+    let order: BTreeSet<([u32; 3], String)> = rows.iter().map(|row| question.place(row)).collect();
+    let places: Vec<String> = order.iter().map(|(_, name)| name.clone()).collect();
+    let mut lines: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
+    for row in rows {
+        let place = order.iter().position(|known| *known == question.place(row)).unwrap_or(0) as f64;
+        lines.entry(&row.method).or_default().push(Point {
+            place,
+            summary: measure.summary(row),
+            published: measure.published(row),
+            setting: widths(row),
         });
-        All {
-            panels: titled.collect(),
-            looks,
-            show_activations: activations.len() > 1,
-            show_gradients: gradients.len() > 1,
-            in_all,
-            hidden_panels,
-            hidden_lines,
-        }
+    }
+    for points in lines.values_mut() {
+        points.sort_by(|a, b| a.place.total_cmp(&b.place));
+    }
+    let places = if places.is_empty() { vec!["32".to_owned()] } else { places };
+    let scale = measure.scale([]);
+    let in_all = in_all.to_owned();
+    let mut content = Content { title, question, measure, float, places, lines, limit: None, scale, in_all };
+    content.limit = outlier_limit(content.means(), measure.rises());
+    content.scale = measure.scale(content.ends(spread));
+    content
+}
+
+impl Content<'_> {
+    fn points(&self) -> impl Iterator<Item = &Point> {
+        self.lines.values().flatten()
+    }
+
+    fn means(&self) -> Vec<f64> {
+        self.points().filter_map(|point| point.summary).chain(self.float).map(|summary| summary.mean).collect()
+    }
+
+    fn beyond(&self, value: f64) -> bool {
+        self.limit.is_some_and(|limit| if self.measure.rises() { value < limit } else { value > limit })
+    }
+
+    /// Ends of everything that is shown in its place.
+    fn ends(&self, spread: Spread) -> Vec<f64> {
+        let ours = self.points().filter_map(|point| point.summary).chain(self.float);
+        let ours = ours.filter(|summary| !self.beyond(summary.mean)).flat_map(|summary| {
+            let half = spread.half(summary).unwrap_or(0.0);
+            let (low, high) = self.measure.bounds();
+            [(summary.mean - half).max(low), (summary.mean + half).min(high)]
+        });
+        let published = self.points().filter_map(|point| point.published).filter(|value| !self.beyond(*value));
+        ours.chain(published).collect()
     }
 }
 
-fn key(row: &Row) -> LineKey {
-    (row.method.clone(), row.widths[1], row.widths[2])
-}
-
-/// A published accuracy in percent.
-fn published(row: &Row) -> Option<f64> {
-    row.published.as_ref().filter(|number| number.metric == Metric::Top1).map(|number| number.value)
-}
-
-fn bits(width: u32) -> String {
-    if width == 1 { "1 bit".to_owned() } else { format!("{width} bits") }
-}
-
-impl All {
-    fn label(&self, (method, activations, gradients): &LineKey) -> String {
-        let mut label = one_line(method);
-        for (shown, role, width) in [(self.show_activations, 'A', activations), (self.show_gradients, 'G', gradients)] {
-            if shown {
-                label.push_str(&format!(", {role}{width}"));
-            }
-        }
-        label
+/// Panels of one place get one vertical axis where each of them fills enough of it.
+fn share_axes(panels: &mut [Content<'_>], spread: Spread) {
+    let spans: Vec<(f64, f64)> = panels.iter().filter_map(|panel| panel.scale.ends()).collect();
+    let low = spans.iter().map(|span| span.0).fold(f64::INFINITY, f64::min);
+    let high = spans.iter().map(|span| span.1).fold(f64::NEG_INFINITY, f64::max);
+    if spans.len() != panels.len() || spans.iter().any(|(from, to)| to - from < SHARED * (high - low)) {
+        return;
     }
-
-    fn legend(&self) -> Vec<(Key, String)> {
-        let mut entries: Vec<(Key, String)> =
-            self.looks.iter().map(|(key, look)| (Key::Series(*look), self.label(key))).collect();
-        let floats: Vec<Summary> = self.panels.iter().filter_map(|panel| panel.float).collect();
-        if !floats.is_empty() {
-            let band = floats.iter().any(|float| float.sd.is_some());
-            entries.push((Key::Reference { band }, "float".to_owned()));
-        }
-        let mut spots = self.panels.iter().flat_map(|panel| panel.lines.values()).flat_map(|line| line.values());
-        if spots.clone().any(|spot| spot.published.is_some()) {
-            entries.push((Key::Marker(PUBLISHED), "published".to_owned()));
-        }
-        if spots.any(|spot| spot.top1.is_none()) {
-            entries.push((Key::Missing, "no finished trial".to_owned()));
-        }
-        entries
+    let all: Vec<f64> = panels.iter().flat_map(|panel| panel.ends(spread)).collect();
+    for panel in panels.iter_mut() {
+        panel.scale = panel.measure.scale(all.iter().copied());
     }
 }
 
-fn chart(figure: &All) -> Chart {
-    let plot = |content: &Content| Plot { panel: panel(content), items: items(content, &figure.looks) };
-    Chart::new(figure.panels.iter().map(plot).collect(), figure.legend())
-}
-
-/// Weight widths of a panel; where there are none, full precision has the axis to itself.
-fn widths(content: &Content) -> Vec<u32> {
-    let widths: BTreeSet<u32> = content.lines.values().flat_map(|line| line.keys().copied()).collect();
-    if widths.is_empty() { vec![FLOAT_WIDTH] } else { widths.into_iter().collect() }
-}
-
-/// The 95 % confidence interval of a mean, no further than there can be values.
-fn confidence(top1: Summary) -> Option<Interval> {
-    let Interval { low, high } = top1.interval_95().filter(|_| top1.n >= BAND_SEEDS)?;
-    Some(Interval { low: low.max(0.0), high: high.min(PERCENT) })
-}
-
-/// Too many bands would hide each other.
-fn has_bands(content: &Content) -> bool {
-    content.lines.len() <= MOST_BANDS
-}
-
-fn panel(content: &Content) -> Panel {
-    let spots = || content.lines.values().flat_map(|line| line.values());
-    let ours = spots().filter_map(|spot| spot.top1).chain(content.float).flat_map(|top1| {
-        let sd = top1.sd.unwrap_or(0.0);
-        [top1.mean - sd, top1.mean + sd]
-    });
-    let bands = content.lines.values().filter(|_| has_bands(content)).flat_map(stretches).flatten();
-    let ours = ours.chain(bands.flat_map(|(_, band)| [band.low, band.high]));
-    let ends = ours.chain(spots().filter_map(|spot| spot.published));
-    Panel {
-        title: content.title.clone(),
-        x_label: "Weight bit width (bits)".to_owned(),
-        y_label: "Top-1 accuracy (%)".to_owned(),
-        x: Scale::Categories(widths(content).iter().map(u32::to_string).collect()),
-        y: Scale::linear(ends, 1.0, (0.0, PERCENT)),
-    }
-}
-
-/// Lines stand side by side at a width, this far apart at most and no wider together than `SPREAD` of its room.
+/// Lines stand side by side at a width, this far apart at most and no wider together than `FAN` of its room.
 const STEP: f64 = 0.12;
-const SPREAD: f64 = 0.56;
+const FAN: f64 = 0.6;
 
-fn items(content: &Content, looks: &BTreeMap<LineKey, Look>) -> Vec<Item> {
-    let float = content.float.map(|float| Item::Reference { y: float.mean, spread: float.sd });
-    let widths = widths(content);
-    let count = content.lines.len();
-    let step = STEP.min(SPREAD / count as f64);
-    let (mut below, mut above): (Vec<Item>, Vec<Item>) = (float.into_iter().collect(), Vec::new());
-    for (i, (key, line)) in content.lines.iter().enumerate() {
-        let Some(look) = looks.get(key) else { continue };
-        let shift = (i as f64 - (count as f64 - 1.0) / 2.0) * step;
-        let place = |width: u32| widths.iter().position(|&w| w == width).map_or(0.0, |place| place as f64 + shift);
-        if has_bands(content) {
-            below.extend(bands(*look, line, place));
-        }
-        above.extend(line_items(*look, line, place));
-    }
-    below.into_iter().chain(above).collect()
-}
-
-/// Widths side by side, at least two, whose means have an interval: a band each.
-fn stretches(line: &Line) -> Vec<Vec<(u32, Interval)>> {
-    let known: Vec<_> = line.iter().map(|(&width, spot)| Some((width, confidence(spot.top1?)?))).collect();
-    let stretches = known.split(Option::is_none).map(|stretch| stretch.iter().flatten().copied().collect::<Vec<_>>());
-    stretches.filter(|stretch| stretch.len() > 1).collect()
-}
-
-fn bands(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
-    let band = |stretch: Vec<(u32, Interval)>| {
-        let points = stretch.into_iter().map(|(width, Interval { low, high })| (x(width), low, high)).collect();
-        Item::Band { points, look, edged: true }
-    };
-    stretches(line).into_iter().map(band).collect()
-}
-
-fn line_items(look: Look, line: &Line, x: impl Fn(u32) -> f64) -> Vec<Item> {
-    let mut items = Vec::new();
-    // A width at which nothing finished breaks the line: nothing is known there.
-    for stretch in line.iter().collect::<Vec<_>>().split(|(_, spot)| spot.top1.is_none()) {
-        let points = stretch.iter().filter_map(|(width, spot)| Some((x(**width), spot.top1?.mean)));
-        items.push(Item::Line { points: points.collect(), look });
-    }
-    let theirs = Look { marker: PUBLISHED.marker, ..look };
-    let of_others = line.iter().filter_map(|(&width, spot)| Some((x(width), spot.published?)));
-    items.extend(of_others.map(|(x, y)| Item::Marker { x, y, spread: None, look: theirs }));
-    items.extend(line.iter().map(|(&width, spot)| match spot.top1 {
-        Some(top1) => Item::Marker { x: x(width), y: top1.mean, spread: top1.sd, look },
-        None => Item::Missing { x: x(width), look },
-    }));
-    items
-}
-
-fn caption(figure: &All, rows: &[Row]) -> String {
-    let counts: BTreeSet<usize> = rows.iter().filter_map(|row| row.top1.summary).map(|summary| summary.n).collect();
-    let mut caption = "Top-1 accuracy on the test set against the bit width of the weights".to_owned();
-    caption.push_str(&match (counts.first(), counts.last()) {
-        (Some(1), Some(1)) => ", one seed each.".to_owned(),
-        (Some(min), Some(most)) if min == most => {
-            format!(": mean and sample standard deviation over {min} seeds.")
-        }
-        (Some(min), Some(most)) => format!(": mean and sample standard deviation over {min} to {most} seeds."),
-        _ => ".".to_owned(),
+fn plot(content: &Content<'_>, looks: &Looks, spread: Spread) -> Plot {
+    let float = content.float.map(|float| {
+        let words = in_words(content.measure, spread, float);
+        Item::Reference { y: float.mean, spread: spread.half(float) }.told("float", format!("full precision: {words}"))
     });
-    let banded = |panel: &Content| has_bands(panel) && panel.lines.values().any(|line| !stretches(line).is_empty());
-    if figure.panels.iter().any(banded) {
-        caption.push_str(" Bands: 95% confidence interval of the mean (Student's t).");
+    let mut items: Vec<Item> = float.into_iter().collect();
+    let mut names: Vec<&str> = content.lines.keys().copied().collect();
+    names.sort_by_key(|name| (looks.place(name), *name));
+    let count = names.len();
+    let step = STEP.min(FAN / count.max(1) as f64);
+    for (i, name) in names.iter().enumerate() {
+        let shift = (i as f64 - (count as f64 - 1.0) / 2.0) * step;
+        items.push(line(content, name, looks.get(name), shift, spread));
     }
-    if figure.panels.iter().any(|panel| panel.float.is_some()) {
-        caption.push_str(" Dashed: full precision.");
+    Plot {
+        panel: Panel {
+            title: one_line(&content.title),
+            x_label: if content.lines.is_empty() { String::new() } else { content.question.axis().to_owned() },
+            y_label: content.measure.label().to_owned(),
+            x: Scale::Categories(content.places.clone()),
+            y: content.scale.clone(),
+        },
+        items,
     }
-    let sources: BTreeSet<String> = rows
-        .iter()
-        .filter(|row| published(row).is_some())
-        .filter_map(|row| Some(row.published.as_ref()?.cited()))
-        .collect();
+}
+
+/// Everything of one name in a panel.
+fn line(content: &Content<'_>, name: &str, look: Look, shift: f64, spread: Spread) -> Item {
+    let shown = one_line(name);
+    let points = &content.lines[name];
+    let mut items = Vec::new();
+    if content.question.has_lines() {
+        // A width at which nothing finished breaks the line: nothing is known there.
+        for pair in points.windows(2) {
+            let (Some(from), Some(to)) = (pair[0].summary, pair[1].summary) else { continue };
+            let ends = ((pair[0].place + shift, from.mean), (pair[1].place + shift, to.mean));
+            items.extend(segment(content, ends).map(|points| Item::Line { points, look }));
+        }
+    }
+    for point in points {
+        let x = point.place + shift;
+        if let Some(value) = point.published {
+            let words = format!("{shown} {}: published {value:.2}{}", point.setting, content.measure.unit());
+            items.push(marker(content, x, value, None, look.published()).told(&shown, words));
+        }
+        let (item, words) = match point.summary {
+            Some(summary) => (
+                marker(content, x, summary.mean, spread.half(summary), look),
+                in_words(content.measure, spread, summary),
+            ),
+            None => (Item::Missing { x, look }, "no trial finished".to_owned()),
+        };
+        items.push(item.told(&shown, format!("{shown} {}: {words}", point.setting)));
+    }
+    Item::Group { series: shown, title: None, items }
+}
+
+/// A value in its place, or at the edge where it lies beyond the axis.
+fn marker(content: &Content<'_>, x: f64, y: f64, spread: Option<f64>, look: Look) -> Item {
+    if content.beyond(y) {
+        let above = !content.measure.rises();
+        return Item::Beyond { x, above, text: format!("{y:.1}"), look };
+    }
+    Item::Marker { x, y, spread, look }
+}
+
+/// The part of a line between two points that lies on the axis; `None` where nothing does.
+fn segment(content: &Content<'_>, (from, to): ((f64, f64), (f64, f64))) -> Option<Vec<(f64, f64)>> {
+    let (low, high) = content.scale.ends()?;
+    let edge = if content.measure.rises() { low } else { high };
+    let cut = |inside: (f64, f64), outside: (f64, f64)| {
+        let fraction = (edge - inside.1) / (outside.1 - inside.1);
+        (inside.0 + (outside.0 - inside.0) * fraction, edge)
+    };
+    match (content.beyond(from.1), content.beyond(to.1)) {
+        (false, false) => Some(vec![from, to]),
+        (false, true) => Some(vec![from, cut(from, to)]),
+        (true, false) => Some(vec![cut(to, from), to]),
+        (true, true) => None,
+    }
+}
+
+fn legend(contents: &[Content<'_>], looks: &Looks) -> Vec<(Key, String)> {
+    let used: BTreeSet<&str> = contents.iter().flat_map(|content| content.lines.keys().copied()).collect();
+    let mut key = looks.key(&used, Key::Series);
+    let floats: Vec<Summary> = contents.iter().filter_map(|content| content.float).collect();
+    if !floats.is_empty() {
+        key.push((Key::Reference { band: floats.iter().any(|float| float.sd.is_some()) }, "float".to_owned()));
+    }
+    let points = || contents.iter().flat_map(Content::points);
+    if points().any(|point| point.published.is_some()) {
+        key.push((Key::Marker(PUBLISHED), "published".to_owned()));
+    }
+    if points().any(|point| point.summary.is_none()) {
+        key.push((Key::Missing, "no finished trial".to_owned()));
+    }
+    key
+}
+
+fn caption(contents: &[Content<'_>], rows: &[Row], spread: Spread, trials: &Trials) -> String {
+    let measures: BTreeSet<Measure> = contents.iter().map(|content| content.measure).collect();
+    let names: Vec<&str> = measures.into_iter().map(Measure::name).collect();
+    let mut sentences = vec![format!("Test {} against bit width, by what is quantized.", names.join(" and "))];
+    let summaries = contents.iter().flat_map(|content| content.points().filter_map(|point| point.summary));
+    let counts = summaries.chain(contents.iter().filter_map(|content| content.float)).map(|summary| summary.n);
+    sentences.push(spread.sentence(counts));
+    if contents.iter().any(|content| content.float.is_some()) {
+        sentences.push("Dashed: full precision.".to_owned());
+    }
+    if contents.iter().any(|content| content.means().iter().any(|mean| content.beyond(*mean))) {
+        sentences.push("Arrows: values beyond the axis, in numbers.".to_owned());
+    }
+    let shown = |row: &&Row| Measure::of([*row].into_iter()).is_some_and(|measure| measure.published(row).is_some());
+    let sources: BTreeSet<String> =
+        rows.iter().filter(shown).filter_map(|row| Some(row.published.as_ref()?.cited())).collect();
     if !sources.is_empty() {
         let sources = sources.into_iter().collect::<Vec<_>>().join("; ");
-        caption.push_str(&format!(
-            " Hollow triangles: published for these bit widths, with the training of the source: {sources}."
-        ));
+        sentences.push(format!("Hollow: published for these bit widths, with the training of the source: {sources}."));
     }
-    caption.push_str(&figure.in_all);
-    for (hidden, what) in [(figure.hidden_panels, "panels"), (figure.hidden_lines, "lines")] {
-        if hidden > 0 {
-            caption.push_str(&format!(" {hidden} more {what} are in the data only."));
-        }
+    sentences.extend(trials.labels.remarks());
+    let mut caption = sentences.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
+    if let Some(content) = contents.first() {
+        let alone = contents.len() > 1 && content.in_all.is_empty();
+        let place = if alone { rows.first().map(place) } else { None };
+        caption.push_str(&place.unwrap_or_else(|| content.in_all.clone()));
     }
     caption
 }
 
+/// A sentence on where all trials are from.
+fn place(row: &Row) -> String {
+    let parts = [row.dataset.as_str(), &row.model, &row.setting];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!(" In all panels: {}.", one_line(&parts.join(", ")))
+}
+
 fn data(rows: &[Row]) -> Data {
-    let facts = ["top1_n", "top1_mean", "top1_sd", "top1_low", "top1_high", "published", "failed", "diverged"];
+    let facts = [
+        "top1_n",
+        "top1_mean",
+        "top1_sd",
+        "top1_low",
+        "top1_high",
+        "perplexity_n",
+        "perplexity_mean",
+        "perplexity_sd",
+        "published",
+        "failed",
+        "diverged",
+    ];
     let interval = |row: &Row| row.top1.summary.and_then(Summary::interval_95);
     let row = |row: &Row| {
+        let (top1, perplexity) = (row.top1.summary, row.perplexity.summary);
+        let published = Measure::of([row].into_iter()).and_then(|measure| match measure {
+            Measure::Top1 => measure.published(row).map(|value| value / PERCENT),
+            Measure::Perplexity => measure.published(row),
+        });
         let facts = [
-            Value::from(row.top1.summary.map_or(0, |summary| summary.n)),
-            Value::from(row.top1.summary.map(|summary| summary.mean)),
-            Value::from(row.top1.summary.and_then(|summary| summary.sd)),
+            Value::from(top1.map_or(0, |summary| summary.n)),
+            Value::from(top1.map(|summary| summary.mean)),
+            Value::from(top1.and_then(|summary| summary.sd)),
             Value::from(interval(row).map(|interval| interval.low)),
             Value::from(interval(row).map(|interval| interval.high)),
-            Value::from(published(row).map(|value| value / PERCENT)),
+            Value::from(perplexity.map_or(0, |summary| summary.n)),
+            Value::from(perplexity.map(|summary| summary.mean)),
+            Value::from(perplexity.and_then(|summary| summary.sd)),
+            Value::from(published),
             Value::from(row.failed),
             Value::from(row.diverged),
         ];

@@ -7,10 +7,11 @@ use crate::error::ReportError;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::kernels::Kernels;
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, Item, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
 use crate::plot::style::shade;
-use crate::plot::text::Lettering;
+use crate::plot::theme::Theme;
 use crate::sheet::{Data, Value};
 use crate::trials::Trials;
 
@@ -36,7 +37,7 @@ impl Figure for KernelSpeed {
         "Kernel speed"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let Some(kernels) = &trials.kernels else { return Ok(Drawn::Nothing(WITHOUT.to_owned())) };
         if kernels.chosen().all(|cell| cell.speedup_f32().is_none()) {
             return Ok(Drawn::Nothing("no cell of the kernel bench has a ratio to f32".to_owned()));
@@ -59,7 +60,7 @@ impl Figure for KernelSpeed {
         }
         // A page's width for one panel: groups of bars need it.
         let chart = Chart { columns: 1, wide: true, ..Chart::new(panels, key) };
-        Ok(Drawn::Picture(Picture { canvas: chart.draw(lettering), data: data(kernels), caption }))
+        Ok(Drawn::Picture(Picture { pages: chart.draw(theme), data: data(kernels), caption }))
     }
 }
 

@@ -5,13 +5,17 @@ use harness_records::record::{LayerRecord, ValuesRecord};
 use crate::accuracy::IDENTITY;
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
-use crate::figures::{Drawn, Figure, Picture};
+use crate::figures::configs::{Config, configs};
+use crate::figures::groups::{Member, PanelGroup, groups, labels};
+use crate::figures::looks::Looks;
+use crate::figures::titles::Titles;
+use crate::figures::{Drawn, Figure, MOST_PANELS, Picture, most_panels};
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::style::{AFTER, BEFORE, LEVEL};
-use crate::plot::text::Lettering;
+use crate::plot::style::{AFTER, BEFORE, LEVEL, Look};
+use crate::plot::theme::Theme;
 use crate::sheet::{Data, Value};
 use crate::trials::Trials;
 use harness_stats::Summary;
@@ -23,7 +27,7 @@ pub(crate) struct WeightHistograms;
 pub(crate) struct LayerError;
 
 /// A layer: its name, relative squared error, and angle in degrees.
-type LayerSpot = (String, Option<Summary>, Option<Summary>);
+type LayerPoint = (String, Option<Summary>, Option<Summary>);
 
 /// Layers of one configuration in the histograms, at most.
 const MOST_LAYERS: usize = 4;
@@ -41,7 +45,7 @@ impl Figure for WeightHistograms {
         "Weights before and after quantization"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let mut configs = configs(rows, trials);
         // Fewest bits first: there the methods differ most.
@@ -87,7 +91,7 @@ impl Figure for WeightHistograms {
         let facts = ["seed", "layer", "what", "from", "to", "portion"];
         let columns = IDENTITY.into_iter().take(BEFORE_ACTIVATIONS).chain(facts).collect();
         Ok(Drawn::Picture(Picture {
-            canvas: Chart::new(panels, key).draw(lettering),
+            pages: Chart::new(panels, key).draw(theme),
             data: Data { columns, rows: data },
             caption,
         }))
@@ -165,40 +169,29 @@ impl Figure for LayerError {
         "Quantization error and angle by layer"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let configs = configs(rows, trials);
         let titles = Titles::of(configs.iter().map(Config::place));
-        let lines: Vec<Line> = by_place(&configs)
-            .into_iter()
-            .flat_map(|(place, here)| {
-                let title = titles.get(place);
-                here.into_iter().flat_map(move |config| Line::all(&title, place, config))
-            })
-            .collect();
-        if lines.is_empty() {
+        let mut groups = groups(&configs, &Looks::new(&trials.labels.names));
+        // Full precision has no error, nor a line.
+        groups.iter_mut().for_each(|group| group.members.retain(|member| !member.config.row.is_float));
+        let lines: Vec<Vec<LayerLine>> = groups.iter().map(lines).collect();
+        if lines.iter().all(Vec::is_empty) {
             return Ok(Drawn::Nothing("no finished trial has a quantized layer".to_owned()));
         }
-        let looks = Looks::of(lines.iter().map(|line| line.label.as_str()));
-        let mut groups: Vec<(&str, &str, Vec<&Line>)> = Vec::new();
-        for line in &lines {
-            match groups.iter_mut().find(|(title, role, _)| *title == line.title && *role == line.role) {
-                Some((_, _, there)) => there.push(line),
-                None => groups.push((&line.title, &line.role, vec![line])),
+        let mut panels = Vec::new();
+        for (group, lines) in groups.iter().zip(&lines) {
+            for role in ROLES {
+                let here: Vec<&LayerLine> = lines.iter().filter(|line| line.role == role).collect();
+                panels.extend(panels_of(&group.title, role, &here));
             }
         }
-        let mut panels = Vec::new();
-        for (title, role, there) in &groups {
-            panels.extend(panels_of(title, role, there, &looks));
-        }
-        let hidden = panels.len().saturating_sub(MOST_PANELS);
-        panels.truncate(MOST_PANELS);
+        let (panels, hidden) = most_panels(panels);
         let caption = format!(
             "Angle between each quantized tensor and its full-precision values, and squared error over squared norm, in \
-             the finished networks: mean and sample standard deviation over seeds.{}{}{}",
-            titles.common(),
-            looks.hidden(),
-            hidden_panels(hidden)
+             the finished networks: mean and sample standard deviation over seeds.{}{hidden}",
+            titles.common()
         );
         let columns = vec![
             "place",
@@ -210,62 +203,72 @@ impl Figure for LayerError {
             "angle_degrees",
             "angle_sd",
         ];
-        let data = Data { columns, rows: lines.iter().flat_map(Line::facts).collect() };
-        let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);
-        Ok(Drawn::Picture(Picture { canvas, data, caption }))
+        let data = Data { columns, rows: lines.iter().flatten().flat_map(LayerLine::facts).collect() };
+        let key = labels(&groups).into_iter().map(|(label, look)| (Key::Series(look), label)).collect();
+        let pages = Chart::new(panels, key).draw(theme);
+        Ok(Drawn::Picture(Picture { pages, data, caption }))
     }
 }
+
+/// Roles whose layers have an error.
+const ROLES: [&str; 2] = ["weight", "activation"];
 
 /// One configuration over the layers of a role.
-struct Line {
+struct LayerLine {
     /// Data set, model and setting.
     place: String,
-    /// What tells it from other places.
-    title: String,
-    role: String,
+    role: &'static str,
+    /// The configuration with its bit widths.
+    configuration: String,
+    /// What the legend calls it.
     label: String,
-    /// Name, error, angle in degrees.
-    layers: Vec<LayerSpot>,
+    look: Look,
+    layers: Vec<LayerPoint>,
 }
 
-impl Line {
-    fn all(title: &str, place: [&str; 3], config: &Config<'_>) -> Vec<Line> {
-        let role_line = |role: &str| {
-            let of_role = |layer: &&LayerRecord| layer.role == role;
-            let names: Vec<String> =
-                config.records.first()?.layers.iter().filter(of_role).map(|layer| layer.layer.clone()).collect();
-            let layers: Vec<_> = names
-                .into_iter()
-                .map(|name| {
-                    let of = |value: fn(&LayerRecord) -> Option<f64>| {
-                        let same = config.records.iter().flat_map(|record| &record.layers);
-                        let same = same.filter(|layer| layer.role == role && layer.layer == name);
-                        Summary::of(&same.filter_map(value).filter(|v| v.is_finite()).collect::<Vec<_>>())
-                    };
-                    let error = of(|layer| Some(layer.relative_mse));
-                    let angle = of(|layer| Some(layer.values.as_ref()?.cosine.clamp(-1.0, 1.0).acos().to_degrees()));
-                    (name, error, angle)
-                })
-                .collect();
-            (!layers.is_empty()).then(|| Line {
-                place: one_line(&place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")),
-                title: title.to_owned(),
-                role: role.to_owned(),
-                label: config.label.clone(),
-                layers,
+/// Lines of all members of a group, role by role.
+fn lines(group: &PanelGroup<'_>) -> Vec<LayerLine> {
+    let line = |member: &Member<'_>, role: &'static str| {
+        let config = member.config;
+        let of_role = |layer: &&LayerRecord| layer.role == role;
+        let names: Vec<String> =
+            config.records.first()?.layers.iter().filter(of_role).map(|layer| layer.layer.clone()).collect();
+        let layers: Vec<LayerPoint> = names
+            .into_iter()
+            .map(|name| {
+                let of = |value: fn(&LayerRecord) -> Option<f64>| {
+                    let same = config.records.iter().flat_map(|record| &record.layers);
+                    let same = same.filter(|layer| layer.role == role && layer.layer == name);
+                    Summary::of(&same.filter_map(value).filter(|v| v.is_finite()).collect::<Vec<_>>())
+                };
+                let error = of(|layer| Some(layer.relative_mse));
+                let angle = of(|layer| Some(layer.values.as_ref()?.cosine.clamp(-1.0, 1.0).acos().to_degrees()));
+                (name, error, angle)
             })
-        };
-        ["weight", "activation"].into_iter().filter_map(role_line).collect()
-    }
+            .collect();
+        let place = config.place().into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        (!layers.is_empty()).then(|| LayerLine {
+            place: one_line(&place),
+            role,
+            configuration: config.label.clone(),
+            label: member.label.clone(),
+            look: member.look,
+            layers,
+        })
+    };
+    let line = &line;
+    group.members.iter().flat_map(|member| ROLES.into_iter().filter_map(move |role| line(member, role))).collect()
+}
 
+impl LayerLine {
     fn facts(&self) -> Vec<Vec<Value>> {
         let mean = |summary: &Option<Summary>| summary.map(|summary| summary.mean).into();
         let sd = |summary: &Option<Summary>| summary.and_then(|summary| summary.sd).into();
-        let fact = |(name, error, angle): &LayerSpot| {
+        let fact = |(name, error, angle): &LayerPoint| {
             vec![
                 Value::from(&*self.place),
-                Value::from(&*self.role),
-                Value::from(&*self.label),
+                Value::from(self.role),
+                Value::from(&*self.configuration),
                 Value::from(&**name),
                 mean(error),
                 sd(error),
@@ -277,37 +280,38 @@ impl Line {
     }
 }
 
-fn panels_of(title: &str, role: &str, lines: &[&Line], looks: &Looks<'_>) -> Vec<Plot> {
+fn panels_of(title: &str, role: &str, lines: &[&LayerLine]) -> Vec<Plot> {
     let mut names: Vec<&str> = Vec::new();
     for (name, ..) in lines.iter().flat_map(|line| &line.layers) {
         if !names.contains(&name.as_str()) {
             names.push(name);
         }
     }
-    let plot = |label: &str, of: fn(&LayerSpot) -> Option<Summary>, log: bool| {
+    let plot = |label: &str, of: fn(&LayerPoint) -> Option<Summary>, log: bool| {
         let mut items = Vec::new();
         let mut ends = Vec::new();
         for (i, line) in lines.iter().enumerate() {
-            let Some(look) = looks.get(&line.label) else { continue };
+            let look = line.look;
             // Side by side, so that error bars do not cover each other.
             let shift = (i as f64 - (lines.len() as f64 - 1.0) / 2.0) * (0.5 / lines.len() as f64).min(0.1);
             let place = |name: &str| names.iter().position(|known| *known == name).unwrap_or(0) as f64 + shift;
             let points: Vec<(f64, Summary)> =
                 line.layers.iter().filter_map(|layer| Some((place(&layer.0), of(layer)?))).collect();
-            items.push(Item::Line { points: points.iter().map(|(x, s)| (*x, s.mean)).collect(), look });
+            let line_points = points.iter().map(|(x, s)| (*x, s.mean)).collect();
+            items.push(Item::Line { points: line_points, look }.of(&line.label));
             for (x, summary) in points {
                 // Below a mean of zero there is nothing that a logarithm could show.
                 let spread = summary.sd.filter(|sd| *sd > 0.0 && (!log || *sd < summary.mean));
                 let reach = spread.unwrap_or(0.0);
                 ends.extend([summary.mean - reach, summary.mean + reach]);
-                items.push(Item::Marker { x, y: summary.mean, spread, look });
+                items.push(Item::Marker { x, y: summary.mean, spread, look }.of(&line.label));
             }
         }
         let y =
             if log { Scale::log(ends.iter().copied()) } else { Scale::linear(ends.iter().copied(), 0.1, (0.0, 180.0)) };
         (!ends.is_empty()).then(|| Plot {
             panel: Panel {
-                title: one_line(&format!("{title}, {role}s")),
+                title: if title.is_empty() { format!("{role}s") } else { one_line(&format!("{title}, {role}s")) },
                 x_label: "Layer".to_owned(),
                 y_label: label.to_owned(),
                 x: Scale::Categories(names.iter().map(|name| one_line(name)).collect()),

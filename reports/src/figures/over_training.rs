@@ -7,15 +7,18 @@ use harness_records::record::{RunRecord, SiteRecord};
 
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::{
-    Config, Looks, Spot, Titles, bands_below, configs, head_columns, hidden_panels, line, over_epochs,
-};
-use crate::figures::{Drawn, Figure, Picture};
+use crate::figures::configs::{Config, configs, head_columns};
+use crate::figures::epochs::{EpochPoint, bands_below, line, over_epochs};
+use crate::figures::groups::{groups, labels};
+use crate::figures::looks::Looks;
+use crate::figures::titles::Titles;
+use crate::figures::{Drawn, Figure, MOST_PANELS, Picture, most_panels};
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::style::look;
-use crate::plot::text::Lettering;
+use crate::plot::style::plain_look;
+use crate::plot::theme::Theme;
 use crate::sheet::{Data, Value};
 use crate::trials::Trials;
 
@@ -38,8 +41,8 @@ fn sites<'a>(record: &'a RunRecord, role: &'a str) -> impl Iterator<Item = (u32,
     record.epochs.iter().flat_map(of_epoch).filter(move |(_, site)| site.role == role)
 }
 
-fn panel(title: String, y_label: &str, spots: &[Spot], y: Scale, items: Vec<Item>) -> Plot {
-    let epochs = spots.iter().map(|spot| f64::from(spot.epoch));
+fn panel(title: String, y_label: &str, points: &[EpochPoint], y: Scale, items: Vec<Item>) -> Plot {
+    let epochs = points.iter().map(|point| f64::from(point.epoch));
     Plot {
         panel: Panel { title, x_label: "Epoch".to_owned(), y_label: y_label.to_owned(), x: Scale::epochs(epochs), y },
         items: bands_below(items),
@@ -55,7 +58,7 @@ impl Figure for CodePopulations {
         "Populations of codes and effective bits over training"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let mut configs = configs(rows, trials);
         configs
@@ -86,15 +89,17 @@ impl Figure for CodePopulations {
             let Some(largest) = names.iter().max_by_key(size).copied() else { continue };
             let populations = populations(config, largest);
             let mut items = Vec::new();
-            let all: Vec<Spot> = populations.iter().flatten().copied().collect();
-            for (code, spots) in populations.iter().enumerate() {
-                data.extend(spots.iter().map(|s| fact(config, largest, "portion_of_code", Some(code), s)));
+            let all: Vec<EpochPoint> = populations.iter().flatten().copied().collect();
+            for (code, points) in populations.iter().enumerate() {
+                data.extend(points.iter().map(|s| fact(config, largest, "portion_of_code", Some(code), s)));
                 if code < MOST_CODES {
-                    items.extend(line(spots, look(code)));
+                    items.extend(
+                        line(points, plain_look(code)).into_iter().map(|item| item.of(&format!("code {code}"))),
+                    );
                     codes_shown = codes_shown.max(code + 1);
                 }
             }
-            let highest = all.iter().map(|spot| spot.high).fold(0.0, f64::max);
+            let highest = all.iter().map(|point| point.high).fold(0.0, f64::max);
             let title = titles.around(largest, config.place(), &config.label);
             panels.push(panel(title, "Weights at a code (%)", &all, Scale::from_zero(highest), items));
 
@@ -106,30 +111,30 @@ impl Figure for CodePopulations {
                         .map(|(e, s)| (e, s.effective_bits))
                         .collect::<Vec<_>>()
                 };
-                let spots = over_epochs(config.records.iter().flat_map(of_layer));
-                data.extend(spots.iter().map(|s| fact(config, name, "effective_bits", None, s)));
+                let points = over_epochs(config.records.iter().flat_map(of_layer));
+                data.extend(points.iter().map(|s| fact(config, name, "effective_bits", None, s)));
                 if place == layers.len() {
                     layers.push(BTreeSet::new());
                 }
                 layers[place].insert(name.to_owned());
                 if place < MOST_LAYERS {
-                    items.extend(line(&spots, look(MOST_CODES + place)));
-                    all.extend(spots);
+                    items.extend(line(&points, plain_look(MOST_CODES + place)));
+                    all.extend(points);
                 }
             }
             let width = f64::from(config.row.widths[0]);
             items.insert(0, Item::Reference { y: width, spread: None });
-            let most = all.iter().map(|spot| spot.high).fold(width, f64::max);
+            let most = all.iter().map(|point| point.high).fold(width, f64::max);
             let y = Scale::linear(all.iter().flat_map(|s| [s.low, s.high]).chain([width]), 0.1, (0.0, most));
             let title = titles.around("", config.place(), &config.label);
             panels.push(panel(title, "Effective bits of a layer", &all, y, items));
         }
         // Codes and layers are never in one panel, and look different all the same: there is one key for all.
         let mut key: Vec<(Key, String)> =
-            (0..codes_shown).map(|code| (Key::Series(look(code)), format!("code {code}"))).collect();
+            (0..codes_shown).map(|code| (Key::Series(plain_look(code)), format!("code {code}"))).collect();
         let named = layers.iter().take(MOST_LAYERS).enumerate();
         let joined = |names: &BTreeSet<String>| one_line(&names.iter().cloned().collect::<Vec<_>>().join(" / "));
-        key.extend(named.map(|(i, names)| (Key::Series(look(MOST_CODES + i)), joined(names))));
+        key.extend(named.map(|(i, names)| (Key::Series(plain_look(MOST_CODES + i)), joined(names))));
         key.push((Key::Reference { band: false }, "bit width".to_owned()));
         let mut caption =
             "Left: fraction of the weights of the largest quantized layer at each code, after every epoch. \
@@ -144,13 +149,13 @@ impl Figure for CodePopulations {
             caption.push_str(&format!(" {} more layers are in the data only.", layers.len() - MOST_LAYERS));
         }
         let columns = head_columns().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
-        let canvas = Chart::new(panels, key).draw(lettering);
-        Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
+        let pages = Chart::new(panels, key).draw(theme);
+        Ok(Drawn::Picture(Picture { pages, data: Data { columns, rows: data }, caption }))
     }
 }
 
 /// Percentage of the weights of a layer at each code, over epochs.
-fn populations(config: &Config<'_>, layer: &str) -> Vec<Vec<Spot>> {
+fn populations(config: &Config<'_>, layer: &str) -> Vec<Vec<EpochPoint>> {
     let counts = |record: &&RunRecord| {
         sites(record, "weight")
             .filter(|(_, site)| site.layer == layer)
@@ -168,16 +173,16 @@ fn populations(config: &Config<'_>, layer: &str) -> Vec<Vec<Spot>> {
     (0..codes).map(of_code).collect()
 }
 
-fn fact(config: &Config<'_>, layer: &str, quantity: &str, code: Option<usize>, spot: &Spot) -> Vec<Value> {
+fn fact(config: &Config<'_>, layer: &str, quantity: &str, code: Option<usize>, point: &EpochPoint) -> Vec<Value> {
     let mut row: Vec<Value> = config.head().collect();
     row.extend([
         layer.into(),
         quantity.into(),
         code.map_or(Value::Absent, Value::from),
-        spot.epoch.into(),
-        Some(spot.mean).into(),
-        Some(spot.low).into(),
-        Some(spot.high).into(),
+        point.epoch.into(),
+        Some(point.mean).into(),
+        Some(point.low).into(),
+        Some(point.high).into(),
     ]);
     row
 }
@@ -191,7 +196,7 @@ impl Figure for StochasticPortion {
         "Fraction quantized and error over training"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let mut configs = configs(rows, trials);
         configs.retain(|config| {
@@ -200,54 +205,43 @@ impl Figure for StochasticPortion {
         if configs.is_empty() {
             return Ok(Drawn::Nothing("no trial left a fraction of its weights in full precision".to_owned()));
         }
-        let places: Vec<[&str; 3]> = {
-            let mut places: Vec<[&str; 3]> = configs.iter().map(Config::place).collect();
-            places.dedup();
-            places
-        };
-        let titles = Titles::of(places.iter().copied());
-        let looks = Looks::of(configs.iter().map(|config| config.label.as_str()));
+        let titles = Titles::of(configs.iter().map(Config::place));
+        let groups = groups(&configs, &Looks::new(&trials.labels.names));
         let (mut panels, mut data) = (Vec::new(), Vec::new());
         type Quantity = (&'static str, &'static str, fn(&SiteRecord) -> f64);
         let quantities: [Quantity; 2] = [
             ("portion", "Weights quantized (%)", |site| 100.0 * site.fraction),
             ("relative_mse", "Relative squared error", |site| site.relative_mse),
         ];
-        for place in places {
+        for group in &groups {
             for (quantity, label, of) in quantities {
                 let (mut items, mut all) = (Vec::new(), Vec::new());
-                for config in configs.iter().filter(|config| config.place() == place) {
+                for member in &group.members {
                     // Mean over the layers of a trial, then over trials.
                     let of_record = |record: &&RunRecord| {
-                        over_epochs(sites(record, "weight").map(|(epoch, site)| (epoch, of(site))))
-                            .into_iter()
-                            .map(|spot| (spot.epoch, spot.mean))
-                            .collect::<Vec<_>>()
+                        let values = sites(record, "weight").map(|(epoch, site)| (epoch, of(site)));
+                        over_epochs(values).into_iter().map(|point| (point.epoch, point.mean)).collect::<Vec<_>>()
                     };
-                    let spots = over_epochs(config.records.iter().flat_map(of_record));
-                    data.extend(spots.iter().map(|spot| fact(config, "", quantity, None, spot)));
-                    if let Some(look) = looks.get(&config.label) {
-                        items.extend(line(&spots, look));
-                        all.extend(spots);
-                    }
+                    let points = over_epochs(member.config.records.iter().flat_map(of_record));
+                    data.extend(points.iter().map(|point| fact(member.config, "", quantity, None, point)));
+                    items.extend(line(&points, member.look).into_iter().map(|item| item.of(&member.label)));
+                    all.extend(points);
                 }
                 if !items.is_empty() {
-                    let y = Scale::from_zero(all.iter().map(|spot| spot.high).fold(0.0, f64::max));
-                    panels.push(panel(titles.get(place), label, &all, y, items));
+                    let y = Scale::from_zero(all.iter().map(|point| point.high).fold(0.0, f64::max));
+                    panels.push(panel(group.title.clone(), label, &all, y, items));
                 }
             }
         }
-        let hidden = panels.len().saturating_sub(MOST_PANELS);
-        panels.truncate(MOST_PANELS);
+        let (panels, hidden) = most_panels(panels);
         let caption = format!(
             "Fraction of the weights that is quantized, and squared error over squared norm of the weights as the network \
-             sees them, after every epoch: mean over layers and seeds, band over seeds.{}{}{}",
-            titles.common(),
-            looks.hidden(),
-            hidden_panels(hidden)
+             sees them, after every epoch: mean over layers and seeds, band over seeds.{}{hidden}",
+            titles.common()
         );
+        let key = labels(&groups).into_iter().map(|(label, look)| (Key::Series(look), label)).collect();
         let columns = head_columns().chain(["layer", "quantity", "code", "epoch", "mean", "low", "high"]).collect();
-        let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);
-        Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
+        let pages = Chart::new(panels, key).draw(theme);
+        Ok(Drawn::Picture(Picture { pages, data: Data { columns, rows: data }, caption }))
     }
 }

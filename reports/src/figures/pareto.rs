@@ -3,15 +3,20 @@
 use std::collections::BTreeSet;
 
 use crate::accuracy::IDENTITY;
+use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::figures::configs::{Config, Looks, Titles, by_place, configs, hidden_panels};
+use crate::figures::configs::{Config, by_place, configs};
+use crate::figures::looks::Looks;
+use crate::figures::measure::PERCENT;
+use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::kernels::Speeds;
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, Item, MOST_PANELS, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::style::FRONT;
-use crate::plot::text::Lettering;
+use crate::plot::style::{FLOAT_LOOK, FRONT};
+use crate::plot::theme::Theme;
 use crate::sheet::Data;
 use crate::trials::Trials;
 
@@ -21,7 +26,6 @@ pub(crate) struct AccuracyVsBitOps;
 /// `accuracy_vs_kernel_time`.
 pub(crate) struct AccuracyVsKernelTime;
 
-const PERCENT: f64 = 100.0;
 /// From one method to the next of equal cost, as a fraction of the axis.
 const ASIDE: f64 = 0.025;
 
@@ -34,7 +38,7 @@ impl Figure for AccuracyVsBitOps {
         "Accuracy against bit operations"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let cost = |config: &Config<'_>| {
             let ops = config.records.first()?.model.bit_ops;
             (ops > 0).then_some(ops as f64)
@@ -45,7 +49,7 @@ impl Figure for AccuracyVsBitOps {
             caption: "Top-1 accuracy against bit operations (multiply-accumulates times bits times bits) of one forward pass",
             none: "no trial finished with a top-1 accuracy and a count of operations",
         };
-        draw(trials, lettering, &what, cost)
+        draw(trials, theme, &what, cost)
     }
 }
 
@@ -58,7 +62,7 @@ impl Figure for AccuracyVsKernelTime {
         "Accuracy against measured kernel time"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let Some(kernels) = &trials.kernels else {
             return Ok(Drawn::Nothing("no kernel speeds were given (`--bench FILE`)".to_owned()));
         };
@@ -79,7 +83,7 @@ impl Figure for AccuracyVsKernelTime {
             true => Some(1.0),
             false => speeds.ratio(config.row.widths[0], config.row.widths[1]).map(|ratio| 1.0 / ratio),
         };
-        draw(trials, lettering, &what, cost)
+        draw(trials, theme, &what, cost)
     }
 }
 
@@ -92,7 +96,7 @@ struct What<'a> {
 }
 
 /// A configuration at its cost, accuracy in percent.
-struct Spot<'a> {
+struct CostPoint<'a> {
     config: &'a Config<'a>,
     cost: f64,
     top1: f64,
@@ -102,7 +106,7 @@ struct Spot<'a> {
 
 fn draw(
     trials: &Trials,
-    lettering: &Lettering,
+    theme: &Theme,
     what: &What<'_>,
     cost: impl Fn(&Config<'_>) -> Option<f64>,
 ) -> Result<Drawn, ReportError> {
@@ -110,71 +114,63 @@ fn draw(
     let configs = configs(rows, trials);
     let mut places = Vec::new();
     for (place, here) in by_place(&configs) {
-        let spot = |config: &&'_ Config<'_>| {
+        let point = |config: &&'_ Config<'_>| {
             let top1 = config.row.top1.summary?.times(PERCENT);
             Some((cost(config)?, top1))
         };
-        let mut spots: Vec<Spot<'_>> = here
+        let mut points: Vec<CostPoint<'_>> = here
             .iter()
             .filter_map(|config| {
-                let (cost, top1) = spot(config)?;
-                Some(Spot { config, cost, top1: top1.mean, sd: top1.sd, on_front: false })
+                let (cost, top1) = point(config)?;
+                Some(CostPoint { config, cost, top1: top1.mean, sd: top1.sd, on_front: false })
             })
             .collect();
-        mark_front(&mut spots);
-        if spots.iter().any(|spot| !spot.config.row.is_float) {
-            places.push((place, spots));
+        mark_front(&mut points);
+        if points.iter().any(|point| !point.config.row.is_float) {
+            places.push((place, points));
         }
     }
     if places.is_empty() {
         return Ok(Drawn::Nothing(what.none.to_owned()));
     }
-    let methods: Vec<String> = places.iter().flat_map(|(_, spots)| spots).map(|spot| method(spot.config)).collect();
-    let looks = Looks::of(methods.iter().map(String::as_str));
-    let mut key = looks.key(Key::Marker);
+    let looks = Looks::new(&trials.labels.names);
+    let quantized = || places.iter().flat_map(|(_, points)| points).filter(|point| !point.config.row.is_float);
+    let used: BTreeSet<&str> = quantized().map(|point| point.config.row.method.as_str()).collect();
+    let mut key = looks.key(&used, Key::Marker);
+    if places.iter().flat_map(|(_, points)| points).any(|point| point.config.row.is_float) {
+        key.push((Key::Marker(FLOAT_LOOK), "float".to_owned()));
+    }
     key.push((Key::Line(FRONT), "Pareto front".to_owned()));
     let titles = Titles::of(places.iter().map(|(place, _)| *place));
-    let seen =
-        |(_, spots): &&([&str; 3], Vec<Spot<'_>>)| spots.iter().any(|spot| looks.get(&method(spot.config)).is_some());
-    let panels = places.iter().filter(seen).map(|(place, spots)| plot(titles.get(*place), spots, &looks, what.axis));
-    let mut panels: Vec<Plot> = panels.collect();
-    panels.truncate(MOST_PANELS);
-    let hidden = places.len() - panels.len();
-    let chart = Chart::new(panels, key);
+    let panels = places.iter().map(|(place, points)| plot(titles.get(*place), points, &looks, what.axis));
+    let chart = Chart::new(panels.collect(), key);
     let labels: BTreeSet<&str> = places
         .iter()
-        .flat_map(|(_, spots)| spots)
-        .filter(|spot| spot.on_front)
-        .map(|spot| &*spot.config.label)
+        .flat_map(|(_, points)| points)
+        .filter(|point| point.on_front)
+        .map(|point| &*point.config.label)
         .collect();
     let caption = format!(
         "{}: mean and sample standard deviation over seeds. Methods of equal cost stand side by side. On the Pareto front, \
-         labelled by bits of weights and activations: {}.{}{}{}",
+         labelled by bits of weights and activations: {}.{}",
         what.caption,
         labels.into_iter().collect::<Vec<_>>().join(", "),
-        titles.common(),
-        looks.hidden(),
-        hidden_panels(hidden)
+        titles.common()
     );
-    Ok(Drawn::Picture(Picture { canvas: chart.draw(lettering), data: data(&places, what.column), caption }))
-}
-
-/// The method alone: bit widths stand beside the markers.
-fn method(config: &Config<'_>) -> String {
-    crate::encode::one_line(&config.row.method)
+    Ok(Drawn::Picture(Picture { pages: chart.draw(theme), data: data(&places, what.column), caption }))
 }
 
 /// Marks what nothing else beats in both.
-fn mark_front(spots: &mut [Spot<'_>]) {
-    let points: Vec<(f64, f64)> = spots.iter().map(|spot| (spot.cost, spot.top1)).collect();
-    for (spot, &(cost, top1)) in spots.iter_mut().zip(&points) {
-        spot.on_front = !points.iter().any(|&(c, t)| c <= cost && t >= top1 && (c < cost || t > top1));
+fn mark_front(points: &mut [CostPoint<'_>]) {
+    let places: Vec<(f64, f64)> = points.iter().map(|point| (point.cost, point.top1)).collect();
+    for (point, &(cost, top1)) in points.iter_mut().zip(&places) {
+        point.on_front = !places.iter().any(|&(c, t)| c <= cost && t >= top1 && (c < cost || t > top1));
     }
 }
 
-fn plot(title: String, spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> Plot {
+fn plot(title: String, points: &[CostPoint<'_>], looks: &Looks, axis: &str) -> Plot {
     let mut front: Vec<(f64, f64)> =
-        spots.iter().filter(|spot| spot.on_front).map(|spot| (spot.cost, spot.top1)).collect();
+        points.iter().filter(|point| point.on_front).map(|point| (point.cost, point.top1)).collect();
     front.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Steps: what a cost buys at least.
     let mut steps: Vec<(f64, f64)> = Vec::new();
@@ -185,22 +181,24 @@ fn plot(title: String, spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> Plo
         steps.push((cost, top1));
     }
     let mut items = vec![Item::Line { points: steps, look: FRONT }];
-    let scale = Scale::log(spots.iter().map(|spot| spot.cost));
-    for (i, spot) in spots.iter().enumerate() {
-        let Some(look) = looks.get(&method(spot.config)) else { continue };
+    let scale = Scale::log(points.iter().map(|point| point.cost));
+    for (i, point) in points.iter().enumerate() {
+        let look = looks.get(&point.config.row.method);
         // Side by side where the cost is the same, so that error bars do not cover each other.
-        let alike = || spots.iter().enumerate().filter(|(_, other)| other.cost == spot.cost);
+        let alike = || points.iter().enumerate().filter(|(_, other)| other.cost == point.cost);
         let place = alike().position(|(other, _)| other == i).unwrap_or(0) as f64;
-        let x = scale.beside(spot.cost, ASIDE * (place - (alike().count() as f64 - 1.0) / 2.0));
-        items.push(Item::Marker { x, y: spot.top1, spread: spot.sd, look });
-        if spot.on_front {
-            let [weights, activations, _] = spot.config.row.widths;
-            items.push(Item::Label { x, y: spot.top1, text: format!("{weights}/{activations}") });
+        let x = scale.beside(point.cost, ASIDE * (place - (alike().count() as f64 - 1.0) / 2.0));
+        let words = format!("{}: {:.2} % at {:.3e}", point.config.label, point.top1, point.cost);
+        let series = if point.config.row.is_float { "float".to_owned() } else { one_line(&point.config.row.method) };
+        items.push(Item::Marker { x, y: point.top1, spread: point.sd, look }.told(&series, words));
+        if point.on_front {
+            let [weights, activations, _] = point.config.row.widths;
+            items.push(Item::Label { x, y: point.top1, text: format!("{weights}/{activations}") });
         }
     }
-    let ends = spots.iter().flat_map(|spot| {
-        let sd = spot.sd.unwrap_or(0.0);
-        [spot.top1 - sd, spot.top1 + sd]
+    let ends = points.iter().flat_map(|point| {
+        let sd = point.sd.unwrap_or(0.0);
+        [point.top1 - sd, point.top1 + sd]
     });
     Plot {
         panel: Panel {
@@ -214,16 +212,16 @@ fn plot(title: String, spots: &[Spot<'_>], looks: &Looks<'_>, axis: &str) -> Plo
     }
 }
 
-fn data(places: &[([&str; 3], Vec<Spot<'_>>)], column: &'static str) -> Data {
+fn data(places: &[([&str; 3], Vec<CostPoint<'_>>)], column: &'static str) -> Data {
     let columns = IDENTITY.into_iter().chain([column, "top1_mean", "top1_sd", "pareto"]).collect();
-    let row = |spot: &Spot<'_>| {
+    let row = |point: &CostPoint<'_>| {
         let facts = [
-            Some(spot.cost).into(),
-            Some(spot.top1 / PERCENT).into(),
-            spot.sd.map(|sd| sd / PERCENT).into(),
-            if spot.on_front { "true" } else { "false" }.into(),
+            Some(point.cost).into(),
+            Some(point.top1 / PERCENT).into(),
+            point.sd.map(|sd| sd / PERCENT).into(),
+            if point.on_front { "true" } else { "false" }.into(),
         ];
-        spot.config.row.identity().into_iter().chain(facts).collect()
+        point.config.row.identity().into_iter().chain(facts).collect()
     };
-    Data { columns, rows: places.iter().flat_map(|(_, spots)| spots.iter().map(row)).collect() }
+    Data { columns, rows: places.iter().flat_map(|(_, points)| points.iter().map(row)).collect() }
 }

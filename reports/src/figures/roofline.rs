@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use harness_records::bench_report::{Bound, KernelResult};
 
 use crate::error::ReportError;
-use crate::figures::configs::Looks;
 use crate::figures::kernel_speed::{WITHOUT, data};
 use crate::figures::{Drawn, Figure, Picture};
 use crate::kernels::Kernels;
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, Item, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::style::{LIMIT, Look, look};
-use crate::plot::text::Lettering;
+use crate::plot::style::{LIMIT, Look, plain_look};
+use crate::plot::theme::Theme;
 use crate::trials::Trials;
 
 /// `roofline`.
@@ -26,7 +26,7 @@ const OPS: f64 = 2.0;
 const MEMORY_LOOKS: usize = 40;
 
 /// A cell in its place.
-struct Spot<'a> {
+struct Place<'a> {
     cell: &'a KernelResult,
     /// Multiply-accumulates a byte.
     intensity: f64,
@@ -34,10 +34,10 @@ struct Spot<'a> {
     gops: f64,
 }
 
-impl Spot<'_> {
-    fn of(cell: &KernelResult) -> Option<Spot<'_>> {
+impl Place<'_> {
+    fn of(cell: &KernelResult) -> Option<Place<'_>> {
         let positive = |number: f64| (number > 0.0 && number.is_finite()).then_some(number);
-        Some(Spot { cell, intensity: positive(cell.intensity)?, gops: positive(cell.gops)? })
+        Some(Place { cell, intensity: positive(cell.intensity)?, gops: positive(cell.gops)? })
     }
 }
 
@@ -50,42 +50,59 @@ impl Figure for Roofline {
         "Kernels against the limits of the machine"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let Some(kernels) = &trials.kernels else { return Ok(Drawn::Nothing(WITHOUT.to_owned())) };
-        let spots: Vec<Spot<'_>> = kernels.chosen().filter_map(Spot::of).collect();
-        if spots.is_empty() {
+        let places: Vec<Place<'_>> = kernels.chosen().filter_map(Place::of).collect();
+        if places.is_empty() {
             return Ok(Drawn::Nothing("no cell of the kernel bench has an intensity and a speed".to_owned()));
         }
-        let looks = Looks::of(spots.iter().map(|spot| spot.cell.bits.as_str()));
-        let plot = plot(kernels, &spots, &looks);
-        let mut key = looks.key(Key::Series);
+        let looks = BitLooks::of(places.iter().map(|place| place.cell.bits.as_str()));
+        let plot = plot(kernels, &places, &looks);
+        let mut key = looks.key();
         key.extend(kernels.memory().iter().enumerate().map(|(i, memory)| (Key::Line(slope(i)), size(memory.bytes))));
-        let routes: BTreeSet<&str> = spots.iter().map(|spot| &*spot.cell.route).filter(|r| !r.is_empty()).collect();
+        let routes: BTreeSet<&str> = places.iter().map(|place| &*place.cell.route).filter(|r| !r.is_empty()).collect();
         let routes = routes.into_iter().collect::<Vec<_>>().join(", ");
         let caption = format!(
             "Speed of each kernel on packed activations over its arithmetic intensity{}. Flat lines: the rate of the \
              innermost instructions alone at these bit widths, the largest over shapes. Slopes: what reading a buffer of \
-             this size allows, on one thread. Both were measured in the same run. Routes: {}.{}",
+             this size allows, on one thread. Both were measured in the same run. Routes: {}.",
             kernels.place(),
-            if routes.is_empty() { "not named" } else { &routes },
-            looks.hidden()
+            if routes.is_empty() { "not named" } else { &routes }
         );
-        let chart = Chart { columns: 1, wide: true, panel_height: 230.0, ..Chart::new(vec![plot], key) };
-        Ok(Drawn::Picture(Picture { canvas: chart.draw(lettering), data: data(kernels), caption }))
+        let chart = Chart { columns: 1, wide: true, panel_height: Some(230.0), ..Chart::new(vec![plot], key) };
+        Ok(Drawn::Picture(Picture { pages: chart.draw(theme), data: data(kernels), caption }))
+    }
+}
+
+/// One look a pair of bit widths.
+struct BitLooks<'a>(Vec<&'a str>);
+
+impl<'a> BitLooks<'a> {
+    fn of(bits: impl Iterator<Item = &'a str>) -> BitLooks<'a> {
+        let mut seen = BTreeSet::new();
+        BitLooks(bits.filter(|bits| seen.insert(*bits)).collect())
+    }
+
+    fn get(&self, bits: &str) -> Option<Look> {
+        self.0.iter().position(|known| *known == bits).map(plain_look)
+    }
+
+    fn key(&self) -> Vec<(Key, String)> {
+        self.0.iter().enumerate().map(|(i, bits)| (Key::Series(plain_look(i)), (*bits).to_owned())).collect()
     }
 }
 
 /// Look of the slope of a memory: grey, told apart by dashes.
 fn slope(index: usize) -> Look {
-    Look { colour: LIMIT.colour, ..look(MEMORY_LOOKS + index) }
+    Look { colour: LIMIT.colour, ..plain_look(MEMORY_LOOKS + index) }
 }
 
-fn plot(kernels: &Kernels, spots: &[Spot<'_>], looks: &Looks<'_>) -> Plot {
-    let (min, most) = ends(spots.iter().map(|spot| spot.intensity));
+fn plot(kernels: &Kernels, places: &[Place<'_>], looks: &BitLooks<'_>) -> Plot {
+    let (min, most) = ends(places.iter().map(|place| place.intensity));
     // A margin in which the lines can be seen beside the first and the last kernel.
     let (left, right) = (min / 1.3, most * 1.3);
-    let ceilings = ceilings(spots);
-    let (slowest, fastest) = ends(spots.iter().map(|spot| spot.gops).chain(ceilings.iter().map(|(_, gops)| *gops)));
+    let ceilings = ceilings(places);
+    let (slowest, fastest) = ends(places.iter().map(|place| place.gops).chain(ceilings.iter().map(|(_, gops)| *gops)));
     let (floor, top) = (slowest / 1.2, fastest * 1.2);
     let mut items = Vec::new();
     for (i, memory) in kernels.memory().iter().enumerate() {
@@ -105,11 +122,11 @@ fn plot(kernels: &Kernels, spots: &[Spot<'_>], looks: &Looks<'_>) -> Plot {
             items.push(Item::Line { points: vec![(from, *gops), (right, *gops)], look });
         }
     }
-    let marker = |spot: &Spot<'_>| {
-        let look = looks.get(&spot.cell.bits)?;
-        Some(Item::Marker { x: spot.intensity, y: spot.gops, spread: None, look })
+    let marker = |place: &Place<'_>| {
+        let look = looks.get(&place.cell.bits)?;
+        Some(Item::Marker { x: place.intensity, y: place.gops, spread: None, look })
     };
-    items.extend(spots.iter().filter_map(marker));
+    items.extend(places.iter().filter_map(marker));
     Plot {
         panel: Panel {
             title: String::new(),
@@ -128,9 +145,9 @@ fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// The rate of the innermost instructions at each pair of widths, where that and not reading is the limit.
-fn ceilings<'a>(spots: &[Spot<'a>]) -> Vec<(&'a str, f64)> {
+fn ceilings<'a>(places: &[Place<'a>]) -> Vec<(&'a str, f64)> {
     let mut ceilings: Vec<(&str, f64)> = Vec::new();
-    for cell in spots.iter().map(|spot| spot.cell).filter(|cell| cell.bound != Bound::Memory) {
+    for cell in places.iter().map(|place| place.cell).filter(|cell| cell.bound != Bound::Memory) {
         let limit = cell.limit_gops;
         match ceilings.iter_mut().find(|(bits, _)| *bits == cell.bits) {
             Some((_, known)) => *known = known.max(limit),
@@ -148,12 +165,12 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::style::look;
+    use crate::plot::style::plain_look;
 
     #[test]
     fn memories_look_like_no_bit_widths() {
         let dashes: BTreeSet<String> = (0..5).map(|i| format!("{:?}", slope(i).dashes)).collect();
         assert_eq!(dashes.len(), 5);
-        assert!((0..40).all(|i| look(i).colour != slope(0).colour));
+        assert!((0..40).all(|i| plain_look(i).colour != slope(0).colour));
     }
 }

@@ -1,16 +1,19 @@
-//! Training loss and test accuracy over epochs, by method.
+//! Training loss and test results over epochs, by method.
 
 use harness_records::record::EpochRecord;
 
 use crate::error::ReportError;
-use crate::figures::configs::{
-    Config, Looks, Spot, Titles, bands_below, by_place, configs, head_columns, hidden_panels, line, over_epochs,
-};
-use crate::figures::{Drawn, Figure, Picture};
+use crate::figures::configs::{Config, configs, head_columns};
+use crate::figures::epochs::{EpochPoint, bands_below, line, over_epochs};
+use crate::figures::groups::{PanelGroup, groups, labels};
+use crate::figures::looks::Looks;
+use crate::figures::titles::Titles;
+use crate::figures::{Drawn, Figure, Picture, most_panels};
 use crate::plot::axes::{Panel, Scale};
-use crate::plot::chart::{Chart, MOST_PANELS, Plot};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::text::Lettering;
+use crate::plot::theme::Theme;
 use crate::sheet::{Data, Value};
 use crate::trials::Trials;
 
@@ -31,6 +34,9 @@ const TOP1: Curve =
 const PERPLEXITY: Curve =
     Curve { name: "test_perplexity", label: "Test perplexity", of: |e| e.test.perplexity, log: true };
 
+/// Lines of a panel whose names find room at their ends.
+const MOST_LABELLED: usize = 10;
+
 impl Figure for TrainingCurves {
     fn name(&self) -> &'static str {
         "training_curves"
@@ -40,7 +46,7 @@ impl Figure for TrainingCurves {
         "Training curves"
     }
 
-    fn draw(&self, trials: &Trials, lettering: &Lettering) -> Result<Drawn, ReportError> {
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let mut configs = configs(rows, trials);
         configs.retain(|config| config.records.iter().any(|record| record.epochs.len() > 1));
@@ -48,63 +54,80 @@ impl Figure for TrainingCurves {
             return Ok(Drawn::Nothing("no trial finished more than one epoch".to_owned()));
         }
         let titles = Titles::of(configs.iter().map(Config::place));
-        let looks = Looks::of(configs.iter().map(|config| config.label.as_str()));
-        let mut panels = Vec::new();
-        let mut data = Vec::new();
-        for (place, here) in by_place(&configs) {
-            let second =
-                if here.iter().all(|config| config.row.perplexity.summary.is_some()) { PERPLEXITY } else { TOP1 };
-            for curve in [LOSS, second] {
-                let mut items = Vec::new();
-                let mut all: Vec<Spot> = Vec::new();
-                for config in &here {
-                    let spots = spots(config, &curve);
-                    data.extend(spots.iter().map(|spot| fact(config, &curve, spot)));
-                    if let Some(look) = looks.get(&config.label) {
-                        items.extend(line(&spots, look));
-                        all.extend(spots);
-                    }
-                }
-                if items.is_empty() {
-                    continue;
-                }
-                let ends = || all.iter().flat_map(|spot| [spot.low, spot.high]);
-                panels.push(Plot {
-                    panel: Panel {
-                        title: titles.get(place),
-                        x_label: "Epoch".to_owned(),
-                        y_label: curve.label.to_owned(),
-                        x: Scale::epochs(all.iter().map(|spot| f64::from(spot.epoch))),
-                        y: match curve.log {
-                            true => Scale::log(ends()),
-                            false => Scale::linear(ends(), 1.0, (0.0, 100.0)),
-                        },
-                    },
-                    items: bands_below(items),
-                });
-            }
-        }
-        let hidden = panels.len().saturating_sub(MOST_PANELS);
-        panels.truncate(MOST_PANELS);
+        let groups = groups(&configs, &Looks::new(&trials.labels.names));
+        let labelled = groups.iter().all(|group| group.members.len() <= MOST_LABELLED);
+        let data = configs.iter().flat_map(|config| {
+            let curves = [LOSS, TOP1, PERPLEXITY].into_iter();
+            curves.flat_map(move |curve| facts(config, &curve)).collect::<Vec<_>>()
+        });
+        let data: Vec<Vec<Value>> = data.collect();
+        let panels: Vec<Plot> = groups.iter().flat_map(|group| panels(group, labelled)).collect();
+        let (panels, hidden) = most_panels(panels);
+        let key = labels(&groups).into_iter().map(|(label, look)| (Key::Series(look), label));
+        let key = key.filter(|_| !labelled).collect();
         let caption = format!(
-            "Training loss and test results over epochs: mean over seeds, band from least to largest.{}{}{}",
-            titles.common(),
-            looks.hidden(),
-            hidden_panels(hidden)
+            "Training loss and test results over epochs: mean over seeds, band from least to largest.{}{hidden}",
+            titles.common()
         );
         let columns = head_columns().chain(["curve", "epoch", "mean", "low", "high"]).collect();
-        let canvas = Chart::new(panels, looks.key(Key::Series)).draw(lettering);
-        Ok(Drawn::Picture(Picture { canvas, data: Data { columns, rows: data }, caption }))
+        let pages = Chart::new(panels, key).draw(theme);
+        Ok(Drawn::Picture(Picture { pages, data: Data { columns, rows: data }, caption }))
     }
 }
 
-fn spots(config: &Config<'_>, curve: &Curve) -> Vec<Spot> {
+/// Loss and result of the members of a group.
+fn panels(group: &PanelGroup<'_>, labelled: bool) -> Vec<Plot> {
+    let perplexity = group.members.iter().all(|member| member.config.row.perplexity.summary.is_some());
+    let second = if perplexity { PERPLEXITY } else { TOP1 };
+    let mut plots = Vec::new();
+    for (curve, with_names) in [(LOSS, false), (second, labelled)] {
+        let mut items = Vec::new();
+        let mut all: Vec<EpochPoint> = Vec::new();
+        for member in &group.members {
+            let points = points(member.config, &curve);
+            let Some(last) = points.last() else { continue };
+            if with_names {
+                items.push(Item::EndLabel { y: last.mean, text: member.label.clone(), look: member.look });
+            }
+            items.extend(line(&points, member.look).into_iter().map(|item| item.of(&member.label)));
+            all.extend(points);
+        }
+        if all.is_empty() {
+            continue;
+        }
+        let ends = || all.iter().flat_map(|point| [point.low, point.high]);
+        plots.push(Plot {
+            panel: Panel {
+                title: group.title.clone(),
+                x_label: "Epoch".to_owned(),
+                y_label: curve.label.to_owned(),
+                x: Scale::epochs(all.iter().map(|point| f64::from(point.epoch))),
+                y: match curve.log {
+                    true => Scale::log(ends()),
+                    false => Scale::linear(ends(), 1.0, (0.0, 100.0)),
+                },
+            },
+            items: bands_below(items),
+        });
+    }
+    plots
+}
+
+fn points(config: &Config<'_>, curve: &Curve) -> Vec<EpochPoint> {
     let epochs = config.records.iter().flat_map(|record| &record.epochs);
     over_epochs(epochs.filter_map(|epoch| Some((epoch.epoch, (curve.of)(epoch)?))))
 }
 
-fn fact(config: &Config<'_>, curve: &Curve, spot: &Spot) -> Vec<Value> {
-    let facts =
-        [curve.name.into(), spot.epoch.into(), Some(spot.mean).into(), Some(spot.low).into(), Some(spot.high).into()];
-    config.head().chain(facts).collect()
+fn facts(config: &Config<'_>, curve: &Curve) -> Vec<Vec<Value>> {
+    let fact = |point: EpochPoint| {
+        let facts = [
+            curve.name.into(),
+            point.epoch.into(),
+            Some(point.mean).into(),
+            Some(point.low).into(),
+            Some(point.high).into(),
+        ];
+        config.head().chain(facts).collect()
+    };
+    points(config, curve).into_iter().map(fact).collect()
 }

@@ -26,6 +26,9 @@ fn written(formats: &[Format]) -> tempfile::TempDir {
         command: Some("harness sweep x.yaml".to_owned()),
         verified: crate::Verified::default(),
         kernels: None,
+        layout: crate::Layout::default(),
+        catalog: harness_records::catalog::Catalog::default(),
+        labels: std::collections::BTreeMap::new(),
     };
     let folder = tempfile::tempdir().unwrap();
     write(&input, folder.path(), formats).unwrap();

@@ -1,8 +1,8 @@
 //! One panel: a pair of axes with ticks, labels and a title, and the way from values to places on paper.
 
 use crate::plot::canvas::{Anchor, Canvas, Point};
-use crate::plot::style::{GRID, INK, LABEL_SIZE, SMALL_SIZE};
-use crate::plot::text::Lettering;
+use crate::plot::style::{GRID, INK};
+use crate::plot::theme::Theme;
 
 /// What an axis runs over.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +95,20 @@ impl Scale {
             }
             Scale::Linear { low, high, .. } => (value - low) / (high - low),
             Scale::Categories(names) => (value + 0.5) / names.len() as f64,
+        }
+    }
+
+    /// Whether lines across the panel help to read it: between names they would not.
+    fn has_grid(&self) -> bool {
+        !matches!(self, Scale::Categories(_))
+    }
+
+    /// The smallest and the largest value that the axis shows; `None` for names.
+    pub(crate) fn ends(&self) -> Option<(f64, f64)> {
+        match self {
+            Scale::Linear { low, high, .. } => Some((*low, *high)),
+            Scale::Log { low, high, .. } => Some((10f64.powf(*low), 10f64.powf(*high))),
+            Scale::Categories(_) => None,
         }
     }
 
@@ -212,68 +226,146 @@ pub(crate) const AXIS_WIDTH: f64 = 0.7;
 const GRID_WIDTH: f64 = 0.5;
 /// From a tick to its words, and between words.
 const GAP: f64 = 2.5;
-/// So many names on an axis are all worth showing, even cut.
-const FEW: usize = 10;
+/// So many names on an axis are all worth showing, even if they have to be turned.
+const FEW: usize = 48;
+/// Longest name that is turned whole.
+const TURNED_ROOM: f64 = 110.0;
 /// Room for the half of a tick's label that reaches over the end of an axis.
 const RIM: f64 = 5.0;
+/// Lines of a title.
+const TITLE_LINES: usize = 3;
+/// Fraction of a panel's width that the words of its vertical axis may take.
+const LEFT_SHARE: f64 = 0.45;
+
+/// Room around the data of a panel, the same for all panels that stand in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Margins {
+    pub(crate) left: f64,
+    pub(crate) right: f64,
+    pub(crate) top: f64,
+    pub(crate) bottom: f64,
+}
+
+impl Margins {
+    /// Enough for both.
+    pub(crate) fn max(self, other: Margins) -> Margins {
+        Margins {
+            left: self.left.max(other.left),
+            right: self.right.max(other.right),
+            top: self.top.max(other.top),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+}
+
+/// How the names of a horizontal axis are written.
+struct TickLayout {
+    /// One of so many is written.
+    every: usize,
+    /// Names stand upright.
+    turned: bool,
+    /// Height of the written names.
+    height: f64,
+    /// Room along the axis for one level name.
+    room: f64,
+}
 
 impl Panel {
-    /// Room that the vertical axis needs to the left of the data.
-    pub(crate) fn left_room(&self, lettering: &Lettering) -> f64 {
-        let widest = self.y.ticks().iter().map(|(_, text)| lettering.width(text, SMALL_SIZE)).fold(0.0, f64::max);
-        LABEL_SIZE * 1.2 + GAP + widest + GAP + TICK
+    /// Room that the vertical axis needs to the left of the data in a panel of a width.
+    pub(crate) fn left(&self, theme: &Theme, width: f64) -> f64 {
+        let widest = self.y.ticks().iter().map(|(_, text)| theme.width(text, theme.small)).fold(0.0, f64::max);
+        let label = if self.y_label.is_empty() { 0.0 } else { theme.label * 1.2 + GAP };
+        (label + widest + GAP + TICK).min(LEFT_SHARE * width)
     }
 
-    /// Draws everything but the data into `area`, `left_room` of it to the left of the data, and says where data go.
-    pub(crate) fn draw(self, canvas: &mut Canvas, lettering: &Lettering, area: Area, left_room: f64) -> Axes {
-        let title_room = if self.title.is_empty() { RIM } else { LABEL_SIZE + 2.0 * GAP };
-        let bottom_room = TICK + GAP + SMALL_SIZE + GAP + LABEL_SIZE * 1.2;
+    /// All margins in a panel of a width, given what is left and right.
+    pub(crate) fn margins(&self, theme: &Theme, width: f64, left: f64, right: f64) -> Margins {
+        let inner = width - left - right;
+        let lines = self.title_lines(theme, width).len();
+        let title = if lines == 0 { RIM } else { lines as f64 * theme.label * 1.15 + 2.0 * GAP };
+        let ticks = self.tick_layout(theme, inner);
+        let label = if self.x_label.is_empty() { 0.0 } else { GAP + theme.label * 1.2 };
+        Margins { left, right: right.max(RIM), top: title, bottom: TICK + GAP + ticks.height + label }
+    }
+
+    fn title_lines(&self, theme: &Theme, width: f64) -> Vec<String> {
+        theme.lettering.lines(&self.title, theme.label, width, TITLE_LINES)
+    }
+
+    fn tick_layout(&self, theme: &Theme, inner_width: f64) -> TickLayout {
+        let ticks = self.x.ticks();
+        let room = inner_width / ticks.len().max(1) as f64;
+        let widest = ticks.iter().map(|(_, text)| theme.width(text, theme.small)).fold(0.0, f64::max);
+        let level = TickLayout { every: 1, turned: false, height: theme.small, room: room - GAP };
+        if widest <= level.room || !matches!(self.x, Scale::Categories(_)) {
+            return level;
+        }
+        if ticks.len() > FEW {
+            let every = ((widest + GAP) / room.max(1.0)).ceil().max(1.0) as usize;
+            return TickLayout { every, room: room * every as f64 - GAP, ..level };
+        }
+        let every = (theme.small * 1.1 / room).ceil().max(1.0) as usize;
+        TickLayout { every, turned: true, height: widest.min(TURNED_ROOM), room }
+    }
+
+    /// Draws everything but the data into `area`, with these margins, and says where data go.
+    pub(crate) fn draw(self, canvas: &mut Canvas, theme: &Theme, area: Area, margins: Margins) -> Axes {
         let inner = Area {
-            left: area.left + left_room,
-            top: area.top + title_room,
-            width: area.width - left_room - RIM,
-            height: area.height - title_room - bottom_room,
+            left: area.left + margins.left,
+            top: area.top + margins.top,
+            width: area.width - margins.left - margins.right,
+            height: area.height - margins.top - margins.bottom,
         };
+        let (small, label) = (theme.small, theme.label);
+        let layout = self.tick_layout(theme, inner.width);
+        let title = self.title_lines(theme, area.width);
         let axes = Axes { inner, x: self.x, y: self.y };
         let (right, bottom) = (inner.left + inner.width, inner.top + inner.height);
+        let axis_width = AXIS_WIDTH * theme.scale;
 
+        let label_room = if self.y_label.is_empty() { 0.0 } else { label * 1.2 + GAP };
         for (value, text) in axes.y.ticks() {
             let y = axes.y_at(value);
-            canvas.stroke(vec![(inner.left, y), (right, y)], GRID_WIDTH, GRID);
-            canvas.stroke(vec![(inner.left - TICK, y), (inner.left, y)], AXIS_WIDTH, INK);
-            canvas.words(&text, (inner.left - TICK - GAP, y), SMALL_SIZE, Anchor::End, INK);
+            if axes.y.has_grid() {
+                canvas.stroke(vec![(inner.left, y), (right, y)], GRID_WIDTH, GRID);
+            }
+            canvas.stroke(vec![(inner.left - TICK, y), (inner.left, y)], axis_width, INK);
+            let text = theme.lettering.fit(&text, small, margins.left - TICK - GAP - label_room + 0.01);
+            canvas.words(&text, (inner.left - TICK - GAP, y), small, Anchor::End, INK);
         }
-        let ticks = axes.x.ticks();
-        let room = inner.width / ticks.len().max(1) as f64 - GAP;
-        let widest = ticks.iter().map(|(_, text)| lettering.width(text, SMALL_SIZE)).fold(0.0, f64::max);
-        // Names that are far too many are thinned out; a few that are far too long are cut.
-        let every = if ticks.len() > FEW { (widest / room.max(1.0)).ceil().max(1.0) as usize } else { 1 };
-        let room = (room + GAP) * every as f64 - GAP;
-        for (i, (value, text)) in ticks.into_iter().enumerate() {
+        for (i, (value, text)) in axes.x.ticks().into_iter().enumerate() {
             let x = axes.x_at(value);
-            canvas.stroke(vec![(x, bottom), (x, bottom + TICK)], AXIS_WIDTH, INK);
-            if i % every != 0 {
+            canvas.stroke(vec![(x, bottom), (x, bottom + TICK)], axis_width, INK);
+            if i % layout.every != 0 {
                 continue;
             }
-            let middle = bottom + TICK + GAP + SMALL_SIZE / 2.0;
-            let text = lettering.fit(&text, SMALL_SIZE, room);
-            canvas.words(&text, (x, middle), SMALL_SIZE, Anchor::Middle, INK);
+            let top = bottom + TICK + GAP;
+            if layout.turned {
+                let text = theme.lettering.fit(&text, small, TURNED_ROOM);
+                canvas.words_upwards(&text, (x, top + theme.width(&text, small) / 2.0), small, INK);
+            } else {
+                let text = theme.lettering.fit(&text, small, layout.room.max(small));
+                canvas.words(&text, (x, top + small / 2.0), small, Anchor::Middle, INK);
+            }
         }
-        canvas.stroke(vec![(inner.left, inner.top), (inner.left, bottom), (right, bottom)], AXIS_WIDTH, INK);
+        canvas.stroke(vec![(inner.left, inner.top), (inner.left, bottom), (right, bottom)], axis_width, INK);
 
         let centre = (inner.left + inner.width / 2.0, inner.top + inner.height / 2.0);
-        let below = bottom + TICK + GAP + SMALL_SIZE + GAP + LABEL_SIZE / 2.0;
-        canvas.words(
-            &lettering.fit(&self.x_label, LABEL_SIZE, inner.width),
-            (centre.0, below),
-            LABEL_SIZE,
-            Anchor::Middle,
-            INK,
-        );
-        let y_label = lettering.fit(&self.y_label, LABEL_SIZE, inner.height + title_room);
-        canvas.words_upwards(&y_label, (area.left + LABEL_SIZE * 0.6, centre.1), LABEL_SIZE, INK);
-        let title = lettering.fit(&self.title, LABEL_SIZE, inner.width);
-        canvas.words(&title, (centre.0, area.top + LABEL_SIZE / 2.0 + GAP / 2.0), LABEL_SIZE, Anchor::Middle, INK);
+        let below = bottom + margins.bottom - label * 0.7;
+        let x_label = theme.lettering.fit(&self.x_label, label, area.width);
+        let x_centre = centre.0.min(area.left + area.width - theme.width(&x_label, label) / 2.0);
+        canvas.words(&x_label, (x_centre, below), label, Anchor::Middle, INK);
+        let y_label = theme.lettering.fit(&self.y_label, label, area.height);
+        let half = theme.width(&y_label, label) / 2.0;
+        let y_centre = centre.1.max(area.top + half).min(area.top + area.height - half);
+        canvas.words_upwards(&y_label, (area.left + label * 0.6, y_centre), label, INK);
+        // Over the data where it fits there, otherwise over the whole panel.
+        for (i, line) in title.iter().enumerate() {
+            let half = theme.width(line, label) / 2.0;
+            let x = centre.0.max(area.left + half).min(area.left + area.width - half);
+            let y = area.top + GAP / 2.0 + label * (0.5 + 1.15 * i as f64);
+            canvas.words(line, (x, y), label, Anchor::Middle, INK);
+        }
         axes
     }
 }

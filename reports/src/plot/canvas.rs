@@ -19,6 +19,17 @@ impl Colour {
         let pale = |channel: u8| 255 - (255 - channel) / 6;
         Colour(pale(self.0), pale(self.1), pale(self.2))
     }
+
+    /// A fraction of the way to another colour.
+    pub(crate) fn towards(self, other: Colour, fraction: f64) -> Colour {
+        let mix = |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * fraction).round() as u8;
+        Colour(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+    }
+
+    /// Lightness between 0 and 1, as the eye weighs the channels.
+    pub(crate) fn lightness(self) -> f64 {
+        (0.299 * f64::from(self.0) + 0.587 * f64::from(self.1) + 0.114 * f64::from(self.2)) / 255.0
+    }
 }
 
 /// How words stand at their place.
@@ -42,6 +53,21 @@ pub(crate) enum Mark {
     Disc { centre: Point, radius: f64, colour: Colour },
     /// One line of text.
     Words(Words),
+    /// Here begins what belongs to a group, see [`Group`].
+    Open(Group),
+    /// Here it ends.
+    Close,
+}
+
+/// What a reader can point at or hide, where the format allows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Group {
+    /// The series that the marks belong to, as the legend names it.
+    pub(crate) series: Option<String>,
+    /// What to say when somebody points at them.
+    pub(crate) title: Option<String>,
+    /// The marks are the entry of the series in the legend.
+    pub(crate) is_key: bool,
 }
 
 /// One line of text, its middle height at `at`; `upwards` turns it a quarter to the left.
@@ -89,6 +115,13 @@ impl Canvas {
 
     pub(crate) fn disc(&mut self, centre: Point, radius: f64, colour: Colour) {
         self.marks.push(Mark::Disc { centre, radius, colour });
+    }
+
+    /// Draws what belongs to a group.
+    pub(crate) fn grouped(&mut self, group: Group, draw: impl FnOnce(&mut Canvas)) {
+        self.marks.push(Mark::Open(group));
+        draw(self);
+        self.marks.push(Mark::Close);
     }
 
     /// Level text.

@@ -1,27 +1,16 @@
 //! A figure of one or more panels with a common key: what is in each panel, and how they lie on paper.
 
-use crate::plot::axes::{AXIS_WIDTH, Area, Axes, Panel};
-use crate::plot::canvas::{Anchor, Canvas, Point};
-use crate::plot::legend::{Key, LINE_WIDTH, Legend, MARKER_RADIUS};
-use crate::plot::style::{BAND, BLACK, INK, Look, REFERENCE_DASHES, SMALL_SIZE, Shade, cross};
-use crate::plot::text::Lettering;
+use std::collections::BTreeSet;
 
-/// Width of a page's column, in points.
-pub(crate) const COLUMN: f64 = 252.0;
-/// Width of a page, for more than one panel side by side.
-pub(crate) const PAGE: f64 = 504.0;
-/// Height that suits a panel of either width.
-pub(crate) const PANEL_HEIGHT: f64 = 165.0;
-/// Panels one figure can hold and still fit a page.
-pub(crate) const MOST_PANELS: usize = 8;
+use crate::plot::axes::{Area, Axes, Margins, Panel};
+use crate::plot::canvas::{Canvas, Group};
+use crate::plot::item::{self, Item};
+use crate::plot::legend::{Key, Legend};
+use crate::plot::theme::Theme;
 
 const EDGE: f64 = 3.0;
 /// Between panels, and between panels and key.
 const GUTTER: f64 = 8.0;
-const CAP: f64 = 1.6;
-const BAR_WIDTH: f64 = 0.8;
-/// Of the edges of bands.
-const EDGE_WIDTH: f64 = 0.35;
 
 /// A figure.
 #[derive(Debug)]
@@ -30,10 +19,10 @@ pub(crate) struct Chart {
     pub(crate) panels: Vec<Plot>,
     /// What the looks mean, the same in every panel.
     pub(crate) key: Vec<(Key, String)>,
-    /// Panels side by side, at least 1.
+    /// Panels side by side, at least 1 and at most what the theme allows.
     pub(crate) columns: usize,
-    /// Height of a panel in points.
-    pub(crate) panel_height: f64,
+    /// Height of a panel in points with one line of title; `None`: what the theme says.
+    pub(crate) panel_height: Option<f64>,
     /// As wide as a page even with one column.
     pub(crate) wide: bool,
 }
@@ -46,160 +35,81 @@ pub(crate) struct Plot {
     pub(crate) items: Vec<Item>,
 }
 
-/// Something drawn at values.
-#[derive(Debug, Clone)]
-pub(crate) enum Item {
-    /// A dashed line across the panel, in a grey band `y -+ spread`.
-    Reference { y: f64, spread: Option<f64> },
-    /// A dotted line from bottom to top.
-    Upright { x: f64, look: Look },
-    /// A tinted area between two lines: x, lower, upper. Edges tell a few of them apart, in grey too; many would only
-    /// be more lines.
-    Band { points: Vec<(f64, f64, f64)>, look: Look, edged: bool },
-    /// A line.
-    Line { points: Vec<(f64, f64)>, look: Look },
-    /// A marker with an error bar `y -+ spread`.
-    Marker { x: f64, y: f64, spread: Option<f64>, look: Look },
-    /// A cross at the lower end of the panel: here something is missing.
-    Missing { x: f64, look: Look },
-    /// Words beside a marker, left out where there is no room for them.
-    Label { x: f64, y: f64, text: String },
-    /// A rectangle from one corner to the other.
-    Bar { from: (f64, f64), to: (f64, f64), shade: Shade },
-}
-
 impl Chart {
     /// Panels in two columns when there is more than one.
     pub(crate) fn new(panels: Vec<Plot>, key: Vec<(Key, String)>) -> Chart {
         let columns = if panels.len() > 1 { 2 } else { 1 };
-        Chart { panels, key, columns, panel_height: PANEL_HEIGHT, wide: false }
+        Chart { panels, key, columns, panel_height: None, wide: false }
     }
 
-    /// Lays it out and draws it.
-    pub(crate) fn draw(self, lettering: &Lettering) -> Canvas {
-        let width = if self.columns > 1 || self.wide { PAGE } else { COLUMN };
-        let rows = self.panels.len().div_ceil(self.columns);
-        let legend = Legend::new(self.key, lettering, width - 2.0 * EDGE);
-        let panels_height = rows as f64 * (self.panel_height + GUTTER);
-        let mut canvas = Canvas::new(width, EDGE + panels_height + legend.height() + EDGE);
-        let left_room = self.panels.iter().map(|plot| plot.panel.left_room(lettering)).fold(0.0, f64::max);
-        let panel_width = (width - 2.0 * EDGE - (self.columns - 1) as f64 * GUTTER) / self.columns as f64;
-        for (i, plot) in self.panels.into_iter().enumerate() {
-            let area = Area {
-                left: EDGE + (i % self.columns) as f64 * (panel_width + GUTTER),
-                top: EDGE + (i / self.columns) as f64 * (self.panel_height + GUTTER),
-                width: panel_width,
-                height: self.panel_height,
-            };
-            let axes = plot.panel.draw(&mut canvas, lettering, area, left_room);
-            for item in &plot.items {
-                item.draw(&mut canvas, &axes);
-            }
-            label(&mut canvas, lettering, &axes, &plot.items);
+    /// Lays it out and draws it: one canvas a page, each with the part of the key that it needs.
+    pub(crate) fn draw(self, theme: &Theme) -> Vec<Canvas> {
+        let Chart { panels, key, columns, panel_height, wide } = self;
+        let columns = columns.clamp(1, theme.columns);
+        let height = panel_height.unwrap_or(theme.panel_height);
+        let wide = (wide && theme.columns > 1) || columns > 1;
+        let width = if wide { theme.page } else { theme.column };
+        let all: BTreeSet<String> = panels.iter().flat_map(|plot| item::series(&plot.items)).collect();
+        let mut panels = panels;
+        let mut pages = Vec::new();
+        while !panels.is_empty() {
+            let rest = panels.split_off(panels.len().min(columns * theme.rows));
+            let here: BTreeSet<String> = panels.iter().flat_map(|plot| item::series(&plot.items)).collect();
+            // A series that is on other pages alone is not named here.
+            let key = key.iter().filter(|(_, label)| here.contains(label) || !all.contains(label)).cloned().collect();
+            pages.push(page(panels, key, columns, width, height, theme));
+            panels = rest;
         }
-        legend.draw(&mut canvas, width / 2.0, EDGE + panels_height);
-        canvas
+        if pages.is_empty() {
+            pages.push(page(Vec::new(), key, columns, width, height, theme));
+        }
+        pages
     }
 }
 
-/// From a marker to its words.
-const LABEL_GAP: f64 = 1.5;
-
-/// Places the labels of a panel, each beside its marker where it covers no marker and no other label, and if possible no error bar.
-fn label(canvas: &mut Canvas, lettering: &Lettering, axes: &Axes, items: &[Item]) {
-    let around = |(x, y): Point, half_width: f64, half_height: f64| Area {
-        left: x - half_width,
-        top: y - half_height,
-        width: 2.0 * half_width,
-        height: 2.0 * half_height,
-    };
-    let markers = items.iter().filter_map(|item| match item {
-        Item::Marker { x, y, spread, .. } => {
-            Some((axes.at(*x, *y), axes.y_at(*y) - axes.y_at(y + spread.unwrap_or(0.0))))
-        }
-        _ => None,
-    });
-    let (mut taken, bars): (Vec<Area>, Vec<Area>) = markers
-        .map(|(place, reach)| {
-            (around(place, MARKER_RADIUS, MARKER_RADIUS), around(place, CAP, MARKER_RADIUS.max(reach)))
+fn page(panels: Vec<Plot>, key: Vec<(Key, String)>, columns: usize, width: f64, height: f64, theme: &Theme) -> Canvas {
+    let legend = Legend::new(key, theme, width - 2.0 * EDGE);
+    let panel_width = (width - 2.0 * EDGE - (columns - 1) as f64 * GUTTER) / columns as f64;
+    // Data begin at the same place in every panel of a page, and end at the same place.
+    let left = panels.iter().map(|plot| plot.panel.left(theme, panel_width)).fold(0.0, f64::max);
+    let right = panels.iter().map(|plot| item::right(&plot.items, theme, panel_width)).fold(0.0, f64::max);
+    let plain = theme.label * 1.15 + theme.small;
+    let rows: Vec<Margins> = panels
+        .chunks(columns)
+        .map(|row| {
+            let margins = row.iter().map(|plot| plot.panel.margins(theme, panel_width, left, right));
+            margins.fold(Margins::default(), Margins::max)
         })
-        .unzip();
-    for item in items {
-        let Item::Label { x, y, text } = item else { continue };
-        let (x, y) = axes.at(*x, *y);
-        let (half_width, half_height) = (lettering.width(text, SMALL_SIZE) / 2.0, SMALL_SIZE * 0.4);
-        let (aside, apart) = (MARKER_RADIUS + LABEL_GAP + half_width, MARKER_RADIUS + LABEL_GAP + half_height);
-        // Error bars run up and down, so that the sides are the better places.
-        let corner = |right: f64, down: f64| (x + right * aside, y + down * apart * 0.8);
-        let places = [(x - aside, y), (x + aside, y), corner(-1.0, -1.0), corner(1.0, -1.0), corner(-1.0, 1.0)];
-        let more = [corner(1.0, 1.0), (x, y - apart), (x, y + apart)];
-        let free = || {
-            let areas = places.into_iter().chain(more).map(|place| (place, around(place, half_width, half_height)));
-            areas.filter(|(_, area)| area.lies_in(&axes.inner))
+        .collect();
+    // What a title of several lines or turned names need beyond the usual makes the row higher, not the data smaller.
+    let usual = |row: &Margins| (row.top + row.bottom - plain - theme.label * 1.2 - 17.0).max(0.0);
+    let heights: Vec<f64> = rows.iter().map(|row| height + usual(row)).collect();
+    let panels_height: f64 = heights.iter().map(|height| height + GUTTER).sum();
+    let mut canvas = Canvas::new(width, EDGE + panels_height + legend.height() + EDGE);
+    for (i, plot) in panels.into_iter().enumerate() {
+        let row = i / columns;
+        let area = Area {
+            left: EDGE + (i % columns) as f64 * (panel_width + GUTTER),
+            top: EDGE + heights[..row].iter().map(|height| height + GUTTER).sum::<f64>(),
+            width: panel_width,
+            height: heights[row],
         };
-        let covers = |area: &Area, others: &[Area]| others.iter().any(|other| area.meets(other));
-        let clear = free().find(|(_, area)| !covers(area, &taken) && !covers(area, &bars));
-        // Words on an error bar can still be read, on a marker they cannot.
-        let found = clear.or_else(|| free().find(|(_, area)| !covers(area, &taken)));
-        if let Some((place, area)) = found {
-            canvas.words(text, place, SMALL_SIZE, Anchor::Middle, INK);
-            taken.push(area);
-        }
+        let axes = plot.panel.draw(&mut canvas, theme, area, rows[row]);
+        draw_items(&plot.items, &mut canvas, theme, &axes);
+        item::label(&mut canvas, theme, &axes, &plot.items);
     }
+    legend.draw(&mut canvas, theme, width / 2.0, EDGE + panels_height);
+    canvas
 }
 
-impl Item {
-    fn draw(&self, canvas: &mut Canvas, axes: &Axes) {
-        let inner = axes.inner;
-        // From the right edge of the axis, so that nothing covers half of it.
-        let (left, right) = (inner.left + AXIS_WIDTH / 2.0, inner.left + inner.width);
-        let bottom = inner.top + inner.height;
-        match self {
-            Item::Reference { y, spread } => {
-                if let Some(spread) = spread {
-                    let (top, bottom) = (axes.y_at(y + spread), axes.y_at(y - spread));
-                    canvas.fill(vec![(left, top), (right, top), (right, bottom), (left, bottom)], BAND);
-                }
-                let y = axes.y_at(*y);
-                canvas.dashed(&[(left, y), (right, y)], REFERENCE_DASHES, LINE_WIDTH, BLACK);
+fn draw_items(items: &[Item], canvas: &mut Canvas, theme: &Theme, axes: &Axes) {
+    for item in items {
+        match item {
+            Item::Group { series, title, items } => {
+                let group = Group { series: Some(series.clone()), title: title.clone(), is_key: false };
+                canvas.grouped(group, |canvas| draw_items(items, canvas, theme, axes));
             }
-            Item::Upright { x, look } => {
-                let x = axes.x_at(*x);
-                canvas.dashed(&[(x, inner.top), (x, bottom)], &[1.0, 2.0], BAR_WIDTH, look.colour);
-            }
-            Item::Band { points, look, edged } => {
-                let upper: Vec<_> = points.iter().map(|&(x, _, high)| axes.at(x, high)).collect();
-                let lower: Vec<_> = points.iter().rev().map(|&(x, low, _)| axes.at(x, low)).collect();
-                canvas.veil([&upper[..], &lower[..]].concat(), look.colour);
-                for edge in [upper, lower].iter().filter(|_| *edged) {
-                    canvas.dashed(edge, look.dashes, EDGE_WIDTH, look.colour);
-                }
-            }
-            Item::Line { points, look } => {
-                let points: Vec<_> = points.iter().map(|&(x, y)| axes.at(x, y)).collect();
-                if points.len() > 1 {
-                    canvas.dashed(&points, look.dashes, LINE_WIDTH, look.colour);
-                }
-            }
-            Item::Marker { x, y, spread, look } => {
-                let place = axes.at(*x, *y);
-                // The rim lies below the error bar, or it would hide the end of a short one.
-                look.marker.draw_rim(canvas, place, MARKER_RADIUS);
-                if let Some(spread) = spread {
-                    let (top, bottom) = (axes.y_at(y + spread), axes.y_at(y - spread));
-                    canvas.stroke(vec![(place.0, top), (place.0, bottom)], BAR_WIDTH, look.colour);
-                    for end in [top, bottom] {
-                        canvas.stroke(vec![(place.0 - CAP, end), (place.0 + CAP, end)], BAR_WIDTH, look.colour);
-                    }
-                }
-                look.marker.draw(canvas, place, MARKER_RADIUS, look.colour);
-            }
-            // Placed when everything else is.
-            Item::Label { .. } => {}
-            Item::Missing { x, look } => {
-                cross(canvas, (axes.x_at(*x), bottom - 2.0 * MARKER_RADIUS), MARKER_RADIUS, look.colour);
-            }
-            Item::Bar { from, to, shade } => shade.draw(canvas, axes.at(from.0, from.1), axes.at(to.0, to.1)),
+            item => item.draw(canvas, theme, axes),
         }
     }
 }

@@ -75,6 +75,7 @@ fn draw(canvas: &Canvas, lettering: &Lettering, backend: &mut BitMapBackend<'_>)
 mod tests {
     use super::*;
     use crate::plot::canvas::{Colour, Mark, Words};
+    use crate::plot::text::Face;
 
     fn decode(file: &[u8]) -> (png::OutputInfo, Option<PixelDimensions>, Vec<u8>) {
         let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
@@ -88,7 +89,7 @@ mod tests {
         let mut canvas = Canvas::new(72.0, 36.0);
         canvas.fill(vec![(0.0, 0.0), (36.0, 0.0), (36.0, 36.0), (0.0, 36.0)], Colour(213, 94, 0));
         canvas.words("x", (200.0, 10.0), 8.0, Anchor::Start, Colour(0, 0, 0));
-        let (info, dimensions, pixels) = decode(&png(&canvas, &Lettering::new().unwrap()).unwrap());
+        let (info, dimensions, pixels) = decode(&png(&canvas, &Lettering::new(Face::Sans).unwrap()).unwrap());
         assert_eq!((info.width, info.height), (300, 150));
         assert_eq!(dimensions.unwrap().xppu, 11_811);
         let pixel = |x: usize, y: usize| &pixels[(y * 300 + x) * 3..][..3];
@@ -104,7 +105,7 @@ mod tests {
             let mut canvas = Canvas::new(72.0, 72.0);
             let (text, at, colour) = ("HHHH".to_owned(), (36.0, 36.0), Colour(0, 0, 0));
             canvas.marks.push(Mark::Words(Words { text, at, size: 8.0, anchor, upwards, colour }));
-            let (_, _, pixels) = decode(&png(&canvas, &Lettering::new().unwrap()).unwrap());
+            let (_, _, pixels) = decode(&png(&canvas, &Lettering::new(Face::Sans).unwrap()).unwrap());
             let dark = (0..300 * 300).filter(|i| pixels[i * 3] < 128);
             let (xs, ys): (Vec<usize>, Vec<usize>) = dark.map(|i| (i % 300, i / 300)).unzip();
             let middle = |values: &[usize]| (values.iter().min().unwrap() + values.iter().max().unwrap()) / 2;

@@ -1,4 +1,4 @@
-//! What all formats draw alike, on any surface of plotters.
+//! A canvas on a surface of plotters.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use plotters::prelude::{Color, DrawingBackend, RGBColor, ShapeStyle};
 use crate::plot::canvas::{Canvas, Colour, Mark, Point, UNITS_PER_POINT, Words};
 
 /// How much of a veil's colour comes over what is below it.
-const VEIL: f64 = 0.15;
+pub(crate) const VEIL: f64 = 0.15;
 
 /// Nothing, or what the surface says went wrong (plotters does not export the type of its errors).
 pub(crate) type Drawing = Result<(), String>;
@@ -40,6 +40,8 @@ pub(crate) fn draw<B: DrawingBackend>(
                 said(surface.draw_circle(at(*centre), grid(*radius).max(1) as u32, &rgb(*colour), true))?;
             }
             Mark::Words(text) => words(surface, text)?,
+            // Pixels have no groups.
+            Mark::Open(_) | Mark::Close => {}
         }
     }
     said(surface.present())

@@ -1,55 +1,134 @@
 //! A canvas as SVG.
+//!
+//! Written by hand: the SVG surface of plotters has neither groups nor titles, which the HTML page needs to say what a
+//! mark means and to hide a series.
 
-use plotters::prelude::{DrawingBackend, IntoFont, SVGBackend};
-use plotters::style::FontTransform;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::fmt::Write;
 
-use crate::error::ReportError;
-use crate::plot::canvas::{Anchor, Canvas, UNITS_PER_POINT};
-use crate::plot::style::WHITE;
-use crate::plot::surface::{self, Drawing, at, rgb, said};
-use crate::plot::text::FAMILIES;
+use crate::encode::one_line;
+use crate::plot::canvas::{Anchor, Canvas, Colour, Group, Mark, Point, Words};
+use crate::plot::surface::VEIL;
+use crate::plot::text::Face;
 
-/// plotters divides sizes by this to have the height of an em.
-const SIZE_OF_EM: f64 = 1.24;
-
-/// The drawing as an SVG document of its size on paper, with `title` for those who cannot see it.
-pub(crate) fn svg(canvas: &Canvas, title: &str) -> Result<String, ReportError> {
-    let mut document = String::new();
-    let (width, height) = canvas.units();
-    let mut backend = SVGBackend::with_string(&mut document, (width, height));
-    draw(canvas, &mut backend).map_err(|reason| ReportError::Build { what: "an SVG figure", reason })?;
-    drop(backend);
-    let pixels = format!(r#"width="{width}" height="{height}" "#);
-    let inches = format!(r#"width="{:.3}in" height="{:.3}in" role="img" "#, canvas.width / 72.0, canvas.height / 72.0);
-    let document = document.replacen(&pixels, &inches, 1);
-    Ok(document.replacen(">\n", &format!(">\n<title>{}</title>\n", escape(title)), 1))
+/// The drawing as an SVG document of its size on paper, with `title` for those who cannot see it. One unit of the
+/// document is one point.
+pub(crate) fn svg(canvas: &Canvas, face: Face, title: &str) -> String {
+    let Canvas { width, height, marks } = canvas;
+    let mut document = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.3}in\" height=\"{:.3}in\" viewBox=\"0 0 {} {}\" \
+         role=\"img\" font-family=\"{}\">\n<title>{}</title>\n<rect width=\"{}\" height=\"{}\" fill=\"#fff\"/>\n",
+        width / 72.0,
+        height / 72.0,
+        short(*width),
+        short(*height),
+        face.families(),
+        escape(title),
+        short(*width),
+        short(*height),
+    );
+    for mark in marks {
+        // Writing to a string cannot fail.
+        let _ = draw(&mut document, mark, face);
+    }
+    document.push_str("</svg>\n");
+    document
 }
 
-fn draw(canvas: &Canvas, backend: &mut SVGBackend<'_>) -> Drawing {
-    let (width, height) = canvas.units();
-    said(backend.draw_rect((0, 0), (width as i32, height as i32), &rgb(WHITE), true))?;
-    surface::draw(canvas, backend, |backend, words| {
-        let horizontal = match words.anchor {
-            Anchor::Start => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::End => HPos::Right,
-        };
-        let turn = if words.upwards { FontTransform::Rotate270 } else { FontTransform::None };
-        let font = (FAMILIES, words.size * UNITS_PER_POINT * SIZE_OF_EM).into_font().transform(turn);
-        let style = font.color(&rgb(words.colour)).pos(Pos::new(horizontal, VPos::Center));
-        said(backend.draw_text(&words.text, &style, at(words.at)))
-    })
+fn draw(out: &mut String, mark: &Mark, face: Face) -> std::fmt::Result {
+    match mark {
+        Mark::Stroke { points, width, colour } => writeln!(
+            out,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"/>",
+            places(points),
+            hex(*colour),
+            short(*width)
+        ),
+        Mark::Fill { points, colour } => {
+            writeln!(out, "<polygon points=\"{}\" fill=\"{}\"/>", places(points), hex(*colour))
+        }
+        Mark::Veil { points, colour } => {
+            writeln!(out, "<polygon points=\"{}\" fill=\"{}\" fill-opacity=\"{VEIL}\"/>", places(points), hex(*colour))
+        }
+        Mark::Disc { centre: (x, y), radius, colour } => writeln!(
+            out,
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{}\"/>",
+            short(*x),
+            short(*y),
+            short(*radius),
+            hex(*colour)
+        ),
+        Mark::Words(words) => write_words(out, words, face),
+        Mark::Open(Group { series, title, is_key }) => {
+            out.push_str("<g");
+            if *is_key {
+                out.push_str(" class=\"key\"");
+            }
+            if let Some(series) = series {
+                write!(out, " data-series=\"{}\"", escape(series))?;
+            }
+            out.push_str(">\n");
+            match title {
+                Some(title) => writeln!(out, "<title>{}</title>", escape(title)),
+                None => Ok(()),
+            }
+        }
+        Mark::Close => {
+            out.push_str("</g>\n");
+            Ok(())
+        }
+    }
+}
+
+fn write_words(out: &mut String, words: &Words, face: Face) -> std::fmt::Result {
+    let (x, y) = words.at;
+    let anchor = match words.anchor {
+        Anchor::Start => "start",
+        Anchor::Middle => "middle",
+        Anchor::End => "end",
+    };
+    // The middle of small letters lies at the place.
+    let down = 0.5 * face.x_height() * words.size;
+    let place = match words.upwards {
+        false => format!("x=\"{}\" y=\"{}\"", short(x), short(y + down)),
+        true => format!(
+            "x=\"{}\" y=\"{}\" transform=\"rotate(-90 {} {})\"",
+            short(x + 0.0),
+            short(y + down),
+            short(x),
+            short(y)
+        ),
+    };
+    writeln!(
+        out,
+        "<text {place} text-anchor=\"{anchor}\" font-size=\"{}\" fill=\"{}\">{}</text>",
+        short(words.size),
+        hex(words.colour),
+        escape(&words.text)
+    )
+}
+
+fn places(points: &[Point]) -> String {
+    points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect::<Vec<_>>().join(" ")
+}
+
+/// Two decimals, a 3,600th of an inch, without trailing zeros.
+fn short(length: f64) -> String {
+    let text = format!("{length:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+fn hex(Colour(red, green, blue): Colour) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::one_line;
     use crate::plot::style::BLACK;
     use proptest::prelude::*;
 
@@ -60,19 +139,21 @@ mod tests {
             let mut canvas = Canvas::new(252.0, 180.0);
             canvas.stroke(vec![(0.0, 0.0), (x, 10.0)], 1.0, BLACK);
             canvas.disc((x, 5.0), 2.0, BLACK);
-            if turned {
-                canvas.words_upwards(&text, (x, 5.0), 8.0, BLACK);
-            } else {
-                canvas.words(&text, (x, 5.0), 8.0, Anchor::End, BLACK);
-            }
-            let document = svg(&canvas, &text).unwrap();
+            let group = Group { series: Some(text.clone()), title: Some(text.clone()), is_key: turned };
+            canvas.grouped(group, |canvas| match turned {
+                true => canvas.words_upwards(&text, (x, 5.0), 8.0, BLACK),
+                false => canvas.words(&text, (x, 5.0), 8.0, Anchor::End, BLACK),
+            });
+            let document = svg(&canvas, Face::Sans, &text);
             let parsed = roxmltree::Document::parse(&document).unwrap();
             let root = parsed.root_element();
             prop_assert_eq!(root.attribute("width"), Some("3.500in"));
-            prop_assert_eq!(root.attribute("viewBox"), Some("0 0 2100 1500"));
+            prop_assert_eq!(root.attribute("viewBox"), Some("0 0 252 180"));
             let words = parsed.descendants().find(|node| node.has_tag_name("text")).unwrap();
-            prop_assert_eq!(words.text().unwrap_or_default().trim(), text.trim());
-            prop_assert!(words.attribute("font-family").unwrap().ends_with("sans-serif"));
+            prop_assert_eq!(words.text().unwrap_or_default(), text.as_str());
+            let group = words.parent().unwrap();
+            prop_assert_eq!(group.attribute("data-series").unwrap(), text.as_str());
+            prop_assert_eq!(group.attribute("class"), turned.then_some("key"));
         }
     }
 }

@@ -1,12 +1,13 @@
 //! `harness report`, and the report at the end of a sweep.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use harness_records::record::RunRecord;
 use harness_records::spec::{ReportSpec, SweepSpec};
 use harness_records::store::{ScanEntry, Store, TrialState};
-use harness_reports::{Choice, Format, Kernels, ReportInput, Verified};
+use harness_reports::{Choice, Format, Kernels, Layout, ReportInput, Style, Verified};
 use serde::Serialize;
 
 use crate::catalog::catalog;
@@ -18,13 +19,14 @@ use crate::shared_arguments::Volume;
 const FOLDER: &str = "report";
 
 /// What is written when nothing else is asked for.
-const FORMATS: &str = "md,html,csv,tex,parquet,svg,png";
+const FORMATS: &str = "md,html,csv,tex,parquet,svg,pdf,png";
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   harness report sweeps/quickstart.yaml
   harness report sweeps/claims.yaml --tables accuracy,claims
   harness report runs --format md,csv --out summary
+  harness report sweeps/quickstart.yaml --style cvpr --columns 1 --format pdf,tex --out paper
   harness bench --out speed && harness report sweeps/quickstart.yaml --bench speed/bench.json
 
 report.html holds everything in one file that any browser opens: tables that sort and filter, figures, every trial.")]
@@ -46,6 +48,12 @@ pub(crate) struct ReportArguments {
     /// What to write, between commas
     #[arg(long, default_value = FORMATS)]
     format: String,
+    /// What figures are drawn for: `report`, `ieee`, `neurips`, `cvpr` or `slides` (widths, letters and their size)
+    #[arg(long, default_value = "report", value_name = "STYLE")]
+    style: String,
+    /// Panels of a figure side by side; with 1 every figure fits into a column
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2), value_name = "1|2")]
+    columns: u8,
     /// Kernel speeds as `harness bench` writes them, to be set beside accuracy
     #[arg(long, value_name = "FILE")]
     bench: Option<PathBuf>,
@@ -90,6 +98,7 @@ impl Written {
 
 pub(crate) fn run(arguments: &ReportArguments, volume: Volume) -> Outcome {
     let formats = Format::parse_list(&arguments.format).map_err(refuse)?;
+    let style = Style::parse(&arguments.style).map_err(refuse)?;
     let (mut wanted, folder) = if arguments.input.is_dir() { of_folder(arguments)? } else { of_sweep(arguments)? };
     if let Some(tables) = &arguments.tables {
         wanted.printed = list(tables);
@@ -98,6 +107,7 @@ pub(crate) fn run(arguments: &ReportArguments, volume: Volume) -> Outcome {
     if let Some(figures) = &arguments.figures {
         wanted.input.figures = Choice::Named(list(figures));
     }
+    wanted.input.layout = Layout { style, columns: usize::from(arguments.columns) };
     wanted.input.kernels = arguments.bench.as_deref().map(Kernels::read).transpose().map_err(refuse)?;
     let folder = arguments.out.clone().unwrap_or(folder);
     let written = write(&wanted, &folder, &formats)?;
@@ -217,8 +227,19 @@ fn with_names(
 ) -> Wanted {
     let choice = |names: &Option<Vec<String>>| names.clone().map_or(Choice::All, Choice::Named);
     let (tables, figures) = (choice(&spec.tables), choice(&spec.figures));
-    let input =
-        ReportInput { title: title.to_owned(), tables, figures, records, problems, command, verified, kernels: None };
+    let input = ReportInput {
+        title: title.to_owned(),
+        tables,
+        figures,
+        records,
+        problems,
+        command,
+        verified,
+        kernels: None,
+        layout: Layout::default(),
+        catalog: catalog(),
+        labels: BTreeMap::new(),
+    };
     Wanted { input, printed: spec.tables.clone().unwrap_or_else(|| vec![PRINTED.to_owned()]) }
 }
 

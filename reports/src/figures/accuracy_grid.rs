@@ -1,0 +1,187 @@
+//! Results over bit widths of weights and of activations: a matrix for each method, the best method of each pair of
+//! widths in a frame.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::accuracy::{IDENTITY, Row};
+use crate::encode::one_line;
+use crate::error::ReportError;
+use crate::figures::looks::Looks;
+use crate::figures::measure::{Measure, outlier_limit};
+use crate::figures::titles::Titles;
+use crate::figures::{Drawn, Figure, Picture};
+use crate::labels::FLOAT_WIDTH;
+use crate::plot::axes::{Panel, Scale};
+use crate::plot::chart::{Chart, Plot};
+use crate::plot::item::Item;
+use crate::plot::style::heat;
+use crate::plot::theme::Theme;
+use crate::sheet::{Data, Value};
+use crate::trials::Trials;
+
+/// `accuracy_grid`.
+pub(crate) struct AccuracyGrid;
+
+/// Height of a row of cells, and of what is above and below them, in points of a report.
+const CELL: f64 = 19.0;
+const AROUND: f64 = 48.0;
+
+/// One matrix.
+struct Matrix<'a> {
+    title: String,
+    measure: Measure,
+    name: &'a str,
+    /// Bits of weights, bits of activations and mean.
+    cells: Vec<(u32, u32, f64)>,
+    /// The pairs of widths at which this method is the best of several.
+    best: BTreeSet<(u32, u32)>,
+    /// Least and largest mean of all matrices of a place, without outliers.
+    range: (f64, f64),
+    weights: Vec<u32>,
+    activations: Vec<u32>,
+}
+
+impl Figure for AccuracyGrid {
+    fn name(&self) -> &'static str {
+        "accuracy_grid"
+    }
+
+    fn title(&self) -> &'static str {
+        "Accuracy by bits of weights and activations"
+    }
+
+    fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
+        let rows = trials.rows()?;
+        let looks = Looks::new(&trials.labels.names);
+        let mut places: BTreeMap<[&str; 3], Vec<&Row>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.widths[2] == FLOAT_WIDTH) {
+            places.entry([&row.dataset, &row.model, &row.setting]).or_default().push(row);
+        }
+        let titles = Titles::of(places.keys().copied());
+        let (mut matrices, mut left_out): (Vec<Matrix<'_>>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
+        for (place, rows) in &places {
+            let title = if places.len() > 1 { titles.get(*place) } else { String::new() };
+            of_place(&title, rows, &looks, &mut matrices, &mut left_out);
+        }
+        if matrices.is_empty() {
+            return Ok(Drawn::Nothing(
+                "no method has results at several widths of both weights and activations".to_owned(),
+            ));
+        }
+        let most = matrices.iter().map(|matrix| matrix.weights.len()).max().unwrap_or(1);
+        let panels: Vec<Plot> = matrices.iter().map(plot).collect();
+        let height = (AROUND + CELL * most as f64) * theme.small / 7.0;
+        let chart = Chart { panel_height: Some(height), ..Chart::new(panels, Vec::new()) };
+        let mut caption = "Test result at each bit width of weights (rows) and activations (columns), 32 for full \
+                           precision: mean over seeds, darker is better. A frame: the best of the methods that have \
+                           this pair of widths."
+            .to_owned();
+        if !left_out.is_empty() {
+            let names = left_out.into_iter().collect::<Vec<_>>().join(", ");
+            caption.push_str(&format!(" Too few pairs of widths for a matrix: {names}."));
+        }
+        for remark in trials.labels.remarks() {
+            caption.push_str(&format!(" {remark}"));
+        }
+        caption.push_str(&titles.common());
+        Ok(Drawn::Picture(Picture { pages: chart.draw(theme), data: data(rows), caption }))
+    }
+}
+
+/// Adds the matrices of one data set, model and setting.
+fn of_place<'a>(
+    title: &str,
+    rows: &[&'a Row],
+    looks: &Looks,
+    matrices: &mut Vec<Matrix<'a>>,
+    left_out: &mut BTreeSet<String>,
+) {
+    let Some(measure) = Measure::of(rows.iter().copied()) else { return };
+    let mut by_name: BTreeMap<(usize, &str), Vec<(u32, u32, f64)>> = BTreeMap::new();
+    let mut pairs: BTreeMap<(u32, u32), Vec<(&str, f64)>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row.is_float) {
+        let Some(summary) = measure.summary(row) else { continue };
+        let [weights, activations, _] = row.widths;
+        let name = row.method.as_str();
+        by_name.entry((looks.place(name), name)).or_default().push((weights, activations, summary.mean));
+        pairs.entry((weights, activations)).or_default().push((name, summary.mean));
+    }
+    let better = |a: f64, b: f64| if measure.rises() { a > b } else { a < b };
+    let mut best: BTreeMap<&str, BTreeSet<(u32, u32)>> = BTreeMap::new();
+    for (pair, results) in pairs.iter().filter(|(_, results)| results.len() > 1) {
+        let first = results[0].1;
+        let top = results.iter().fold(first, |top, result| if better(result.1, top) { result.1 } else { top });
+        for (name, _) in results.iter().filter(|result| result.1 >= top && result.1 <= top) {
+            best.entry(*name).or_default().insert(*pair);
+        }
+    }
+    let widths = |role: usize, cells: &[(u32, u32, f64)]| {
+        cells.iter().map(|cell| if role == 0 { cell.0 } else { cell.1 }).collect::<BTreeSet<u32>>()
+    };
+    let is_matrix = |cells: &[(u32, u32, f64)]| widths(0, cells).len() > 1 && widths(1, cells).len() > 1;
+    let shown: Vec<f64> = by_name.values().filter(|cells| is_matrix(cells)).flatten().map(|cell| cell.2).collect();
+    let limit = outlier_limit(shown.iter().copied(), measure.rises());
+    let inside = shown.iter().copied().filter(|value| limit.is_none_or(|limit| better(*value, limit)));
+    let range = inside.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let all: Vec<(u32, u32, f64)> = by_name.values().filter(|cells| is_matrix(cells)).flatten().copied().collect();
+    let (weights, activations) = (widths(0, &all), widths(1, &all));
+    for ((_, name), cells) in by_name {
+        if !is_matrix(&cells) {
+            left_out.insert(one_line(name));
+            continue;
+        }
+        let title = if title.is_empty() { name.to_owned() } else { format!("{title}: {name}") };
+        matrices.push(Matrix {
+            title: one_line(&title),
+            measure,
+            name,
+            cells,
+            best: best.remove(name).unwrap_or_default(),
+            range,
+            weights: weights.iter().copied().collect(),
+            activations: activations.iter().copied().collect(),
+        });
+    }
+}
+
+fn plot(matrix: &Matrix<'_>) -> Plot {
+    let (low, high) = matrix.range;
+    let shade = |value: f64| {
+        let fraction = if high > low { (value - low) / (high - low) } else { 0.5 };
+        // The lightest cell can still be told from the paper.
+        heat(0.08 + 0.92 * if matrix.measure.rises() { fraction } else { 1.0 - fraction }.clamp(0.0, 1.0))
+    };
+    let place = |widths: &[u32], width: u32| widths.iter().position(|known| *known == width).unwrap_or(0) as f64;
+    // Fewest bits at the upper left.
+    let rows = matrix.weights.len() as f64 - 1.0;
+    let cell = |&(weights, activations, mean): &(u32, u32, f64)| {
+        let item = Item::Cell {
+            x: place(&matrix.activations, activations),
+            y: rows - place(&matrix.weights, weights),
+            text: format!("{mean:.1}"),
+            colour: shade(mean),
+            best: matrix.best.contains(&(weights, activations)),
+        };
+        let words = format!("{} {weights}/{activations}: {mean:.2}{}", matrix.name, matrix.measure.unit());
+        item.told(&one_line(matrix.name), one_line(&words))
+    };
+    Plot {
+        panel: Panel {
+            title: matrix.title.clone(),
+            x_label: "Bits of activations".to_owned(),
+            y_label: "Bits of weights".to_owned(),
+            x: Scale::Categories(matrix.activations.iter().map(u32::to_string).collect()),
+            y: Scale::Categories(matrix.weights.iter().rev().map(u32::to_string).collect()),
+        },
+        items: matrix.cells.iter().map(cell).collect(),
+    }
+}
+
+fn data(rows: &[Row]) -> Data {
+    let columns = IDENTITY.into_iter().chain(["top1_mean", "perplexity_mean"]).collect();
+    let row = |row: &Row| {
+        let facts = [&row.top1, &row.perplexity].map(|metric| Value::from(metric.summary.map(|summary| summary.mean)));
+        row.identity().into_iter().chain(facts).collect()
+    };
+    Data { columns, rows: rows.iter().map(row).collect() }
+}
