@@ -1,6 +1,6 @@
 //! Axes made into trials: a pure function of the plan.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::catalog::Catalog;
 use crate::config::TrialConfig;
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) base: Node,
     pub(crate) axes: Vec<Axis>,
     pub(crate) exclude: Vec<(Node, Filter)>,
-    pub(crate) include: Vec<Node>,
+    pub(crate) include: Vec<Included>,
     pub(crate) sets: Vec<Assignment>,
 }
 
@@ -44,6 +44,15 @@ impl Axis {
 pub(crate) struct AxisValue {
     pub(crate) shown: String,
     pub(crate) assignments: Vec<Assignment>,
+    /// What reports call trials with this value.
+    pub(crate) name: Option<String>,
+}
+
+/// A trial of `include`.
+pub(crate) struct Included {
+    pub(crate) node: Node,
+    /// What reports call it.
+    pub(crate) name: Option<String>,
 }
 
 /// What became of a plan.
@@ -51,6 +60,8 @@ pub(crate) struct AxisValue {
 pub(crate) struct Expansion {
     /// Every trial once, in the order of the plan, with the tree it was resolved from.
     pub(crate) trials: Vec<(Trial, Node)>,
+    /// What reports call a trial, by id, where the file says so.
+    pub(crate) names: BTreeMap<String, String>,
     pub(crate) notes: Vec<String>,
     pub(crate) problems: Vec<Problem>,
 }
@@ -104,15 +115,17 @@ pub(crate) fn expand(
             continue;
         }
         let axes = values.iter().map(|(axis, value)| (axis.key.name.clone(), value.shown.clone())).collect();
-        work.add(tree, axes, &varied, true);
+        let names: Vec<&str> = values.iter().filter_map(|(_, value)| value.name.as_deref()).collect();
+        let name = (!names.is_empty()).then(|| names.join(", "));
+        work.add(tree, Origins { axes, name }, &varied, true);
     }
     for entry in &plan.include {
         let mut tree = plan.base.clone();
-        overlay::merge(&mut tree, entry, "");
+        overlay::merge(&mut tree, &entry.node, "");
         let mut assignments = Vec::new();
-        overlay::assignments(&[], entry, &mut assignments);
+        overlay::assignments(&[], &entry.node, &mut assignments);
         let varied = assignments.iter().map(Assignment::dotted).fold(varied.clone(), push_new);
-        work.add(tree, Vec::new(), &varied, false);
+        work.add(tree, Origins { axes: Vec::new(), name: entry.name.clone() }, &varied, false);
     }
     work.finish()
 }
@@ -125,6 +138,14 @@ fn too_many(plan: &Plan, lengths: &[usize]) -> Option<Problem> {
     Some(Problem::new(axis.key.origin.clone(), message))
 }
 
+/// Where a trial came from.
+struct Origins {
+    /// Each axis with the value it has here.
+    axes: Vec<(String, String)>,
+    /// What reports call it.
+    name: Option<String>,
+}
+
 /// An expansion under way.
 struct Work<'a> {
     plan: &'a Plan,
@@ -134,15 +155,15 @@ struct Work<'a> {
     out: Expansion,
     /// Trials without problems, what they refer to still open.
     found: Vec<Unlinked>,
-    /// The tree and the axes of each of them.
-    rest: Vec<(Node, Vec<(String, String)>)>,
+    /// The tree of each of them, and where it came from.
+    rest: Vec<(Node, Origins)>,
     /// Which entries of `exclude` have matched.
     used: Vec<bool>,
 }
 
 impl Work<'_> {
     /// Puts the `--set` arguments over a tree and adds its trial, unless it is excluded or already there.
-    fn add(&mut self, mut tree: Node, axes: Vec<(String, String)>, varied: &[String], excludable: bool) {
+    fn add(&mut self, mut tree: Node, origins: Origins, varied: &[String], excludable: bool) {
         if let Err(problem) = overlay::assign(&mut tree, &self.plan.sets, self.catalog) {
             self.out.problems.push(problem);
             return;
@@ -160,7 +181,7 @@ impl Work<'_> {
         (self.change)(&mut config);
         let label = trial::label(&config, varied, self.catalog);
         self.found.push(Unlinked { config, references: resolved.references, label });
-        self.rest.push((tree, axes));
+        self.rest.push((tree, origins));
     }
 
     fn is_excluded(&mut self, config: &TrialConfig) -> bool {
@@ -188,10 +209,12 @@ impl Work<'_> {
         let ids = dependency::link(&mut self.found, &id_of, &mut out.problems);
         let mut seen = HashSet::new();
         let mut merged = Vec::new();
-        for ((Unlinked { config, label, .. }, (tree, axes)), id) in self.found.into_iter().zip(self.rest).zip(ids) {
+        for ((Unlinked { config, label, .. }, (tree, origins)), id) in self.found.into_iter().zip(self.rest).zip(ids) {
             let Some(id) = id else { continue };
             if seen.insert(id.clone()) {
                 let sweep = self.plan.name.clone();
+                let Origins { axes, name } = origins;
+                out.names.extend(name.map(|name| (id.clone(), name)));
                 out.trials.push((Trial { id, sweep, label, config, axes }, tree));
             } else {
                 merged.push(label);

@@ -5,13 +5,16 @@ use std::path::Path;
 
 use crate::catalog::Catalog;
 use crate::document::Document;
-use crate::expand::{Axis, AxisValue, Plan};
+use crate::expand::{Axis, AxisValue, Included, Plan};
 use crate::filter::{self, Filter};
 use crate::node::{Key, Node, Value};
 use crate::overlay::{self, Assignment, SECTIONS};
 use crate::problem::{Problem, suggest};
 use crate::slurm::SlurmOptions;
 use crate::spec::ReportSpec;
+
+/// Key of the name that reports use, in the values of an axis and in `include`.
+pub(crate) const LABEL: &str = "label";
 
 /// A document whose sections have the right shape.
 pub(crate) struct Checked {
@@ -59,7 +62,14 @@ impl Checked {
         let slurm = SlurmOptions::read(&document.slurm, problems);
         let name = name(document, path).map_err(|problem| problems.push(problem)).ok()?;
         let base = document.base.clone();
-        let plan = Plan { name, base, axes, exclude, include: document.include.clone(), sets };
+        let mut include = Vec::new();
+        for entry in &document.include {
+            match without_label(entry) {
+                Ok((node, name)) => include.push(Included { node, name }),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let plan = Plan { name, base, axes, exclude, include, sets };
         Some(Checked { plan, report: report?, slurm, notes })
     }
 }
@@ -145,22 +155,23 @@ fn axis(key: &Key, node: &Node, catalog: &Catalog) -> Result<Axis, Problem> {
         let problem = Problem::new(node.origin.clone(), format!("the axis `{}` is empty", key.name));
         return Err(problem.hint("give it at least one value, or remove it"));
     }
+    let items: Vec<(Node, Option<String>)> = items.iter().map(without_label).collect::<Result<_, _>>()?;
     let mut seen: HashMap<String, &Node> = HashMap::new();
-    for item in items {
+    for (item, _) in &items {
         if let Some(first) = seen.insert(item.canonical_text(), item) {
             let message = format!("the axis `{}` has this value twice", key.name);
             return Err(Problem::new(item.origin.clone(), message).hint(format!("first at {}", first.origin)));
         }
     }
     let is_key = SECTIONS.contains(&key.name.split('.').next().unwrap_or_default());
-    if !is_key && (key.name.contains('.') || items.iter().any(|item| item.pairs().is_none())) {
+    if !is_key && (key.name.contains('.') || items.iter().any(|(item, _)| item.pairs().is_none())) {
         return Err(filter::unknown_key(key, &filter::known_keys(catalog)));
     }
     let path = if is_key { overlay::split(key) } else { Vec::new() };
     let mut values = Vec::new();
-    for item in items {
+    for (item, name) in items {
         let mut assignments = Vec::new();
-        overlay::assignments(&path, item, &mut assignments);
+        overlay::assignments(&path, &item, &mut assignments);
         if let Some(wrong) =
             assignments.iter().find_map(|a| a.path.first()).filter(|k| !SECTIONS.contains(&k.name.as_str()))
         {
@@ -171,9 +182,26 @@ fn axis(key: &Key, node: &Node, catalog: &Catalog) -> Result<Axis, Problem> {
             );
             return Err(Problem::new(wrong.origin.clone(), message).hint(hint));
         }
-        values.push(AxisValue { shown: item.to_string(), assignments });
+        values.push(AxisValue { shown: item.to_string(), assignments, name });
     }
     Ok(Axis { key: key.clone(), values })
+}
+
+/// Longest `label`, in letters: it has to fit into a legend.
+const LONGEST_LABEL: usize = 60;
+
+/// A map without its `label`, and the label: what reports call the trials that the map is about. It is no part of the
+/// configuration, so it changes no id.
+fn without_label(node: &Node) -> Result<(Node, Option<String>), Problem> {
+    let Value::Map(pairs) = &node.value else { return Ok((node.clone(), None)) };
+    let Some((_, label)) = pairs.iter().find(|(key, _)| key.name == LABEL) else { return Ok((node.clone(), None)) };
+    let fits = |text: &&str| !text.trim().is_empty() && text.chars().count() <= LONGEST_LABEL;
+    let Some(text) = label.text().filter(fits) else {
+        let message = format!("`label` is {}, expected up to {LONGEST_LABEL} letters of text", label.value.describe());
+        return Err(Problem::new(label.origin.clone(), message));
+    };
+    let rest = pairs.iter().filter(|(key, _)| key.name != LABEL).cloned().collect();
+    Ok((Node { value: Value::Map(rest), origin: node.origin.clone() }, Some(text.to_owned())))
 }
 
 /// Two axes that assign the same key would hide each other's values.

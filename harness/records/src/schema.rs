@@ -7,13 +7,17 @@ use crate::catalog::{Catalog, Entry};
 use crate::fields::{self, Fallback, Field, Kind, ROLES, Variant};
 use crate::filter;
 use crate::options::{OptionDefault, OptionDoc, OptionKind};
+use crate::plan::LABEL;
 
 /// The schema of a sweep file that names things of this catalog.
 #[must_use]
 pub fn schema(catalog: &Catalog) -> Value {
     let axis_keys: Map<String, Value> = paths(catalog)
         .into_iter()
-        .map(|(path, values)| (path, json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": values})))
+        .map(|(path, values)| {
+            let values = with_label(values);
+            (path, json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": values}))
+        })
         .collect();
     let conditions: Map<String, Value> =
         filter::known_keys(catalog).into_iter().chain(sections()).map(|key| (key, json!(true))).collect();
@@ -37,7 +41,7 @@ pub fn schema(catalog: &Catalog) -> Value {
                 "properties": axis_keys,
                 "additionalProperties": {
                     "type": "array", "minItems": 1, "uniqueItems": true,
-                    "items": {"$ref": "#/$defs/overrides"}
+                    "items": {"$ref": "#/$defs/labelled"}
                 },
                 "propertyNames": {"pattern": "^(dataset|model|train|quant)(\\..*)?$|^[^.]+$"}
             },
@@ -49,7 +53,7 @@ pub fn schema(catalog: &Catalog) -> Value {
             "include": {
                 "type": ["array", "null"],
                 "description": "Extra trials, merged over base.",
-                "items": {"$ref": "#/$defs/overrides"}
+                "items": {"$ref": "#/$defs/labelled"}
             },
             "report": {
                 "type": ["object", "null"],
@@ -63,9 +67,24 @@ pub fn schema(catalog: &Catalog) -> Value {
         },
         "$defs": {
             "config": config(catalog, false),
-            "overrides": config(catalog, true)
+            "labelled": with_label(config(catalog, true))
         }
     })
+}
+
+/// A schema whose maps may have a `label`, which reports use as the name of the trials.
+fn with_label(mut schema: Value) -> Value {
+    let label = json!({"type": "string", "description": "What reports call these trials; no part of them."});
+    let add = |map: &mut Value| {
+        if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.insert(LABEL.to_owned(), label.clone());
+        }
+    };
+    match schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+        Some(alternatives) => alternatives.iter_mut().for_each(add),
+        None => add(&mut schema),
+    }
+    schema
 }
 
 fn sections() -> impl Iterator<Item = String> {

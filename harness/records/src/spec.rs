@@ -12,6 +12,7 @@
 //!   cell:                     # any other name: its values are maps that vary several keys together
 //!     - {quant.activations.method: float}
 //!     - {quant.activations: {method: uniform, bits: 2}, train.epochs: 20}
+//!     - {quant.activations: {method: lsq, bits: 2}, label: LSQ}  # what reports call it; no part of the trial
 //! exclude: [{quant.weights.method: float, train.epochs: 20}]
 //! include: [{train.seed: 7}]  # extra trials, merged over base; `exclude` does not concern them
 //! report: {tables: [accuracy], figures: [accuracy_vs_bits]}
@@ -39,7 +40,7 @@
 //!
 //! `${VAR}` in a text is the environment variable, wherever a trial that is to run uses it; `$${` stands for `${`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,6 +70,8 @@ pub struct SweepSpec {
     pub slurm: SlurmOptions,
     /// What the user may want to know although nothing is wrong.
     pub notes: Vec<String>,
+    /// What reports call a trial, by id, where the file has a `label`.
+    pub labels: BTreeMap<String, String>,
     trials: Vec<Trial>,
     trees: Vec<Node>,
 }
@@ -158,9 +161,10 @@ impl SweepSpec {
         }
         let axes = plan.axes.iter();
         let axes = axes.map(|axis| (axis.key.name.clone(), axis.values.iter().map(|v| v.shown.clone()).collect()));
+        let labels = expansion.names;
         let (trials, trees) = expansion.trials.into_iter().unzip();
         let notes = notes.into_iter().chain(expansion.notes).collect();
-        Ok(SweepSpec { axes: axes.collect(), name: plan.name, report, slurm, notes, trials, trees })
+        Ok(SweepSpec { axes: axes.collect(), name: plan.name, report, slurm, notes, labels, trials, trees })
     }
 
     /// These trials and all that they build on, in the order of the file.

@@ -7,7 +7,7 @@ use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
-use crate::figures::measure::{Measure, outlier_limit};
+use crate::figures::measure::{COLOUR_GAP, Measure, outlier_limit};
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::labels::FLOAT_WIDTH;
@@ -60,12 +60,11 @@ impl Figure for AccuracyGrid {
         let titles = Titles::of(places.keys().copied());
         let (mut matrices, mut left_out): (Vec<Matrix<'_>>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
         for (place, rows) in &places {
-            let title = if places.len() > 1 { titles.get(*place) } else { String::new() };
-            of_place(&title, rows, &looks, &mut matrices, &mut left_out);
+            of_place(&titles.head(*place), rows, &looks, &mut matrices, &mut left_out);
         }
         if matrices.is_empty() {
             return Ok(Drawn::Nothing(
-                "no method has results at several widths of both weights and activations".to_owned(),
+                "no method has results at several widths of activations for one width of weights".to_owned(),
             ));
         }
         let most = matrices.iter().map(|matrix| matrix.weights.len()).max().unwrap_or(1);
@@ -118,9 +117,13 @@ fn of_place<'a>(
     let widths = |role: usize, cells: &[(u32, u32, f64)]| {
         cells.iter().map(|cell| if role == 0 { cell.0 } else { cell.1 }).collect::<BTreeSet<u32>>()
     };
-    let is_matrix = |cells: &[(u32, u32, f64)]| widths(0, cells).len() > 1 && widths(1, cells).len() > 1;
+    // Where each width of the weights has one of the activations, a line tells it better.
+    let is_matrix = |cells: &[(u32, u32, f64)]| {
+        let (weights, activations) = (widths(0, cells).len(), widths(1, cells).len());
+        weights.min(activations) > 1 && cells.len() > weights.max(activations)
+    };
     let shown: Vec<f64> = by_name.values().filter(|cells| is_matrix(cells)).flatten().map(|cell| cell.2).collect();
-    let limit = outlier_limit(shown.iter().copied(), measure.rises());
+    let limit = outlier_limit(shown.iter().copied(), measure.rises(), COLOUR_GAP);
     let inside = shown.iter().copied().filter(|value| limit.is_none_or(|limit| better(*value, limit)));
     let range = inside.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     let all: Vec<(u32, u32, f64)> = by_name.values().filter(|cells| is_matrix(cells)).flatten().copied().collect();

@@ -6,7 +6,7 @@ use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
-use crate::figures::measure::{Measure, PERCENT, Spread, in_words, outlier_limit};
+use crate::figures::measure::{AXIS_GAP, Measure, PERCENT, Spread, in_words, outlier_limit};
 use crate::figures::questions::{Question, questions, widths};
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
@@ -75,8 +75,6 @@ struct Content<'a> {
     limit: Option<f64>,
     /// The vertical axis.
     scale: Scale,
-    /// What titles do not say.
-    in_all: String,
 }
 
 /// Fraction of a common axis that every panel of a place must fill for the panels to have it.
@@ -88,7 +86,6 @@ fn contents(rows: &[Row], spread: Spread) -> Vec<Content<'_>> {
         places.entry([&row.dataset, &row.model, &row.setting]).or_default().push(row);
     }
     let titles = Titles::of(places.keys().copied());
-    let in_all = titles.common();
     let mut all = Vec::new();
     for (place, rows) in &places {
         let Some(measure) = Measure::of(rows.iter().copied()) else { continue };
@@ -100,14 +97,12 @@ fn contents(rows: &[Row], spread: Spread) -> Vec<Content<'_>> {
         let alone = places.len() == 1;
         let mut here: Vec<Content<'_>> = Vec::new();
         for (question, rows) in groups.iter().filter(|(_, rows)| float.is_some() || !rows.is_empty()) {
+        // A single panel says where its trials are from, several share a sentence of the caption.
             let what = if rows.is_empty() { "full precision".to_owned() } else { question.title() };
             let whole = alone && groups.len() == 1;
-            let title = match (alone, titles.get(*place)) {
-                (true, _) if !whole => what,
-                (_, place) if place.is_empty() => what,
-                (_, place) => format!("{place}: {}", lower(&what)),
-            };
-            here.push(content(title, *question, measure, float, rows, spread, &in_all));
+            let head = if whole { titles.get(*place) } else { titles.head(*place) };
+            let title = if head.is_empty() { what } else { format!("{head}: {}", lower(&what)) };
+            here.push(content(title, *question, measure, float, rows, spread));
         }
         share_axes(&mut here, spread);
         all.extend(here);
@@ -128,7 +123,6 @@ fn content<'a>(
     float: Option<Summary>,
     rows: &[&'a Row],
     spread: Spread,
-    in_all: &str,
 ) -> Content<'a> {
     let order: BTreeSet<([u32; 3], String)> = rows.iter().map(|row| question.place(row)).collect();
     let places: Vec<String> = order.iter().map(|(_, name)| name.clone()).collect();
@@ -147,9 +141,8 @@ fn content<'a>(
     }
     let places = if places.is_empty() { vec!["32".to_owned()] } else { places };
     let scale = measure.scale([]);
-    let in_all = in_all.to_owned();
-    let mut content = Content { title, question, measure, float, places, lines, limit: None, scale, in_all };
-    content.limit = outlier_limit(content.means(), measure.rises());
+    let mut content = Content { title, question, measure, float, places, lines, limit: None, scale };
+    content.limit = outlier_limit(content.means(), measure.rises(), AXIS_GAP);
     content.scale = measure.scale(content.ends(spread));
     content
 }
@@ -319,19 +312,11 @@ fn caption(contents: &[Content<'_>], rows: &[Row], spread: Spread, trials: &Tria
     }
     sentences.extend(trials.labels.remarks());
     let mut caption = sentences.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
-    if let Some(content) = contents.first() {
-        let alone = contents.len() > 1 && content.in_all.is_empty();
-        let place = if alone { rows.first().map(place) } else { None };
-        caption.push_str(&place.unwrap_or_else(|| content.in_all.clone()));
+    if contents.len() > 1 {
+        let places = rows.iter().map(|row| [row.dataset.as_str(), &row.model, &row.setting]);
+        caption.push_str(&Titles::of(places).common());
     }
     caption
-}
-
-/// A sentence on where all trials are from.
-fn place(row: &Row) -> String {
-    let parts = [row.dataset.as_str(), &row.model, &row.setting];
-    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    format!(" In all panels: {}.", one_line(&parts.join(", ")))
 }
 
 fn data(rows: &[Row]) -> Data {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::encode::one_line;
 use crate::figures::configs::{Config, by_place};
 use crate::figures::looks::Looks;
-use crate::figures::questions::widths;
+use crate::figures::questions::{SettingOrder, setting_order, widths};
 use crate::figures::titles::Titles;
 use crate::plot::style::Look;
 
@@ -32,22 +32,21 @@ pub(crate) fn groups<'a>(configs: &'a [Config<'a>], looks: &Looks) -> Vec<PanelG
     let titles = Titles::of(configs.iter().map(Config::place));
     let mut groups = Vec::new();
     for (place, here) in by_place(configs) {
-        let title = titles.get(place);
+        let (title, head) = (titles.get(place), titles.head(place));
         let (float, quantized): (Vec<&Config<'_>>, Vec<&Config<'_>>) = here.iter().partition(|c| c.row.is_float);
         if here.len() <= FEW {
             groups.push(PanelGroup { title, members: members(&here, looks, true) });
             continue;
         }
-        let mut by_widths: BTreeMap<[u32; 3], Vec<&Config<'_>>> = BTreeMap::new();
+        let mut by_widths: BTreeMap<SettingOrder, Vec<&Config<'_>>> = BTreeMap::new();
         let mut by_name: BTreeMap<&str, Vec<&Config<'_>>> = BTreeMap::new();
         for config in &quantized {
-            let [weights, activations, gradients] = config.row.widths;
-            by_widths.entry([gradients, activations, weights]).or_default().push(config);
+            by_widths.entry(setting_order(config.row)).or_default().push(config);
             by_name.entry(&config.row.method).or_default().push(config);
         }
-        let head = if title.is_empty() { String::new() } else { format!("{title}: ") };
+        let head = if head.is_empty() { head } else { format!("{head}: ") };
         if by_widths.values().any(|configs| configs.len() > 1) {
-            for configs in by_widths.values().rev() {
+            for configs in by_widths.values() {
                 let title = format!("{head}W/A {}", widths(configs[0].row));
                 let all: Vec<&Config<'_>> = float.iter().chain(configs).copied().collect();
                 groups.push(PanelGroup { title, members: members(&all, looks, false) });

@@ -142,9 +142,14 @@ pub(crate) fn in_words(measure: Measure, spread: Spread, summary: Summary) -> St
     }
 }
 
-/// Beyond which value the others would be squashed into less than a third of an axis; `None` where that does not
-/// happen. At most a third of the values lie beyond it, on the bad side.
-pub(crate) fn outlier_limit(values: impl IntoIterator<Item = f64>, rises: bool) -> Option<f64> {
+/// Gap before an outlier on an axis, in ranges of the other values: these would have less than a third of the axis.
+pub(crate) const AXIS_GAP: f64 = 2.0;
+/// The same for colours, of which a few steps are enough.
+pub(crate) const COLOUR_GAP: f64 = 6.0;
+
+/// Beyond which value a few on the bad side lie so far off that the gap before them is more than `gap` times the range
+/// of all others; `None` where that does not happen. At most a third of the values lie beyond it.
+pub(crate) fn outlier_limit(values: impl IntoIterator<Item = f64>, rises: bool, gap: f64) -> Option<f64> {
     let sign = if rises { 1.0 } else { -1.0 };
     let mut values: Vec<f64> = values.into_iter().map(|value| value * sign).collect();
     values.sort_by(f64::total_cmp);
@@ -153,7 +158,7 @@ pub(crate) fn outlier_limit(values: impl IntoIterator<Item = f64>, rises: bool) 
     (1..=most).find_map(|count| {
         let (outside, inside) = (values[count - 1], values[count]);
         let rest = (best - inside).max(1.0);
-        (inside - outside > 2.0 * rest).then(|| sign * f64::midpoint(outside, inside))
+        (inside - outside > gap * rest).then(|| sign * f64::midpoint(outside, inside))
     })
 }
 
@@ -163,7 +168,7 @@ mod tests {
 
     #[test]
     fn only_what_squashes_the_rest_is_an_outlier() {
-        let cut = |values: &[f64]| outlier_limit(values.iter().copied(), true);
+        let cut = |values: &[f64]| outlier_limit(values.iter().copied(), true, AXIS_GAP);
         assert_eq!(cut(&[10.0, 97.0, 98.0, 98.5]), Some(53.5));
         assert_eq!(cut(&[90.0, 97.0, 98.0, 98.5]), Some(93.5));
         assert_eq!(cut(&[96.0, 97.0, 98.0, 98.5]), None);
@@ -171,7 +176,7 @@ mod tests {
         assert_eq!(cut(&[10.0, 11.0, 98.0, 98.5]), None);
         assert_eq!(cut(&[10.0, 50.0, 98.0, 98.5, 98.6, 99.0]), Some(74.0));
         assert_eq!(cut(&[]), None);
-        assert_eq!(outlier_limit([100.0, 101.0, 102.0, 900.0], false), Some(501.0));
+        assert_eq!(outlier_limit([100.0, 101.0, 102.0, 900.0], false, AXIS_GAP), Some(501.0));
     }
 
     #[test]

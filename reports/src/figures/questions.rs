@@ -90,6 +90,22 @@ pub(crate) fn widths(row: &Row) -> String {
     }
 }
 
+/// Where settings of bit widths stand in a list: weights alone first, then weights and activations, activations alone
+/// and gradients, and fewer bits before more.
+pub(crate) type SettingOrder = (u32, u32, u32, u32);
+
+/// The place of a row in such a list.
+pub(crate) fn setting_order(row: &Row) -> SettingOrder {
+    let [weights, activations, gradients] = row.widths;
+    let kind = match row.widths {
+        [_, _, gradients] if gradients != FLOAT_WIDTH => 3,
+        [_, FLOAT_WIDTH, _] => 0,
+        [FLOAT_WIDTH, _, _] => 2,
+        _ => 1,
+    };
+    (kind, activations, weights, gradients)
+}
+
 /// Rows of one place by the question that they answer, every quantized row at least once. A row whose weights and
 /// activations have the same width may also stand on a line where one of the two is held.
 pub(crate) fn questions<'a>(rows: &[&'a Row]) -> BTreeMap<Question, Vec<&'a Row>> {

@@ -9,7 +9,7 @@ use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
 use crate::figures::measure::{Measure, PERCENT};
-use crate::figures::questions::widths;
+use crate::figures::questions::{SettingOrder, setting_order, widths};
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::plot::axes::{Panel, Scale};
@@ -97,15 +97,13 @@ fn settings(trials: &Trials) -> Result<Vec<Setting<'_>>, ReportError> {
         let Some(measure) = Measure::of(rows.iter().copied()) else { continue };
         let results = |row: &Row| by_seed(trials, row, measure);
         let float = rows.iter().find(|row| row.is_float).map(|row| results(row)).filter(|float| !float.is_empty());
-        let mut by_widths: BTreeMap<[u32; 3], Vec<&Row>> = BTreeMap::new();
+        let mut by_widths: BTreeMap<SettingOrder, Vec<&Row>> = BTreeMap::new();
         for row in rows.iter().filter(|row| !row.is_float && measure.summary(row).is_some()) {
-            // Weights and activations of few bits first, as in tables.
-            let [weights, activations, gradients] = row.widths;
-            by_widths.entry([gradients, activations, weights]).or_default().push(row);
+            by_widths.entry(setting_order(row)).or_default().push(row);
         }
-        for rows in by_widths.values().rev().filter(|rows| rows.len() > 1) {
-            let title = titles.get(*place);
-            let head = if places.len() > 1 && !title.is_empty() { format!("{title}: ") } else { String::new() };
+        for rows in by_widths.values().filter(|rows| rows.len() > 1) {
+            let head = titles.head(*place);
+            let head = if head.is_empty() { head } else { format!("{head}: ") };
             let title = format!("{head}W/A {}", widths(rows[0]));
             settings.push(setting(title, measure, float.as_ref(), rows, results));
         }
@@ -210,8 +208,8 @@ fn plot(setting: &Setting<'_>, looks: &Looks) -> Plot {
     });
     let names: Vec<String> = setting.entries.iter().rev().map(|entry| one_line(&entry.row.method)).collect();
     let x_label = match (setting.relative, setting.measure) {
-        (true, Measure::Top1) => "Points above full precision".to_owned(),
-        (true, Measure::Perplexity) => "Perplexity above full precision".to_owned(),
+        (true, Measure::Top1) => "Difference to full precision (points)".to_owned(),
+        (true, Measure::Perplexity) => "Difference to full precision (perplexity)".to_owned(),
         (false, measure) => measure.label().to_owned(),
     };
     Plot {
@@ -269,7 +267,9 @@ fn caption(settings: &[Setting<'_>], trials: &Trials) -> String {
         sentences.push("Where a method has one seed, no difference can be tested.".to_owned());
     }
     sentences.extend(trials.labels.remarks());
-    sentences.join(" ")
+    let rows = settings.iter().flat_map(|setting| &setting.entries).map(|entry| entry.row);
+    let places = rows.map(|row| [row.dataset.as_str(), &row.model, &row.setting]);
+    sentences.join(" ") + &Titles::of(places).common()
 }
 
 fn data(settings: &[Setting<'_>]) -> Data {

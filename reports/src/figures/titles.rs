@@ -6,7 +6,7 @@ use crate::encode::one_line;
 
 /// Titles of panels. Where there are several places, each says what tells it from the others.
 pub(crate) struct Titles {
-    /// What all places have, where there are several.
+    /// What all places have.
     common: Vec<String>,
     several: bool,
 }
@@ -15,24 +15,29 @@ impl Titles {
     pub(crate) fn of<'a>(places: impl Iterator<Item = [&'a str; 3]>) -> Titles {
         let places: BTreeSet<[&str; 3]> = places.collect();
         let mut all = places.iter().map(|place| parts(*place));
-        let first = all.next().filter(|_| places.len() > 1).unwrap_or_default();
+        let first = all.next().unwrap_or_default();
         let others: Vec<Vec<String>> = all.collect();
         let common = first.into_iter().filter(|part| others.iter().all(|parts| parts.contains(part)));
         Titles { common: common.collect(), several: places.len() > 1 }
     }
 
-    /// Title of the panel of a place.
+    /// Title of a panel that says all there is to say of its place: what all places have is left out where there are
+    /// several.
     pub(crate) fn get(&self, place: [&str; 3]) -> String {
-        let parts = parts(place).into_iter().filter(|part| !self.common.contains(part));
+        let parts = parts(place).into_iter().filter(|part| !self.several || !self.common.contains(part));
         one_line(&parts.collect::<Vec<_>>().join(", "))
     }
 
-    /// What comes after `head` and before `tail` in the title of one of many panels of a place: what is cut off where a
-    /// title is too long is the end, so that what tells panels apart comes first.
+    /// What a title begins with where a place has several panels: what tells it from other places.
+    pub(crate) fn head(&self, place: [&str; 3]) -> String {
+        if self.several { self.get(place) } else { String::new() }
+    }
+
+    /// Title of one of many panels of a place, which show `head` of `tail`.
     pub(crate) fn around(&self, head: &str, place: [&str; 3], tail: &str) -> String {
-        let place = if self.several { self.get(place) } else { String::new() };
-        let parts = [head, &place, tail].into_iter().filter(|part| !part.is_empty());
-        one_line(&parts.collect::<Vec<_>>().join(", "))
+        let place = self.head(place);
+        let parts = [head, &place].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        one_line(&if parts.is_empty() { tail.to_owned() } else { format!("{parts}: {tail}") })
     }
 
     /// A sentence for the caption, on what the titles do not say.
@@ -82,6 +87,7 @@ mod tests {
         assert_eq!(titles.common(), " In all panels: digits, lenet.");
         let alone = Titles::of([six, six].into_iter());
         assert_eq!(alone.get(six), "digits, lenet, epochs=6, keep_float=[first, last]");
-        assert_eq!(alone.common(), "");
+        assert_eq!(alone.head(six), "");
+        assert_eq!(alone.common(), " In all panels: digits, lenet, epochs=6, keep_float=[first, last].");
     }
 }

@@ -70,14 +70,20 @@ impl Chart {
 fn page(panels: Vec<Plot>, key: Vec<(Key, String)>, columns: usize, width: f64, height: f64, theme: &Theme) -> Canvas {
     let legend = Legend::new(key, theme, width - 2.0 * EDGE);
     let panel_width = (width - 2.0 * EDGE - (columns - 1) as f64 * GUTTER) / columns as f64;
-    // Data begin at the same place in every panel of a page, and end at the same place.
+    // Data begin at the same place in every panel of a page, and end at the same place in every panel of a column.
     let left = panels.iter().map(|plot| plot.panel.left(theme, panel_width)).fold(0.0, f64::max);
-    let right = panels.iter().map(|plot| item::right(&plot.items, theme, panel_width)).fold(0.0, f64::max);
+    let right: Vec<f64> = (0..columns)
+        .map(|column| {
+            let here = panels.iter().skip(column).step_by(columns);
+            here.map(|plot| item::right(&plot.items, theme, panel_width)).fold(0.0, f64::max)
+        })
+        .collect();
     let plain = theme.label * 1.15 + theme.small;
     let rows: Vec<Margins> = panels
         .chunks(columns)
         .map(|row| {
-            let margins = row.iter().map(|plot| plot.panel.margins(theme, panel_width, left, right));
+            let margins =
+                row.iter().zip(&right).map(|(plot, right)| plot.panel.margins(theme, panel_width, left, *right));
             margins.fold(Margins::default(), Margins::max)
         })
         .collect();
@@ -94,7 +100,8 @@ fn page(panels: Vec<Plot>, key: Vec<(Key, String)>, columns: usize, width: f64, 
             width: panel_width,
             height: heights[row],
         };
-        let axes = plot.panel.draw(&mut canvas, theme, area, rows[row]);
+        let right = plot.panel.margins(theme, panel_width, left, right[i % columns]).right;
+        let axes = plot.panel.draw(&mut canvas, theme, area, Margins { right, ..rows[row] });
         draw_items(&plot.items, &mut canvas, theme, &axes);
         item::label(&mut canvas, theme, &axes, &plot.items);
     }

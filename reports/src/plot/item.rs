@@ -165,9 +165,8 @@ fn cell(canvas: &mut Canvas, theme: &Theme, axes: &Axes, (x, y): (f64, f64), tex
     canvas.fill(corners(0.4), colour);
     let ink = if colour.lightness() > 0.55 { BLACK } else { WHITE };
     if best {
-        let mut frame = corners(0.4 + FRAME);
-        frame.extend_from_within(..2);
-        canvas.stroke(frame, FRAME, ink);
+        canvas.fill(corners(0.4 + FRAME), ink);
+        canvas.fill(corners(0.4 + 2.0 * FRAME), colour);
     }
     let room = right - left - 2.0 * FRAME - 2.0;
     // A number may be smaller than other words, but must not be cut.

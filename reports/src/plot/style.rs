@@ -229,10 +229,10 @@ impl Look {
                 canvas.disc(centre, radius, self.colour);
                 canvas.disc(centre, radius * (1.0 - HOLLOW), WHITE);
             }
-            Some(mut outline) => {
-                canvas.fill(outline.clone(), WHITE);
-                outline.extend_from_within(..2);
-                canvas.stroke(outline, HOLLOW * radius, self.colour);
+            Some(outline) => {
+                let inner = self.marker.outline(centre, radius * (1.0 - HOLLOW)).unwrap_or_default();
+                canvas.fill(outline, self.colour);
+                canvas.fill(inner, WHITE);
             }
         }
     }

@@ -148,7 +148,9 @@ pub(crate) fn input(spec: &SweepSpec, store: &Store, command: String) -> Result<
     if missing > 0 {
         problems.push(format!("{missing} of {} trials of the sweep have not run", spec.trials().len()));
     }
-    Ok(with_names(&spec.name, records, problems, verified, &spec.report, Some(command)))
+    let mut wanted = with_names(&spec.name, records, problems, verified, &spec.report, Some(command));
+    wanted.input.labels.clone_from(&spec.labels);
+    Ok(wanted)
 }
 
 /// Where the report of a sweep goes.
