@@ -264,7 +264,7 @@ fn grid(series: &[CommitSeries]) -> Grid {
             ]
         })
     });
-    Grid { columns, rows: rows.collect(), notes: Vec::new() }
+    Grid { columns, rows: rows.collect(), notes: Vec::new(), ..Grid::default() }
 }
 
 fn data(series: &[CommitSeries]) -> Data {

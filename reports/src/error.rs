@@ -52,6 +52,12 @@ pub enum ReportError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A pivot table that cannot be made.
+    #[error("{reason}")]
+    Pivot {
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// No style has this name.
     #[error("unknown style `{name}`, expected {}", list(.expected))]
     UnknownStyle {

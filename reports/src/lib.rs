@@ -41,6 +41,7 @@ mod numbers;
 #[path = "opened/tests.rs"]
 mod opened;
 mod pictures;
+mod pivot;
 mod plot;
 mod published;
 mod report_html;
@@ -80,6 +81,10 @@ pub use crate::error::ReportError;
 pub use crate::format::Format;
 pub use crate::kernels::Kernels;
 pub use crate::plot::theme::Style;
+pub use crate::tables::pivot::Pivot;
+
+/// Name of the table that [`ReportInput::pivot`] asks for, also of its files.
+pub const PIVOT: &str = "pivot";
 
 /// What figures are drawn for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +120,8 @@ pub struct ReportInput {
     pub verified: Verified,
     /// Kernel speeds, for the tables and figures that set them beside accuracy.
     pub kernels: Option<Kernels>,
+    /// A table of the user's own making, shown before the others.
+    pub pivot: Option<Pivot>,
     /// What figures are drawn for.
     pub layout: Layout,
     /// Everything that a sweep file can name: defaults of options are left out of names.
@@ -208,6 +215,10 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
     let trials = trials.with_verified(input.verified);
     let mut folder = Folder { out, formats, written: Vec::new() };
     let mut sections = Vec::new();
+    if let Some(pivot) = &input.pivot {
+        let sheet = pivot.build(&trials)?;
+        sections.push(folder.sheet(PIVOT, pivot.title(), sheet, &trials)?);
+    }
     for table in tables {
         let sheet = table.build(&trials)?;
         if !(input.tables.leaves_out_empty() && sheet.data.rows.is_empty()) {
@@ -234,7 +245,7 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
         let page = report_html::page(&input.title, command, &input.problems, &trials, &tables, &figures);
         folder.write("report.html", page.as_bytes())?;
     }
-    let text = |table: &TableSection| (table.name, tables::section(table.title, &table.sheet.grid));
+    let text = |table: &TableSection| (table.name, tables::section(&table.title, &table.sheet.grid));
     Ok(Report { files: folder.written, tables: tables.iter().map(text).collect(), failures: tables::failures(&trials) })
 }
 
@@ -278,19 +289,29 @@ impl Folder<'_> {
     }
 
     fn table(&mut self, table: &dyn Table, sheet: Sheet, trials: &Trials) -> Result<TableSection, ReportError> {
+        self.sheet(table.name(), table.title().to_owned(), sheet, trials)
+    }
+
+    fn sheet(
+        &mut self,
+        name: &'static str,
+        title: String,
+        sheet: Sheet,
+        trials: &Trials,
+    ) -> Result<TableSection, ReportError> {
         let mut files = Vec::new();
         for &format in self.formats {
             let bytes = match format {
-                Format::Markdown => tables::markdown_file(table.title(), &sheet.grid, trials).into_bytes(),
-                Format::Latex => latex(table.name(), table.title(), &sheet.grid).into_bytes(),
+                Format::Markdown => tables::markdown_file(&title, &sheet.grid, trials).into_bytes(),
+                Format::Latex => latex(name, &title, &sheet.grid).into_bytes(),
                 Format::Csv => csv(&sheet.data)?,
                 Format::Parquet => parquet(&sheet.data),
                 Format::Html | Format::Svg | Format::Pdf | Format::Png => continue,
             };
-            files.push(format!("tables/{}.{}", table.name(), format.name()));
+            files.push(format!("tables/{name}.{}", format.name()));
             self.write(&files[files.len() - 1], &bytes)?;
         }
-        Ok(TableSection { name: table.name(), title: table.title(), sheet, files })
+        Ok(TableSection { name, title, sheet, files })
     }
 
     fn figure(&mut self, figure: &dyn Figure, drawn: Drawn, theme: &Theme) -> Result<FigureSection, ReportError> {

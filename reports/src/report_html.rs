@@ -28,7 +28,7 @@ pub(crate) fn page(
     let mut body = Body::default();
     let _ = writeln!(body.text, "<p>{}</p>", escape(&summary(trials, problems)));
     for section in tables {
-        body.section(section.title, &table(&section.sheet.grid));
+        body.section(&section.title, &table(&section.sheet.grid));
     }
     for section in figures {
         let html = match section.svg.is_empty() {
@@ -222,5 +222,5 @@ fn layers(record: &RunRecord) -> Grid {
             two_decimals(100.0 * layer.fraction),
         ]
     };
-    Grid { columns, rows: record.layers.iter().map(row).collect(), notes: Vec::new() }
+    Grid { columns, rows: record.layers.iter().map(row).collect(), notes: Vec::new(), ..Grid::default() }
 }

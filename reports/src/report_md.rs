@@ -15,7 +15,7 @@ use crate::trials::Trials;
 /// A table as the page shows it.
 pub(crate) struct TableSection {
     pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     pub(crate) sheet: Sheet,
     /// Its files, relative to the page.
     pub(crate) files: Vec<String>,
@@ -53,7 +53,7 @@ pub(crate) fn page(
 ) -> String {
     let mut page = format!("# {}\n\n{}\n", heading(title), summary(trials, problems));
     for table in tables {
-        section(&mut page, table.title, &markdown(&table.sheet.grid));
+        section(&mut page, &escape(&table.title), &markdown(&table.sheet.grid));
         files(&mut page, &table.files);
     }
     for figure in figures {

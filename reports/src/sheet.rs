@@ -1,5 +1,7 @@
 //! A table before it has a format: once for people, once for machines.
 
+use std::collections::BTreeSet;
+
 /// A table: what every table of a report produces, and what every format writes.
 #[derive(Debug)]
 pub(crate) struct Sheet {
@@ -16,6 +18,8 @@ pub(crate) struct Grid {
     pub(crate) rows: Vec<Vec<String>>,
     /// Sentences below the table.
     pub(crate) notes: Vec<String>,
+    /// Cells in bold: row and column.
+    pub(crate) bold: BTreeSet<(usize, usize)>,
 }
 
 /// Where text stands in its column.

@@ -4,7 +4,10 @@ pub(crate) mod accuracy;
 pub(crate) mod claims;
 pub(crate) mod cost;
 pub(crate) mod kernels;
+pub(crate) mod paper;
+pub(crate) mod pivot;
 pub(crate) mod published;
+pub(crate) mod settings;
 pub(crate) mod trials;
 
 use crate::encode::markdown::{escape, list, markdown};
@@ -26,8 +29,16 @@ pub(crate) trait Table: Sync {
 }
 
 /// All tables.
-pub(crate) static TABLES: &[&dyn Table] =
-    &[&accuracy::Accuracy, &claims::Claims, &cost::Cost, &kernels::KernelTable, &published::Ledger, &trials::AllTrials];
+pub(crate) static TABLES: &[&dyn Table] = &[
+    &paper::Paper,
+    &accuracy::Accuracy,
+    &claims::Claims,
+    &cost::Cost,
+    &kernels::KernelTable,
+    &published::Ledger,
+    &settings::Settings,
+    &trials::AllTrials,
+];
 
 /// The table of a name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Table, ReportError> {

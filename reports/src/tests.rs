@@ -22,6 +22,7 @@ fn input(records: Vec<RunRecord>) -> ReportInput {
         command: None,
         verified: Verified::default(),
         kernels: None,
+        pivot: None,
         layout: crate::Layout::default(),
         catalog: harness_records::catalog::Catalog::default(),
         labels: std::collections::BTreeMap::new(),
@@ -162,7 +163,7 @@ fn what_was_not_asked_for_by_name_and_has_nothing_to_show_is_left_out() {
     (input.tables, input.figures) = (Choice::All, Choice::All);
     let report = write(&input, folder.path(), &[Format::Markdown]).unwrap();
     let tables: Vec<&str> = report.tables.iter().map(|(name, _)| *name).collect();
-    assert_eq!(tables, ["accuracy", "claims", "cost", "trials"]);
+    assert_eq!(tables, ["paper", "accuracy", "claims", "cost", "settings", "trials"]);
     assert!(!read(folder.path(), "report.md").contains("Nothing to draw"));
 }
 
@@ -299,7 +300,11 @@ fn bad_input_writes_nothing() {
 
     let mut wrong = input(quickstart());
     wrong.tables = Choice::Named(vec!["accurcy".to_owned()]);
-    check(&wrong, "unknown table `accurcy`, expected `accuracy`, `claims`, `cost`, `kernels`, `published` or `trials`");
+    check(
+        &wrong,
+        "unknown table `accurcy`, expected `paper`, `accuracy`, `claims`, `cost`, `kernels`, `published`, \
+         `settings` or `trials`",
+    );
     wrong.tables = Choice::All;
     wrong.figures = Choice::Named(vec!["pareto".to_owned()]);
     check(

@@ -20,6 +20,8 @@ pub(crate) struct Trials {
     pub(crate) records: Vec<RunRecord>,
     /// Names for their configurations.
     pub(crate) labels: Labels,
+    /// Everything that a sweep file can name, with its options.
+    pub(crate) catalog: Catalog,
     /// The same trials as columns, row by row.
     pub(crate) frame: Frame,
     /// One sentence for each trial that was recorded more than once.
@@ -77,7 +79,7 @@ impl Trials {
         let labels = Labels::new(&kept, catalog, given);
         let frame = Frame::new(&kept, &labels)?;
         let (verified, rows) = (Verified::default(), OnceCell::new());
-        Ok(Trials { records: kept, labels, frame, repeated, kernels: None, verified, rows })
+        Ok(Trials { records: kept, labels, catalog: catalog.clone(), frame, repeated, kernels: None, verified, rows })
     }
 
     /// With what is known of trials that were run again.
@@ -93,7 +95,8 @@ impl Trials {
         let labels = Labels::new(&[], &Catalog::default(), &BTreeMap::new());
         let frame = Frame::new(&[], &labels)?;
         let (repeated, verified, rows) = (Vec::new(), Verified::default(), OnceCell::new());
-        Ok(Trials { records: Vec::new(), labels, frame, repeated, kernels: Some(kernels), verified, rows })
+        let catalog = Catalog::default();
+        Ok(Trials { records: Vec::new(), labels, catalog, frame, repeated, kernels: Some(kernels), verified, rows })
     }
 
     /// The same with kernel speeds.

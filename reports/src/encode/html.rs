@@ -51,11 +51,15 @@ pub(crate) fn table(grid: &Grid) -> String {
     html.push_str("</tr></thead>\n<tbody>\n");
     let longest = |column: usize| grid.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let wide: Vec<bool> = (0..grid.columns.len()).map(|column| longest(column) > SENTENCE).collect();
-    for row in &grid.rows {
+    for (number, row) in grid.rows.iter().enumerate() {
         html.push_str("<tr>");
-        for ((cell, (_, align)), wide) in row.iter().zip(&grid.columns).zip(&wide) {
+        for (column, ((cell, (_, align)), wide)) in row.iter().zip(&grid.columns).zip(&wide).enumerate() {
             let class = if *wide { " class=\"wide\"" } else { class(*align) };
-            let _ = write!(html, "<td{class}>{}</td>", escape(cell));
+            let text = match grid.bold.contains(&(number, column)) {
+                true => format!("<strong>{}</strong>", escape(cell)),
+                false => escape(cell),
+            };
+            let _ = write!(html, "<td{class}>{text}</td>");
         }
         html.push_str("</tr>\n");
     }
@@ -90,8 +94,7 @@ mod tests {
             let grid = Grid {
                 columns: vec![(text.clone(), Align::Left)],
                 rows: vec![vec![text.clone()]],
-                notes: vec![text.clone()],
-            };
+                notes: vec![text.clone()], ..Grid::default() };
             let html = format!("<body>{}</body>", table(&grid));
             let parsed = roxmltree::Document::parse(&html).unwrap();
             let shown: Vec<&str> =

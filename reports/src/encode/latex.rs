@@ -33,7 +33,13 @@ pub(crate) fn latex(name: &str, title: &str, grid: &Grid) -> String {
     );
     text.push_str(&line(&mut grid.columns.iter().map(|(title, _)| title)));
     text.push_str("\\midrule\n");
-    grid.rows.iter().for_each(|row| text.push_str(&line(&mut row.iter())));
+    for (number, row) in grid.rows.iter().enumerate() {
+        let cell = |(column, cell): (usize, &String)| match grid.bold.contains(&(number, column)) {
+            true => format!("\\textbf{{{}}}", escape(cell)),
+            false => escape(cell),
+        };
+        text.push_str(&(row.iter().enumerate().map(cell).collect::<Vec<_>>().join(" & ") + " \\\\\n"));
+    }
     text.push_str("\\bottomrule\n\\end{tabular}}\n");
     if !grid.notes.is_empty() {
         text.push_str("\\begin{flushleft}\\footnotesize\n");
@@ -61,6 +67,7 @@ pub(crate) fn escape(text: &str) -> String {
             '[' => escaped.push_str("{[}"),
             ']' => escaped.push_str("{]}"),
             '−' => escaped.push_str("$-$"),
+            '≈' => escaped.push_str("$\\approx$"),
             '±' => escaped.push_str("$\\pm$"),
             '×' => escaped.push_str("$\\times$"),
             'Δ' => escaped.push_str("$\\Delta$"),
@@ -99,6 +106,7 @@ mod tests {
             columns: vec![("Method".to_owned(), Align::Left), ("W/A".to_owned(), Align::Right)],
             rows: vec![vec!["sq_bwn".to_owned(), "1/32".to_owned()]],
             notes: vec!["A & B".to_owned()],
+            ..Grid::default()
         };
         let text = latex("accuracy", "Accuracy", &grid);
         assert!(text.contains(

@@ -8,7 +8,14 @@ use crate::sheet::{Align, Grid};
 /// The table, and its notes as a list below it.
 pub(crate) fn markdown(grid: &Grid) -> String {
     let header: Vec<String> = grid.columns.iter().map(|(title, _)| escape(title)).collect();
-    let rows: Vec<Vec<String>> = grid.rows.iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
+    let shown = |(row, column): (usize, usize), cell: &str| match grid.bold.contains(&(row, column)) {
+        true => format!("**{}**", escape(cell)),
+        false => escape(cell),
+    };
+    let line = |(number, row): (usize, &Vec<String>)| {
+        row.iter().enumerate().map(|(column, cell)| shown((number, column), cell)).collect()
+    };
+    let rows: Vec<Vec<String>> = grid.rows.iter().enumerate().map(line).collect();
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column)).chain([&header[column]]);
@@ -97,6 +104,7 @@ mod tests {
             columns: vec![("Method".to_owned(), Align::Left), ("n".to_owned(), Align::Right)],
             rows: vec![vec!["a|b".to_owned(), "3".to_owned()], vec!["ü".to_owned(), "1000".to_owned()]],
             notes: vec!["one".to_owned()],
+            ..Grid::default()
         };
         assert_eq!(
             markdown(&grid),
@@ -108,7 +116,7 @@ mod tests {
         #[test]
         fn a_row_stays_a_row(cells in prop::collection::vec(".*|[|\\\\\r\n`<*_]{0,8}", 2..4)) {
             let columns = cells.iter().map(|_| ("c".to_owned(), Align::Left)).collect();
-            let text = markdown(&Grid { columns, rows: vec![cells.clone()], notes: Vec::new() });
+            let text = markdown(&Grid { columns, rows: vec![cells.clone()], notes: Vec::new(), ..Grid::default() });
             let lines: Vec<&str> = text.lines().collect();
             prop_assert_eq!(lines.len(), 3);
             // Bars that an even number of backslashes precedes separate cells.

@@ -1,6 +1,7 @@
 //! Parquet files, as plain as the format allows: one row group, one page a column, no compression.
 //!
-//! polars and the `parquet` crate write better ones, and cost every build minutes for tables of some thousand rows.
+//! polars and the `parquet` crate write better ones. That of polars would cost every clean build 49 s of processor time,
+//! measured beside the 202 s of the parts of polars that are used, for tables of some thousand rows.
 //! Layout: `PAR1`, the pages, the file's metadata (Thrift), its length, `PAR1`. Every column may have absent values.
 
 use crate::encode::thrift::{Struct, varint};

@@ -97,7 +97,7 @@ fn contents(rows: &[Row], spread: Spread) -> Vec<Content<'_>> {
         let alone = places.len() == 1;
         let mut here: Vec<Content<'_>> = Vec::new();
         for (question, rows) in groups.iter().filter(|(_, rows)| float.is_some() || !rows.is_empty()) {
-        // A single panel says where its trials are from, several share a sentence of the caption.
+            // A single panel says where its trials are from, several share a sentence of the caption.
             let what = if rows.is_empty() { "full precision".to_owned() } else { question.title() };
             let whole = alone && groups.len() == 1;
             let head = if whole { titles.get(*place) } else { titles.head(*place) };

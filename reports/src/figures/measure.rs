@@ -1,11 +1,15 @@
 //! What a figure of results shows: which metric, how uncertain each mean is, and which values lie so far off that they
 //! would squash all others.
 
+use std::collections::BTreeMap;
+
+use harness_records::record::{RunRecord, Status};
 use harness_stats::Summary;
 
 use crate::accuracy::Row;
 use crate::plot::axes::Scale;
 use crate::published::Metric;
+use crate::trials::Trials;
 
 /// Fractions are shown in percent.
 pub(crate) const PERCENT: f64 = 100.0;
@@ -127,6 +131,21 @@ impl Spread {
             (Spread::Interval, _) => format!("Means over {seeds}; bars: 95 % confidence interval of the mean."),
         }
     }
+}
+
+/// Results of the trials of a row that ended well, by seed, in the unit of the axis.
+pub(crate) fn by_seed(trials: &Trials, row: &Row, measure: Measure) -> BTreeMap<u64, f64> {
+    let records = row.members.iter().map(|&member| &trials.records[member]);
+    let ended = records.filter(|record| record.status == Status::Ok);
+    let value = |record: &RunRecord| {
+        let metrics = record.metrics.as_ref()?;
+        let value = match measure {
+            Measure::Top1 => metrics.top1.map(|top1| PERCENT * top1),
+            Measure::Perplexity => metrics.perplexity,
+        };
+        Some((record.seed, value.filter(|value| value.is_finite())?))
+    };
+    ended.filter_map(value).collect()
 }
 
 /// A value with its spread and the number of seeds in words.

@@ -8,7 +8,7 @@ use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
-use crate::figures::measure::{Measure, PERCENT};
+use crate::figures::measure::{Measure, by_seed};
 use crate::figures::questions::{SettingOrder, setting_order, widths};
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
@@ -109,21 +109,6 @@ fn settings(trials: &Trials) -> Result<Vec<Setting<'_>>, ReportError> {
         }
     }
     Ok(settings)
-}
-
-/// Results of the trials of a row that ended well, by seed.
-fn by_seed(trials: &Trials, row: &Row, measure: Measure) -> BTreeMap<u64, f64> {
-    let records = row.members.iter().map(|&member| &trials.records[member]);
-    let ended = records.filter(|record| record.status == harness_records::record::Status::Ok);
-    let value = |record: &harness_records::record::RunRecord| {
-        let metrics = record.metrics.as_ref()?;
-        let value = match measure {
-            Measure::Top1 => metrics.top1.map(|top1| PERCENT * top1),
-            Measure::Perplexity => metrics.perplexity,
-        };
-        Some((record.seed, value.filter(|value| value.is_finite())?))
-    };
-    ended.filter_map(value).collect()
 }
 
 fn setting<'a>(

@@ -73,6 +73,8 @@ fn records(layers: usize, epochs: u32) -> Vec<RunRecord> {
         records.push(record().seed(seed).top1(0.98).edit(|r| r.model.bit_ops = 5_120_000_000).build());
         for name in ["balanced", "dorefa", "stochastic"] {
             records.extend([1, 2, 4].map(|bits| full(name, bits, seed, layers, epochs)));
+            let mixed = record().weights(method(name, 1, &[])).activations(method(name, 2, &[]));
+            records.push(mixed.seed(seed).top1(0.72).edit(|r| r.model.bit_ops = 9_000_000).build());
         }
     }
     records
@@ -181,14 +183,14 @@ fn networks_with_other_layers_share_a_figure() {
     };
     let populations = said("code_populations");
     for expected in
-        ["short, balanced 2/2", "deep, balanced 2/2", "deep.conv1 / short.conv1", "deep.conv8 / short.conv8"]
+        ["short: balanced 2/2", "deep: balanced 2/2", "deep.conv1 / short.conv1", "deep.conv8 / short.conv8"]
     {
         assert!(populations.iter().any(|text| text == expected), "{expected}: {populations:?}");
     }
     // Three epochs on every axis of epochs: none is without its lines.
     assert_eq!(populations.iter().filter(|text| *text == "3").count(), 4, "{populations:?}");
     let histograms = said("weight_histograms");
-    for expected in ["short.conv1, short, balanced 2/2", "deep.conv1, deep, balanced 2/2"] {
+    for expected in ["short.conv1, short: balanced 2/2", "deep.conv1, deep: balanced 2/2"] {
         assert!(histograms.iter().any(|text| text == expected), "{expected}: {histograms:?}");
     }
 }

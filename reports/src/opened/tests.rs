@@ -26,6 +26,7 @@ fn written(formats: &[Format]) -> tempfile::TempDir {
         command: Some("harness sweep x.yaml".to_owned()),
         verified: crate::Verified::default(),
         kernels: None,
+        pivot: None,
         layout: crate::Layout::default(),
         catalog: harness_records::catalog::Catalog::default(),
         labels: std::collections::BTreeMap::new(),
@@ -60,20 +61,30 @@ fn said(command: &mut Command) -> String {
 
 /// Sorts by accuracy, falling, then looks for rows of one width; what the page says of it ends up in its title.
 const VISIT: &str = "<script>
-const table = document.querySelector('table.data');
+const titled = (table) => Array.from(table.tHead.rows[0].cells).some((cell) => cell.textContent.startsWith('Top-1'));
+const table = Array.from(document.querySelectorAll('table.data')).find(titled);
 const header = Array.from(table.tHead.rows[0].cells).find((cell) => cell.textContent.startsWith('Top-1'));
 header.click(); header.click();
 const column = header.cellIndex;
 const sorted = Array.from(table.tBodies[0].rows).map((row) => row.cells[column].textContent.slice(0, 5));
-const filter = document.querySelector('input.filter');
+const filter = table.closest('.scroll').previousElementSibling.previousElementSibling;
 filter.value = 'DOREFA 2/32';
 filter.dispatchEvent(new Event('input'));
 const shown = Array.from(table.tBodies[0].rows).filter((row) => !row.hidden).length;
-document.title = 'VISITED ' + sorted.join(' ') + ' | ' + shown + ' | ' + document.querySelectorAll('figure svg').length;
+const figure = document.querySelector('figure');
+const parts = Array.from(figure.querySelectorAll('g[data-series]:not(.key)'));
+const hidden = () => parts.filter((part) => part.style.display === 'none').length;
+const key = Array.from(figure.querySelectorAll('g.key')).find((key) => key.getAttribute('data-series') === 'dorefa');
+key.dispatchEvent(new MouseEvent('click'));
+const off = hidden() > 0 && parts.every((p) => (p.style.display === 'none') === (p.getAttribute('data-series') === 'dorefa'));
+key.dispatchEvent(new MouseEvent('click'));
+const told = parts.some((part) => part.querySelector('title').textContent.startsWith('dorefa 2/32: 95.50'));
+document.title = 'VISITED ' + sorted.join(' ') + ' | ' + shown + ' | ' + document.querySelectorAll('figure svg').length
+  + ' | ' + off + ' ' + (hidden() === 0) + ' ' + told;
 </script></body>";
 
 #[test]
-fn the_page_sorts_and_filters_in_chromium() {
+fn the_page_sorts_filters_and_hides_in_chromium() {
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
     let Some(chromium) = program("HARNESS_CHROMIUM", &names) else {
         return skipped("no Chromium on PATH and none named by HARNESS_CHROMIUM; report.html was not opened");
@@ -89,21 +100,30 @@ fn the_page_sorts_and_filters_in_chromium() {
     let (_, rest) = dom.split_once("<title>VISITED ").unwrap_or_else(|| panic!("the script did not run: {dom}"));
     let (sorted, rest) = rest.split_once(" | ").unwrap();
     assert_eq!(sorted, "98.00 96.20 95.50 80.00 71.00");
-    let (shown, figures) = rest.split_once("</title>").unwrap().0.split_once(" | ").unwrap();
+    let (shown, rest) = rest.split_once("</title>").unwrap().0.split_once(" | ").unwrap();
     assert_eq!(shown, "1");
+    let (figures, legend) = rest.split_once(" | ").unwrap();
+    assert_eq!(legend, "true true true", "a click on the legend hides a series and shows it; marks say what they are");
     assert!(figures.parse::<usize>().unwrap() >= 2, "{figures}");
 }
 
 #[test]
-fn latex_compiles_every_table() {
+fn latex_compiles_every_table_and_figure() {
     let Some(latex) = program("HARNESS_LATEX", &["pdflatex", "tectonic"]) else {
         return skipped("neither pdflatex nor tectonic on PATH and none named by HARNESS_LATEX; no table was compiled");
     };
-    let folder = written(&[Format::Latex]);
+    let folder = written(&[Format::Latex, Format::Pdf]);
     let mut tables = files(&folder.path().join("tables"));
     tables.sort();
     assert!(tables.len() > 3);
-    let inputs: String = tables.iter().map(|file| format!("\\input{{tables/{file}}}\n")).collect();
+    let mut figures = files(&folder.path().join("figures"));
+    figures.retain(|file| file.ends_with(".tex"));
+    figures.sort();
+    assert!(figures.len() > 2);
+    let tables = tables.iter().map(|file| format!("\\input{{tables/{file}}}\n"));
+    // Many floats at once would not fit: each page is set before the next.
+    let figures = figures.iter().map(|file| format!("\\input{{figures/{file}}}\\clearpage\n"));
+    let inputs: String = tables.chain(figures).collect();
     let paper = format!(
         "\\documentclass{{article}}\n\\usepackage{{booktabs,graphicx,amssymb}}\n\\usepackage[T1]{{fontenc}}\n\
          \\begin{{document}}\n{inputs}\\end{{document}}\n"
@@ -160,6 +180,29 @@ fn parquet_is_read_by_polars_and_pyarrow() {
                 "this Python has no {library} (HARNESS_PYTHON names another one); it read no Parquet file"
             ));
         }
+    }
+}
+
+#[test]
+fn poppler_draws_every_pdf_with_its_own_letters() {
+    let (Some(fonts), Some(draw)) =
+        (program("HARNESS_PDFFONTS", &["pdffonts"]), program("HARNESS_PDFTOPPM", &["pdftoppm"]))
+    else {
+        return skipped("no pdffonts and pdftoppm on PATH; no PDF was opened");
+    };
+    let folder = written(&[Format::Pdf]);
+    let figures = folder.path().join("figures");
+    let pdfs: Vec<String> = files(&figures).into_iter().filter(|file| file.ends_with(".pdf")).collect();
+    assert!(pdfs.len() > 2);
+    for file in pdfs {
+        let listed = said(Command::new(&fonts).arg(figures.join(&file)));
+        // Name, type, encoding, and whether it is embedded, a subset, and can be searched.
+        let line = listed.lines().find(|line| line.contains("HarnessSans")).unwrap_or_else(|| panic!("{listed}"));
+        assert!(line.contains("CID TrueType") && line.contains(" yes "), "{listed}");
+        let mut command = Command::new(&draw);
+        let output = command.args(["-r", "50", "-png"]).arg(figures.join(&file)).arg(figures.join("drawn")).output();
+        let output = output.unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

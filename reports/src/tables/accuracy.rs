@@ -119,6 +119,7 @@ fn grid(rows: &[Row]) -> Grid {
         columns: wanted.iter().map(|column| (column.title.to_owned(), column.align)).collect(),
         rows: rows.iter().map(|row| wanted.iter().map(|column| (column.cell)(row)).collect()).collect(),
         notes: notes(rows),
+        ..Grid::default()
     }
 }
 

@@ -42,6 +42,7 @@ fn grid(findings: &[Finding<'_>], trials: &Trials) -> Grid {
         columns: COLUMNS.iter().map(|(title, align)| ((*title).to_owned(), *align)).collect(),
         rows: findings.iter().flat_map(|finding| lines(finding, trials)).collect(),
         notes: notes(findings),
+        ..Grid::default()
     }
 }
 

@@ -124,7 +124,7 @@ fn grid(entries: &[Entry<'_>], trials: &Trials) -> Grid {
             kernels.place()
         ));
     }
-    Grid { columns, rows: entries.iter().map(cells).collect(), notes }
+    Grid { columns, rows: entries.iter().map(cells).collect(), notes, ..Grid::default() }
 }
 
 fn data(entries: &[Entry<'_>]) -> Data {

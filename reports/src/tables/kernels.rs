@@ -73,7 +73,7 @@ fn grid(cells: &[KernelResult], place: &str) -> Grid {
             "* The middle half of the times is more than 10 % apart.".to_owned(),
         ],
     };
-    Grid { columns, rows, notes }
+    Grid { columns, rows, notes, ..Grid::default() }
 }
 
 fn data(cells: &[KernelResult]) -> Data {

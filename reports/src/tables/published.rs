@@ -168,7 +168,7 @@ fn grid(entries: &[Entry<'_>]) -> Grid {
     if entries.iter().any(|entry| entry.number.from_memory) {
         notes.push(format!("{FROM_MEMORY} Quoted from memory, not verified against the paper."));
     }
-    Grid { columns, rows: entries.iter().map(cells).collect(), notes }
+    Grid { columns, rows: entries.iter().map(cells).collect(), notes, ..Grid::default() }
 }
 
 fn data(entries: &[Entry<'_>]) -> Data {

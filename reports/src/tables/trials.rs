@@ -71,7 +71,8 @@ fn grid(trials: &Trials) -> Grid {
         0 => Vec::new(),
         hidden => vec![format!("{hidden} more trials are in the data files only.")],
     };
-    let mut grid = Grid { columns, rows: trials.records.iter().take(MOST_ROWS).map(row).collect(), notes };
+    let mut grid =
+        Grid { columns, rows: trials.records.iter().take(MOST_ROWS).map(row).collect(), notes, ..Grid::default() };
     let empty: Vec<bool> = (0..grid.columns.len()).map(|i| grid.rows.iter().all(|row| row[i].is_empty())).collect();
     let mut drop = empty.iter();
     grid.columns.retain(|_| !drop.next().is_some_and(|empty| *empty));
@@ -82,9 +83,19 @@ fn grid(trials: &Trials) -> Grid {
     grid
 }
 
-type Fact = (&'static str, fn(&Trials, &RunRecord) -> Value);
+/// A column: its name, and its value for a trial.
+type Fact = (&'static str, FactValue);
 
-const FACTS: &[Fact] = &[
+/// The value of a column for a trial.
+pub(crate) type FactValue = fn(&Trials, &RunRecord) -> Value;
+
+/// The column of a name.
+pub(crate) fn fact(name: &str) -> Option<FactValue> {
+    FACTS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+}
+
+/// Everything that a record says in one value, as columns.
+pub(crate) const FACTS: &[Fact] = &[
     ("id", |_, r| Value::from(&*r.id)),
     ("sweep", |_, r| Value::from(&*r.sweep)),
     ("dataset", |t, r| Value::Text(t.labels.dataset(&r.config))),

@@ -7,7 +7,7 @@ use clap::Args;
 use harness_records::record::RunRecord;
 use harness_records::spec::{ReportSpec, SweepSpec};
 use harness_records::store::{ScanEntry, Store, TrialState};
-use harness_reports::{Choice, Format, Kernels, Layout, ReportInput, Style, Verified};
+use harness_reports::{Choice, Format, Kernels, Layout, PIVOT, Pivot, ReportInput, Style, Verified};
 use serde::Serialize;
 
 use crate::catalog::catalog;
@@ -26,13 +26,23 @@ const FORMATS: &str = "md,html,csv,tex,parquet,svg,pdf,png";
   harness report sweeps/quickstart.yaml
   harness report sweeps/claims.yaml --tables accuracy,claims
   harness report runs --format md,csv --out summary
+  harness report runs/first runs/second --out both
+  harness report runs --pivot rows=method cols=bits value=top1 --where model=lenet --format tex,csv
   harness report sweeps/quickstart.yaml --style cvpr --columns 1 --format pdf,tex --out paper
   harness bench --out speed && harness report sweeps/quickstart.yaml --bench speed/bench.json
 
 report.html holds everything in one file that any browser opens: tables that sort and filter, figures, every trial.")]
 pub(crate) struct ReportArguments {
-    /// A sweep file, or a folder of runs
-    input: PathBuf,
+    /// Sweep files or folders of runs, of which one report is made
+    #[arg(required = true, value_name = "SWEEP|RUNS")]
+    inputs: Vec<PathBuf>,
+    /// A table of your own: KEY is a column of the table `trials`, `bits` or a key of the configuration, METRIC is
+    /// `top1`, `perplexity`, `loss`, `seconds`, `macs`, `bit_ops` and the like; cells are mean ± standard deviation
+    #[arg(long, num_args = 1..=3, value_names = ["rows=KEY,KEY", "cols=KEY", "value=METRIC"])]
+    pivot: Vec<String>,
+    /// Only trials with this value, in the table of --pivot; may be repeated
+    #[arg(long = "where", value_name = "KEY=VALUE", requires = "pivot")]
+    filters: Vec<String>,
     /// Folder of the runs, when a sweep file is given
     #[arg(long, default_value = "runs")]
     runs: PathBuf,
@@ -66,7 +76,7 @@ pub(crate) struct ReportArguments {
 }
 
 /// The table that is printed where a sweep file asks for none in particular.
-const PRINTED: &str = "accuracy";
+const PRINTED: &str = "paper";
 
 /// A report that is to be written.
 #[derive(Debug)]
@@ -99,10 +109,20 @@ impl Written {
 pub(crate) fn run(arguments: &ReportArguments, volume: Volume) -> Outcome {
     let formats = Format::parse_list(&arguments.format).map_err(refuse)?;
     let style = Style::parse(&arguments.style).map_err(refuse)?;
-    let (mut wanted, folder) = if arguments.input.is_dir() { of_folder(arguments)? } else { of_sweep(arguments)? };
+    let pivot = match arguments.pivot.is_empty() {
+        true => None,
+        false => Some(Pivot::parse(&arguments.pivot, &arguments.filters).map_err(refuse)?),
+    };
+    let (mut wanted, folder) = of_all(arguments)?;
+    if pivot.is_some() {
+        wanted.printed = vec![PIVOT.to_owned()];
+        wanted.input.pivot = pivot;
+    }
     if let Some(tables) = &arguments.tables {
-        wanted.printed = list(tables);
-        wanted.input.tables = Choice::Named(wanted.printed.clone());
+        let names = list(tables);
+        wanted.printed.retain(|name| name == PIVOT);
+        wanted.printed.extend(names.iter().cloned());
+        wanted.input.tables = Choice::Named(names);
     }
     if let Some(figures) = &arguments.figures {
         wanted.input.figures = Choice::Named(list(figures));
@@ -163,19 +183,61 @@ pub(crate) fn all_formats() -> Result<Vec<Format>, Stop> {
     Format::parse_list(FORMATS).map_err(refuse)
 }
 
-fn of_sweep(arguments: &ReportArguments) -> Result<(Wanted, PathBuf), Stop> {
-    let spec = SweepSpec::read(&arguments.input, &arguments.sets, &catalog()).map_err(refuse)?;
+/// One report of all inputs. Each trial counts once, names of later inputs go over those of earlier ones, and problems
+/// say where they are from.
+fn of_all(arguments: &ReportArguments) -> Result<(Wanted, PathBuf), Stop> {
+    let mut inputs = arguments.inputs.iter();
+    let one = |path: &PathBuf| if path.is_dir() { of_folder(arguments, path) } else { of_sweep(arguments, path) };
+    // clap asks for one input at least.
+    let Some(first) = inputs.next() else { return Err(refuse("expected a sweep file or a folder of runs")) };
+    let (mut all, folder) = one(first)?;
+    let mut several = false;
+    for path in inputs {
+        let (next, _) = one(path)?;
+        let Wanted { input, printed } = next;
+        all.input.title = format!("{}, {}", all.input.title, input.title);
+        all.input.records.extend(input.records);
+        all.input.problems.extend(input.problems.into_iter().map(|problem| format!("{}: {problem}", path.display())));
+        all.input.labels.extend(input.labels);
+        all.input.verified.again += input.verified.again;
+        all.input.verified.identical += input.verified.identical;
+        all.input.tables = both(all.input.tables, input.tables);
+        all.input.figures = both(all.input.figures, input.figures);
+        all.printed.extend(printed.into_iter().filter(|name| !all.printed.contains(name)).collect::<Vec<_>>());
+        several = true;
+    }
+    if several {
+        if arguments.out.is_none() {
+            return Err(refuse("a report of several sweeps belongs to none of them: say where it goes with --out"));
+        }
+        all.input.command = None;
+    }
+    Ok((all, folder))
+}
+
+/// What either of two asks for.
+fn both(one: Choice, other: Choice) -> Choice {
+    match (one, other) {
+        (Choice::Named(mut names), Choice::Named(more)) => {
+            names.extend(more);
+            Choice::Named(names)
+        }
+        _ => Choice::All,
+    }
+}
+
+fn of_sweep(arguments: &ReportArguments, path: &Path) -> Result<(Wanted, PathBuf), Stop> {
+    let spec = SweepSpec::read(path, &arguments.sets, &catalog()).map_err(refuse)?;
     let store = Store::open(&arguments.runs);
-    let command = command(&arguments.input, &arguments.sets, &[]);
+    let command = command(path, &arguments.sets, &[]);
     Ok((input(&spec, &store, command)?, folder(&store, &spec.name)))
 }
 
 /// A folder of runs, `runs`, or of one sweep in it, `runs/quickstart`.
-fn of_folder(arguments: &ReportArguments) -> Result<(Wanted, PathBuf), Stop> {
+fn of_folder(arguments: &ReportArguments, path: &Path) -> Result<(Wanted, PathBuf), Stop> {
     if !arguments.sets.is_empty() {
         return Err(refuse("--set needs a sweep file, not a folder of runs"));
     }
-    let path = &arguments.input;
     let store = Store::open(path);
     let mut entries = store.scan(None)?;
     let mut title = "runs".to_owned();
@@ -238,6 +300,7 @@ fn with_names(
         command,
         verified,
         kernels: None,
+        pivot: None,
         layout: Layout::default(),
         catalog: catalog(),
         labels: BTreeMap::new(),
