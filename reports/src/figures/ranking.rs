@@ -8,7 +8,7 @@ use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
-use crate::figures::measure::{Measure, by_seed};
+use crate::figures::measure::{AXIS_GAP, Measure, by_seed, outlier_limit};
 use crate::figures::questions::{SettingOrder, setting_order, widths};
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
@@ -173,21 +173,30 @@ fn plot(setting: &Setting<'_>, looks: &Looks) -> Plot {
     if setting.relative {
         items.push(Item::Upright { x: 0.0, look: LEVEL });
     }
+    let rises = setting.measure.rises();
+    let all = || setting.entries.iter().map(|entry| entry.shown.mean);
+    let limit = outlier_limit(all().chain(setting.relative.then_some(0.0)), rises, AXIS_GAP);
+    let beyond = |value: f64, limit: f64| if rises { value < limit } else { value > limit };
     let half = |summary: Summary| summary.interval_95().map(|interval| (interval.high - interval.low) / 2.0);
     for (rank, entry) in setting.entries.iter().enumerate() {
         let (look, name) = (looks.get(&entry.row.method), one_line(&entry.row.method));
-        let marker = Item::Across { x: entry.shown.mean, y: height(rank), spread: half(entry.shown), look };
+        let mean = entry.shown.mean;
+        let marker = match limit.is_some_and(|limit| beyond(mean, limit)) {
+            true => Item::Aside { y: height(rank), left: rises, text: format!("{mean:.1}").replace('-', "−"), look },
+            false => Item::Across { x: mean, y: height(rank), spread: half(entry.shown), look },
+        };
         items.push(marker.told(&name, format!("{name}: {}", in_words(setting, entry))));
     }
     for (level, (first, last)) in levels(&setting.groups) {
         items.push(Item::Bracket { from: height(first), to: height(last), level });
     }
     // Means decide the axis: an interval from two seeds may be wider than all of them together, and is cut.
-    let means = || setting.entries.iter().map(|entry| entry.shown.mean);
+    let inside = |entry: &&Entry<'_>| !limit.is_some_and(|limit| beyond(entry.shown.mean, limit));
+    let means = || setting.entries.iter().filter(inside).map(|entry| entry.shown.mean);
     let (low, high) =
         means().chain(setting.relative.then_some(0.0)).fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
     let room = (high - low).max(1.0);
-    let ends = setting.entries.iter().flat_map(|entry| {
+    let ends = setting.entries.iter().filter(inside).flat_map(|entry| {
         let half = half(entry.shown).unwrap_or(0.0).min(room);
         [entry.shown.mean - half, entry.shown.mean + half]
     });
@@ -244,7 +253,7 @@ fn caption(settings: &[Setting<'_>], trials: &Trials) -> String {
         sentences.push(
             "Bars: 95 % confidence interval of the mean, cut where it leaves the axis. Methods that a thick line joins \
              do not differ at the 5 % level: t test of each pair, paired by seed where the seeds are the same, otherwise \
-             Welch's, with Holm's correction over all pairs of the setting."
+             Welch's, with Holm's correction over all pairs of the setting. Arrows: values beyond the axis."
                 .to_owned(),
         );
     }

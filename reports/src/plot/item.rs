@@ -39,6 +39,8 @@ pub(crate) enum Item {
     Missing { x: f64, look: Look },
     /// An arrow at the lower or upper end of the panel with the value that lies beyond it.
     Beyond { x: f64, above: bool, text: String, look: Look },
+    /// An arrow at the left or right end of the panel with the value that lies beyond it.
+    Aside { y: f64, left: bool, text: String, look: Look },
     /// Words beside a marker, left out where there is no room for them.
     Label { x: f64, y: f64, text: String },
     /// The name of a line, to the right of the panel.
@@ -129,6 +131,16 @@ impl Item {
                 canvas.stroke(vec![(x, base), (x, tip)], line_width, look.colour);
                 let head = edge + inwards * (1.0 + 1.6 * radius);
                 canvas.fill(vec![(x - radius, head), (x + radius, head), (x, tip)], look.colour);
+            }
+            Item::Aside { y, left: leftwards, text, look } => {
+                let y = axes.y_at(*y);
+                let (edge, inwards) = if *leftwards { (left, 1.0) } else { (right, -1.0) };
+                let (tip, base) = (edge + inwards * 1.5, edge + inwards * (1.5 + 3.0 * radius));
+                canvas.stroke(vec![(base, y), (tip, y)], line_width, look.colour);
+                let head = edge + inwards * (1.5 + 1.6 * radius);
+                canvas.fill(vec![(head, y - radius), (head, y + radius), (tip, y)], look.colour);
+                let anchor = if *leftwards { Anchor::Start } else { Anchor::End };
+                canvas.words(text, (base + inwards * LABEL_GAP, y), theme.small, anchor, look.colour);
             }
             Item::Bar { from, to, shade } => shade.draw(canvas, axes.at(from.0, from.1), axes.at(to.0, to.1)),
             Item::Cell { x, y, text, colour, best } => cell(canvas, theme, axes, (*x, *y), text, *colour, *best),
