@@ -43,6 +43,8 @@ struct Part {
     float: bool,
     /// Options that differ from their defaults.
     options: BTreeMap<String, OptionValue>,
+    /// Defaults of all options that have one.
+    defaults: BTreeMap<String, OptionValue>,
 }
 
 /// One distinct combination.
@@ -166,8 +168,13 @@ fn part(choice: &MethodChoice, catalog: &Catalog) -> Part {
         method: choice.method.clone(),
         width: width(choice),
         float: choice.is_float(),
-        options: options.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+        options: owned(options),
+        defaults: about.map_or_else(BTreeMap::new, |about| owned(&Options::defaults(about.options))),
     }
+}
+
+fn owned(options: &Options) -> BTreeMap<String, OptionValue> {
+    options.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 fn without_defaults(options: &Options, about: &About) -> Options {
@@ -365,7 +372,8 @@ fn remarks(
         for (role, option) in places {
             let mut values: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
             for part in members.iter().map(|member| &member.parts[role]).filter(|part| !part.float) {
-                let value = part.options.get(&option).map_or_else(|| "its default".to_owned(), quoted_value);
+                let value = part.options.get(&option).or_else(|| part.defaults.get(&option));
+                let value = value.map_or_else(|| "its default".to_owned(), quoted_value);
                 values.entry(value).or_default().insert(part.width);
             }
             if values.len() > 1 {

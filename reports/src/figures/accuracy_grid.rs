@@ -7,7 +7,7 @@ use crate::accuracy::{IDENTITY, Row};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
-use crate::figures::measure::{COLOUR_GAP, Measure, outlier_limit};
+use crate::figures::measure::Measure;
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::labels::FLOAT_WIDTH;
@@ -35,7 +35,7 @@ struct Matrix<'a> {
     cells: Vec<(u32, u32, f64)>,
     /// The pairs of widths at which this method is the best of several.
     best: BTreeSet<(u32, u32)>,
-    /// Least and largest mean of all matrices of a place, without outliers.
+    /// Values of the lightest and the darkest colour, see [`colour_range`].
     range: (f64, f64),
     weights: Vec<u32>,
     activations: Vec<u32>,
@@ -123,9 +123,7 @@ fn of_place<'a>(
         weights.min(activations) > 1 && cells.len() > weights.max(activations)
     };
     let shown: Vec<f64> = by_name.values().filter(|cells| is_matrix(cells)).flatten().map(|cell| cell.2).collect();
-    let limit = outlier_limit(shown.iter().copied(), measure.rises(), COLOUR_GAP);
-    let inside = shown.iter().copied().filter(|value| limit.is_none_or(|limit| better(*value, limit)));
-    let range = inside.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let range = colour_range(&shown, measure.rises());
     let all: Vec<(u32, u32, f64)> = by_name.values().filter(|cells| is_matrix(cells)).flatten().copied().collect();
     let (weights, activations) = (widths(0, &all), widths(1, &all));
     for ((_, name), cells) in by_name {
@@ -147,12 +145,24 @@ fn of_place<'a>(
     }
 }
 
+/// The values of the lightest and the darkest colour: from the best value as far down as four times its distance to the
+/// median, so that a few bad results do not make all others look alike.
+fn colour_range(values: &[f64], rises: bool) -> (f64, f64) {
+    let sign = if rises { 1.0 } else { -1.0 };
+    let mut sorted: Vec<f64> = values.iter().map(|value| sign * value).collect();
+    sorted.sort_by(f64::total_cmp);
+    let (Some(&worst), Some(&best)) = (sorted.first(), sorted.last()) else { return (0.0, 0.0) };
+    let median = sorted[sorted.len() / 2];
+    let lightest = worst.max(best - 4.0 * (best - median).max(0.5));
+    if rises { (lightest, best) } else { (-best, -lightest) }
+}
+
 fn plot(matrix: &Matrix<'_>) -> Plot {
     let (low, high) = matrix.range;
     let shade = |value: f64| {
-        let fraction = if high > low { (value - low) / (high - low) } else { 0.5 };
+        let fraction = if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 0.5 };
         // The lightest cell can still be told from the paper.
-        heat(0.08 + 0.92 * if matrix.measure.rises() { fraction } else { 1.0 - fraction }.clamp(0.0, 1.0))
+        heat(0.08 + 0.92 * if matrix.measure.rises() { fraction } else { 1.0 - fraction })
     };
     let place = |widths: &[u32], width: u32| widths.iter().position(|known| *known == width).unwrap_or(0) as f64;
     // Fewest bits at the upper left.
@@ -187,4 +197,17 @@ fn data(rows: &[Row]) -> Data {
         row.identity().into_iter().chain(facts).collect()
     };
     Data { columns, rows: rows.iter().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_results_do_not_make_the_others_alike() {
+        assert_eq!(colour_range(&[4.0, 60.0, 62.0, 64.0, 66.0], true), (50.0, 66.0));
+        assert_eq!(colour_range(&[60.0, 62.0, 64.0], true), (60.0, 64.0));
+        assert_eq!(colour_range(&[100.0, 110.0, 900.0], false), (100.0, 140.0));
+        assert_eq!(colour_range(&[], true), (0.0, 0.0));
+    }
 }

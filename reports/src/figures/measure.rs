@@ -163,8 +163,6 @@ pub(crate) fn in_words(measure: Measure, spread: Spread, summary: Summary) -> St
 
 /// Gap before an outlier on an axis, in ranges of the other values: these would have less than a third of the axis.
 pub(crate) const AXIS_GAP: f64 = 2.0;
-/// The same for colours, of which a few steps are enough.
-pub(crate) const COLOUR_GAP: f64 = 6.0;
 
 /// Beyond which value a few on the bad side lie so far off that the gap before them is more than `gap` times the range
 /// of all others; `None` where that does not happen. At most a third of the values lie beyond it.

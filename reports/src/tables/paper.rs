@@ -138,7 +138,7 @@ fn shown(row: &Row, mark: Mark) -> String {
     }
     if let Some((value, number)) = measure.published(row).zip(row.published.as_ref()) {
         let memory = if number.from_memory { FROM_MEMORY.to_string() } else { String::new() };
-        text.push_str(&format!(" [{}{memory}]", two_decimals(value)));
+        text.push_str(&format!(" ({}{memory})", two_decimals(value)));
     }
     text
 }
@@ -188,7 +188,7 @@ fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
     let sources: BTreeSet<String> = published.iter().map(|number| number.cited()).collect();
     if !sources.is_empty() {
         notes.push(format!(
-            "In brackets: published for the same data set, network, methods and bit widths, with the training of the \
+            "In parentheses: published for the same data set, network, methods and bit widths, with the training of the \
              source: {}.",
             sources.into_iter().collect::<Vec<_>>().join("; ")
         ));
