@@ -1,15 +1,11 @@
 //! `harness runs` through the binary.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::support::{Ran, TINY, Workplace, numbers};
 use serde_json::Value;
-use support::{Ran, TINY, Workplace, numbers};
 
 fn json(workplace: &Workplace, arguments: &[&str]) -> Value {
     let ran = workplace.run(&[arguments, &["--json"]].concat());

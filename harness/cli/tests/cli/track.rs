@@ -1,15 +1,11 @@
 //! `harness track`, from trainings in a repository built here to the commit that made them worse.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::{Ran, Workplace};
 use serde_json::{Value, json};
-use support::{Ran, Workplace};
 
 const SWEEP: &str = "\
 name: planted
@@ -235,7 +231,7 @@ fn kernel_speeds_are_tracked_as_ratios() {
     let project = Project::new();
     let before = project.commit("first");
     let bench = |speed: f64| {
-        let old = include_str!("../../records/tests/records/fixtures/bench-v1.json");
+        let old = include_str!("../../../records/tests/records/fixtures/bench-v1.json");
         let mut report: Value = serde_json::from_str(old).unwrap();
         let kernel = |shape: &str, route: &str, chosen: bool, ratio: f64| {
             let mut kernel = report["cells"][0].clone();

@@ -3,8 +3,6 @@
 // Each test file uses its own part of this.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
-pub mod npy;
-
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

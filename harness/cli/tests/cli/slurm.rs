@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
-#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;

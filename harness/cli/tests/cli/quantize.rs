@@ -1,14 +1,11 @@
 //! `harness quantize`: arrays of every form in, levels and codes out.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::support::Workplace;
+use harness_fuzz::npy;
 use serde_json::{Value, json};
-use support::{Workplace, npy};
 
 /// Deterministic numbers in [0, 1).
 struct Draw(u64);

@@ -1,7 +1,5 @@
 //! Sweeps that are killed, shared and broken.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-
 mod checkpoints;
 mod data;
 #[cfg(unix)]
@@ -10,14 +8,12 @@ mod disk;
 mod kills;
 mod shared;
 mod signals;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::process::Child;
 
+use crate::support::{Workplace, numbers, wait_until};
 use serde_json::Value;
-use support::{Workplace, numbers, wait_until};
 
 /// One trial of 6 epochs of 30 steps.
 const SLOW: &str = "\

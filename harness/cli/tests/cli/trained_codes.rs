@@ -1,10 +1,6 @@
 //! What a method promises about its codes holds on weights that were trained with it, not only on drawn ones.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
-use support::Workplace;
+use crate::support::Workplace;
 
 /// Balanced Quantization with thresholds by means (Zhou et al. 2017), a width each.
 const SWEEP: &str = "\

@@ -1,11 +1,7 @@
 //! `harness eval`: what was recorded comes out again, also with batch normalization in integers.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
+use crate::support::Workplace;
 use serde_json::Value;
-use support::Workplace;
 
 const CELLS: &str = "\
 name: cells

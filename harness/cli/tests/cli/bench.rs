@@ -1,6 +1,4 @@
 //! `harness bench` through the binary.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::process::{Command, Output};
 
 use serde_json::Value;

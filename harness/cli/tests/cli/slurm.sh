@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A real Slurm of one node for the tests, without systemd, cgroups, a database or a file outside one folder.
 #
-#   cluster.sh install        the packages, with apt, as root; exit 3 where they cannot be had
-#   cluster.sh start FOLDER   starts it; then `export SLURM_CONF=FOLDER/slurm.conf`
-#   cluster.sh stop FOLDER    stops what start has started
+#   slurm.sh install        the packages, with apt, as root; exit 3 where they cannot be had
+#   slurm.sh start FOLDER   starts it; then `export SLURM_CONF=FOLDER/slurm.conf`
+#   slurm.sh stop FOLDER    stops what start has started
 #
 # It listens on ports of its own and has its own munge socket and key, so a Slurm that is already here stays as it is.
 set -euo pipefail
@@ -139,7 +139,7 @@ case "${1:-}" in
     start) start "$2" ;;
     stop) stop "$2" ;;
     *)
-        echo "usage: cluster.sh install | start FOLDER | stop FOLDER" >&2
+        echo "usage: slurm.sh install | start FOLDER | stop FOLDER" >&2
         exit 2
         ;;
 esac

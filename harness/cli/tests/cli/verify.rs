@@ -1,14 +1,10 @@
 //! `harness verify` through the binary.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::{TINY, Workplace};
 use serde_json::Value;
-use support::{TINY, Workplace};
 
 fn verify(workplace: &Workplace, trial: &Path) -> (Value, i32) {
     let ran = workplace.run(&["verify", trial.to_str().unwrap(), "--json"]);

@@ -1,16 +1,12 @@
 //! `harness data` through the binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
+use crate::support::Workplace;
 use serde_json::Value;
-use support::Workplace;
 
 /// A server that gives `answer` to everything.
 fn server(answer: &'static [u8]) -> String {

@@ -1,12 +1,8 @@
 //! Sweep files that cannot run: exit code 2, the place, what would be right, and nothing written.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 
-use support::{TINY, Workplace};
+use crate::support::{TINY, Workplace};
 
 /// Checks one file. `at` is the text that the error points at, where it stands last in the file; empty where the error
 /// has no place.

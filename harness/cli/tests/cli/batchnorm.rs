@@ -1,13 +1,9 @@
 //! `harness batchnorm`: the integers give the codes that the real numbers give, at every accumulator value.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 
+use crate::support::{Ran, Workplace};
 use serde_json::{Map, Value, json};
-use support::{Ran, Workplace};
 
 /// Runs on one layer.
 fn batchnorm(layer: &str, arguments: &[&str]) -> (Ran, Option<Value>) {
@@ -103,7 +99,7 @@ fn integers_give_every_code_of_the_real_numbers() {
             let values = || output["channels"].as_array().unwrap().iter().map(|pair| pair[key].as_i64().unwrap());
             let width = summary[bits].as_u64().unwrap();
             let fits =
-                |width: u64| values().all(|v| (-(1i128 << (width - 1))..1i128 << (width - 1)).contains(&v.into()));
+                |width: u64| values().all(|v| (-(1i128 << (width - 1))..1i128 << (width - 1)).contains(&i128::from(v)));
             assert!(fits(width) && (width == 1 || !fits(width - 1)), "{bits}: {summary}");
         }
     }

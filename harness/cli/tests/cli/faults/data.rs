@@ -5,8 +5,8 @@ use std::path::Path;
 
 use jpeg_encoder::{ColorType, Encoder};
 
+use super::undisturbed_in;
 use crate::support::{Ran, Workplace};
-use crate::undisturbed_in;
 
 /// Photographs are read from their files as the training goes.
 const PHOTOS: &str = "\

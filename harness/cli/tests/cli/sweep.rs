@@ -1,12 +1,8 @@
 //! `harness sweep` from the file to the report.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 
-use support::{TINY, Workplace, numbers};
+use crate::support::{TINY, Workplace, numbers};
 
 #[test]
 fn a_sweep_ends_with_a_table_and_a_figure() {

@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
+use super::{SLOW, start_held_after, undisturbed};
 use crate::support::{Ran, Workplace, kill, numbers};
-use crate::{SLOW, start_held_after, undisturbed};
 
 #[test]
 fn asked_to_stop_it_writes_a_checkpoint_and_says_how_to_go_on() {

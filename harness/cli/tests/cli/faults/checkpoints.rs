@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::{SLOW, start_held_after, undisturbed, wait_until_claimable};
 use crate::support::{Ran, Workplace, kill, numbers};
-use crate::{SLOW, start_held_after, undisturbed, wait_until_claimable};
 
 fn owner(trial: &std::path::Path) -> Value {
     let files = fs::read_dir(trial).unwrap().map(|e| e.unwrap().path());

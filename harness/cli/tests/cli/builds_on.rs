@@ -1,11 +1,7 @@
 //! Trials that build on other trials of their sweep: on their networks as first weights, or as teachers.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
+use crate::support::Workplace;
 use serde_json::{Value, json};
-use support::Workplace;
 
 /// The trial that comes first stands last, and runs longer, so that order and waiting matter.
 const STUDENTS: &str = "\

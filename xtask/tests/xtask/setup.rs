@@ -1,8 +1,5 @@
 //! `xtask setup` through the binary, with stand-ins for pip and curl in front of the search path: no test here needs
 //! the network.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -1,11 +1,7 @@
 //! The commands that only tell.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
+use crate::support::Workplace;
 use serde_json::Value;
-use support::Workplace;
 
 const COMMANDS: &[&str] = &[
     "sweep",

@@ -1,16 +1,12 @@
 //! The sweep files that come with the project: all of them are right, and their trials run, on made-up data.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support::Ran;
 use serde_json::Value;
-use support::Ran;
 use tempfile::TempDir;
 
 /// Every file under `sweeps/`.

@@ -1,12 +1,8 @@
 //! `harness export`: what was trained comes out under its names, without what belongs to quantizers.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeSet;
 
-use support::Workplace;
+use crate::support::Workplace;
 use tch::Tensor;
 
 const SWEEP: &str = "\

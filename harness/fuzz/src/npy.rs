@@ -1,4 +1,8 @@
-//! Arrays as NumPy writes them, independently of the binary.
+//! Arrays as NumPy writes them, by a writer that shares no code with the reader and the writer under test.
+//!
+//! These functions panic on what they cannot write or read: in a test that is a failure.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "only tests use it")]
 
 use std::fs;
 use std::path::Path;

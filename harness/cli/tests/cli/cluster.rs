@@ -1,16 +1,11 @@
 //! `harness sweep` on a cluster that is none: everything but the command line of Slurm.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::{TINY, Workplace, numbers, wait_until};
 use serde_json::Value;
-use support::{TINY, Workplace, numbers, wait_until};
 
 /// Four tiny trials.
 fn four() -> String {
@@ -218,7 +213,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     check(&["--status", "--cancel"], "cannot be used with");
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
     command.args(["sweep", "sweep.yaml", "--executor", "slurm"]).current_dir(workplace.path("."));
-    let ran = support::Ran::new(command.env("PATH", "").output().unwrap());
+    let ran = crate::support::Ran::new(command.env("PATH", "").output().unwrap());
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("is this a machine of the cluster?"), "{ran:?}");
     let trials = workplace.trials("tiny");
