@@ -4,14 +4,20 @@
 //! cargo metadata ──▶ members and who depends on whom ──▶ rules about dependencies       (graph)
 //! git ls-files   ──▶ text of every file              ──▶ rules about any text           (text)
 //!                    Rust code without comments and strings ──▶ rules about code        (code, source)
+//!                                                               rules about where files stand, what they are called
+//!                                                               and how they use each other          (layout, circles)
 //! ```
 //! A rule is a function from such a view to violations, and each names the file, the line and what would be right.
 
+mod allowed;
+mod circles;
 mod code;
 mod graph;
+mod layout;
 mod source;
 mod text;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -19,7 +25,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use self::graph::Graph;
+use self::graph::{Graph, Owner};
+use self::source::Source;
 use crate::cargo;
 
 /// Something that a rule forbids.
@@ -52,32 +59,53 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     let files = tracked(root)?;
 
     let mut violations = graph.violations();
-    let mut long = Vec::new();
+    let mut sources = Vec::new();
     for file in &files {
         // What is not text holds nothing that these rules are about.
         let Ok(content) = fs::read_to_string(root.join(file)) else { continue };
         violations.extend(text::violations(file, &content));
         if file.ends_with(".rs") {
-            let owner = graph.owner(file);
-            violations.extend(code::violations(file, owner, &source::split(&content)));
-            long.extend(text::too_long(file, &content));
+            let (owner, source) = (graph.owner(file), source::split(&content));
+            violations.extend(code::violations(file, owner, &source));
+            violations.extend(layout::violations(file, owner, &source));
+            violations.extend(text::too_long(file, &content));
+            sources.push((file.as_str(), owner, source));
         }
     }
+    violations.extend(of_crates(&sources));
     // Where there is no map every crate is missing from it.
     let map = fs::read_to_string(root.join(text::CODE_MAP)).unwrap_or_default();
     let members = graph.members.iter();
     violations.extend(members.filter_map(|member| text::unmapped(&member.name, &member.folder, &map)));
+    violations.extend(text::missing_paths(&map, |path| root.join(path).exists()));
 
-    long.sort();
-    for warning in &long {
-        eprintln!("warning: {warning}");
-    }
+    let mut violations = allowed::apply(violations);
     violations.sort();
     for violation in &violations {
         eprintln!("{violation}");
     }
-    eprintln!("tidy: {} files, {} violations, {} warnings", files.len(), violations.len(), long.len());
+    eprintln!("tidy: {} files, {} violations", files.len(), violations.len());
     Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the files of a crate break together.
+fn of_crates(sources: &[(&str, Owner<'_>, Source)]) -> Vec<Violation> {
+    let files: Vec<_> = sources.iter().map(|(file, owner, _)| (*file, *owner)).collect();
+    let mut found = layout::several_programs(&files);
+    let mut types: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    let mut modules: BTreeMap<&str, circles::Modules<'_>> = BTreeMap::new();
+    for (file, owner, source) in sources {
+        let inside = file.strip_prefix(owner.folder).unwrap_or(file).trim_start_matches('/');
+        let Some(below) = inside.strip_prefix("src/") else { continue };
+        let here = layout::public_types(source).into_iter().map(|(line, name)| (*file, line, name));
+        types.entry(owner.package).or_default().extend(here);
+        if !inside.ends_with("tests.rs") && !inside.contains("/tests/") {
+            modules.entry(owner.package).or_default().insert(circles::module(below), (file, source));
+        }
+    }
+    found.extend(types.values().flat_map(|types| layout::taken_twice(types)));
+    found.extend(modules.values().flat_map(circles::violations));
+    found
 }
 
 /// Every file that is or could be committed, as paths below the root with `/`.

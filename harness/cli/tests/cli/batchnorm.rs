@@ -148,7 +148,8 @@ fn the_figure_shows_where_rounding_becomes_exact() {
         .collect();
     assert!(rates[0] > 0.1 && *rates.last().unwrap() < 1e-3, "{rates:?}");
     assert_eq!(numbers.matches(",smallest_exact_shift,").count(), 16);
-    for (figure, part) in [("bn.jpeg", ".svg or .png"), ("absent/bn.svg", "no folder absent"), ("bn.csv", "same file")]
+    for (figure, part) in
+        [("bn.jpeg", ".svg, .pdf or .png"), ("absent/bn.svg", "no folder absent"), ("bn.csv", "same file")]
     {
         let ran = run(figure);
         assert_eq!(ran.code, 2, "{figure}: {ran:?}");
