@@ -205,7 +205,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.stderr.contains(expected), "{expected}: {ran:?}");
     };
-    check(&["--partition", "gpu"], "`partition` is for a cluster, expected --executor slurm beside it");
+    check(&["--partition", "gpu"], "--partition is for a cluster, expected --executor slurm beside it");
     check(&["--wait"], "--wait is for a cluster");
     check(&["--executor", "slurm", "--partition", "a b"], "expected a name without blanks");
     check(&["--executor", "slurm", "--time", "4h"], "expected minutes, or a time such as `4:00:00`");
