@@ -5,7 +5,6 @@
 //! inside that archive.
 
 mod files;
-mod xz_index;
 
 use std::path::{Path, PathBuf};
 
@@ -140,7 +139,7 @@ impl Cifar {
     /// Images in a split, from sizes alone where files tell them without being unpacked.
     fn count(&self, root: &Path, options: &Options, split: Split) -> Located<usize> {
         let record = self.labels(options).bytes + PIXELS;
-        match self.files.sizes(root, self.names(options, split))? {
+        match self.files.sizes(root, self.names(options, split), record)? {
             Some(sizes) => {
                 let wrong = |(_, size): &&(PathBuf, u64)| *size == 0 || !size.is_multiple_of(record as u64);
                 if let Some((path, size)) = sizes.iter().find(wrong) {

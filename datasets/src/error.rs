@@ -265,6 +265,12 @@ pub enum Problem {
         /// Images of the batch.
         images: usize,
     },
+    /// The environment asks for a JPEG decoder that there is not.
+    #[error("the environment variable HARNESS_JPEG is `{value}`, expected `zune`, or that it is not set")]
+    JpegDecoder {
+        /// What it is.
+        value: String,
+    },
     /// Crop larger than the image.
     #[error("`resize` is {resize}, expected at least `size`, {size}")]
     Crop {

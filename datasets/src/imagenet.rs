@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
 
 use crate::photos::{Photos, Recipe};
+use crate::picture::JpegDecoder;
 use crate::{Contents, Dataset, DatasetError, Problem, Samples, Shape, Split, StandIn};
 use listing::Listing;
 
@@ -115,6 +116,14 @@ fn recipe(options: &Options) -> Result<Recipe, DatasetError> {
     Ok(recipe)
 }
 
+fn decoder() -> Result<JpegDecoder, DatasetError> {
+    JpegDecoder::from_environment().map_err(|value| DatasetError {
+        dataset: ABOUT.name,
+        path: None,
+        problem: Box::new(Problem::JpegDecoder { value }),
+    })
+}
+
 fn list(root: Option<&Path>, options: &Options) -> Result<Listing, DatasetError> {
     let labels = options.text(LABELS.name);
     let labels = (!labels.is_empty()).then(|| Path::new(labels));
@@ -132,6 +141,7 @@ impl Dataset for ImageNet {
 
     fn probe(&self, root: Option<&Path>, options: &Options) -> Result<Contents, DatasetError> {
         let side = recipe(options)?.size;
+        decoder()?;
         let Listing { classes, train, test } = list(root, options)?;
         let (train, test) = (train.len(), test.len());
         Ok(Contents::Images(Shape { channels: 3, height: side, width: side, classes: classes.len(), train, test }))
@@ -139,6 +149,7 @@ impl Dataset for ImageNet {
 
     fn load(&self, root: Option<&Path>, options: &Options, split: Split) -> Result<Samples, DatasetError> {
         let recipe = recipe(options)?;
+        let decoder = decoder()?;
         let Listing { classes, train, test } = list(root, options)?;
         let files = match split {
             Split::Train => train,
@@ -149,6 +160,7 @@ impl Dataset for ImageNet {
             dataset: ABOUT.name,
             files,
             recipe,
+            decoder,
             classes: classes.len(),
             mean: MEAN,
             std: STD,

@@ -41,7 +41,7 @@ pub use imagenet::ImageNet;
 pub use images::{Augment, Images, Shape};
 pub use mnist::Mnist;
 pub use photos::{Key, Loaded, Loader, Photos};
-pub use picture::Damage;
+pub use picture::{Damage, JpegDecoder};
 pub use stand_in::{StandIn, stand_in};
 pub use synthetic::Synthetic;
 pub use synthetic_text::SyntheticText;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 
-use crate::picture::{Damage, Picture, Sampler};
+use crate::picture::{Damage, JpegDecoder, Picture, Sampler};
 use crate::{DatasetError, Problem};
 
 pub use loader::{Loaded, Loader};
@@ -24,6 +24,7 @@ pub struct Photos {
     /// Files and their classes, every class represented among the first of them.
     pub(crate) files: Vec<(PathBuf, u16)>,
     pub(crate) recipe: Recipe,
+    pub(crate) decoder: JpegDecoder,
     pub(crate) classes: usize,
     pub(crate) mean: [f32; 3],
     pub(crate) std: [f32; 3],
@@ -58,6 +59,12 @@ impl Photos {
         self.recipe.size
     }
 
+    /// Who decodes its JPEG files.
+    #[must_use]
+    pub fn decoder(&self) -> JpegDecoder {
+        self.decoder
+    }
+
     /// Number of classes.
     #[must_use]
     pub fn classes(&self) -> usize {
@@ -89,8 +96,8 @@ impl Photos {
             let mut broken = Vec::new();
             while let Some((path, _)) = self.files.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let bytes = fs::read(path).map_err(|e| (path, e))?;
-                if let Err(damage) =
-                    Picture::open(&bytes).and_then(|picture| transform::look_at_all(&picture, &mut sampler))
+                if let Err(damage) = Picture::open(&bytes, self.decoder)
+                    .and_then(|picture| transform::look_at_all(&picture, &mut sampler))
                 {
                     broken.push((path.clone(), damage));
                 }
@@ -128,7 +135,7 @@ impl Photos {
         let error =
             |problem| DatasetError { dataset: self.dataset, path: Some(path.clone()), problem: Box::new(problem) };
         let bytes = fs::read(path).map_err(|e| error(Problem::Read(e)))?;
-        let drawn = Picture::open(&bytes).and_then(|picture| match key {
+        let drawn = Picture::open(&bytes, self.decoder).and_then(|picture| match key {
             Some((seed, epoch)) => self.recipe.train(&picture, seed, epoch, index, sampler, out),
             None => self.recipe.test(&picture, sampler, out),
         });

@@ -12,6 +12,45 @@ mod whole;
 
 pub(crate) use sample::{Sample, Sampler};
 
+/// Which decoder takes JPEG files: that of [`jpeg`] where it is not set, zune-jpeg for all of them where it is `zune`.
+const JPEG_DECODER: &str = "HARNESS_JPEG";
+
+/// Who decodes the JPEG files that both decoders can take. Their pixels differ by a few levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JpegDecoder {
+    /// The one of this crate, which decodes the part that is wanted.
+    Own,
+    /// zune-jpeg, which decodes every file whole.
+    Zune,
+}
+
+impl JpegDecoder {
+    /// What the environment variable `HARNESS_JPEG` asks for.
+    ///
+    /// # Errors
+    /// The value of the variable, where it is none of those that have a meaning.
+    pub fn from_environment() -> Result<JpegDecoder, String> {
+        JpegDecoder::named(std::env::var_os(JPEG_DECODER).as_deref())
+    }
+
+    fn named(value: Option<&std::ffi::OsStr>) -> Result<JpegDecoder, String> {
+        match value {
+            None => Ok(JpegDecoder::Own),
+            Some(value) if value == "zune" => Ok(JpegDecoder::Zune),
+            Some(value) => Err(value.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for JpegDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            JpegDecoder::Own => "own decoder for sequential files, zune-jpeg for others",
+            JpegDecoder::Zune => "zune-jpeg for all files (HARNESS_JPEG=zune)",
+        })
+    }
+}
+
 /// Most pixels of an image; more is an attack or a mistake.
 const MOST_PIXELS: usize = 1 << 28;
 
@@ -90,12 +129,16 @@ impl<'a> Picture<'a> {
     ///
     /// # Errors
     /// When the file is no picture.
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Picture<'a>, Damage> {
+    pub(crate) fn open(bytes: &'a [u8], decoder: JpegDecoder) -> Result<Picture<'a>, Damage> {
         if bytes.is_empty() {
             return Err(Damage::Empty);
         }
         let (content, width, height, orientation) = if bytes.starts_with(b"\xff\xd8") {
             match jpeg::read(bytes)? {
+                jpeg::Read::Frame(frame) if decoder == JpegDecoder::Zune => {
+                    let (planes, width, height) = whole::jpeg(bytes)?;
+                    (Content::Whole(planes), width, height, frame.orientation)
+                }
                 jpeg::Read::Frame(frame) => {
                     let (width, height, orientation) = (frame.width, frame.height, frame.orientation);
                     (Content::Jpeg(frame), width, height, orientation)

@@ -1,6 +1,6 @@
 //! The tests on a real Slurm of one node.
 //!
-//! `harness/cli/tests/slurm/cluster.sh` installs the packages, as root and with apt, and starts daemons that keep all
+//! `harness/cli/tests/cli/slurm.sh` installs the packages, as root and with apt, and starts daemons that keep all
 //! their files in one folder. Nothing but this task runs it: plain `cargo test` installs nothing.
 
 use std::fs;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo;
 
-const SCRIPT: &str = "harness/cli/tests/slurm/cluster.sh";
+const SCRIPT: &str = "harness/cli/tests/cli/slurm.sh";
 const TEST: [&str; 5] = ["test", "--package", "harness", "--test", "slurm"];
 /// Exit code of the script when the packages cannot be had.
 const ABSENT: i32 = 3;

@@ -5,9 +5,9 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use lzma_rust2::XzReader;
+use lzma_rust2::{XzReader, xz_uncompressed_size};
 
-use super::{Located, xz_index};
+use super::Located;
 use crate::Problem;
 
 /// No file of records is longer than this many of them; more is not what it says it is.
@@ -50,8 +50,14 @@ impl Files {
         names.iter().map(read).collect()
     }
 
-    /// The sizes of the files `names`, unpacked, where all of them are there and tell.
-    pub(super) fn sizes(self, root: &Path, names: &[&'static str]) -> Located<Option<Vec<(PathBuf, u64)>>> {
+    /// The sizes of the files `names`, unpacked, where all of them are there and tell a size that [`Files::read`] takes.
+    pub(super) fn sizes(
+        self,
+        root: &Path,
+        names: &[&'static str],
+        record: usize,
+    ) -> Located<Option<Vec<(PathBuf, u64)>>> {
+        let most = MOST_RECORDS * record as u64;
         let mut sizes = Vec::new();
         for name in names {
             let (path, size) = match self.find(root, name) {
@@ -60,12 +66,13 @@ impl Files {
                     (path, Some(size))
                 }
                 Some(Found::Xz(path)) => {
-                    let size = xz_index::unpacked_size(&path);
+                    // Where the index is damaged, unpacking says better what is wrong.
+                    let size = File::open(&path).and_then(xz_uncompressed_size).ok();
                     (path, size)
                 }
                 None => return Ok(None),
             };
-            let Some(size) = size else { return Ok(None) };
+            let Some(size) = size.filter(|&size| size <= most) else { return Ok(None) };
             sizes.push((path, size));
         }
         Ok(Some(sizes))

@@ -85,7 +85,7 @@ fn all_of(kind: &Kind) -> Rect {
 }
 
 fn square(bytes: &[u8], size: usize, scaled: bool) -> Result<Vec<u8>, Damage> {
-    let picture = Picture::open(bytes)?;
+    let picture = Picture::open(bytes, JpegDecoder::Own)?;
     let (width, height) = picture.size();
     let allowed = Rect { left: 0, top: 0, width, height };
     let sample = Sample { left: 0.0, top: 0.0, width: width as f64, height: height as f64, allowed, size, scaled };
@@ -94,7 +94,27 @@ fn square(bytes: &[u8], size: usize, scaled: bool) -> Result<Vec<u8>, Damage> {
     Ok(out)
 }
 
+#[test]
+fn the_environment_chooses_the_decoder() {
+    let named = |value: &str| JpegDecoder::named(Some(value.as_ref()));
+    assert_eq!(JpegDecoder::named(None), Ok(JpegDecoder::Own));
+    assert_eq!(named("zune"), Ok(JpegDecoder::Zune));
+    for wrong in ["", "own", "Zune"] {
+        assert_eq!(named(wrong), Err(wrong.to_owned()));
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_other_decoder_takes_every_file_whole(kind in kinds()) {
+        let bytes = written(&kind);
+        let picture = |decoder| Picture::open(&bytes, decoder).unwrap();
+        let (own, zune) = (picture(JpegDecoder::Own), picture(JpegDecoder::Zune));
+        prop_assert!(matches!(own.content, Content::Jpeg(_)));
+        prop_assert!(matches!(zune.content, Content::Whole(_)));
+        prop_assert_eq!((own.size(), own.orientation()), (zune.size(), zune.orientation()));
+    }
+
     #[test]
     fn a_part_is_what_the_whole_has_there(
         kind in kinds(), left in 0..69usize, top in 0..69usize, width in 1..70usize, height in 1..70usize,
@@ -265,7 +285,7 @@ fn look(bytes: &[u8], sampler: &mut Sampler) -> Result<(), Damage> {
     if let Some(pixels) = sizes.map(pixels).find(|&pixels| pixels > 1 << 20) {
         return Err(Damage::Large(pixels));
     }
-    let picture = Picture::open(bytes)?;
+    let picture = Picture::open(bytes, JpegDecoder::Own)?;
     let (width, height) = picture.size();
     let mut out = vec![0; 3 * 16 * 16];
     let allowed = Rect { left: 0, top: 0, width, height };

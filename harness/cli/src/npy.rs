@@ -5,6 +5,9 @@
 //! ```
 //! Read: f2, f4 and f8 of either byte order, in C and Fortran order, 1 to 64 dimensions. Written: little-endian f4 and
 //! u1 in C order. What is read comes from outside: nothing is allocated on the word of a header alone.
+//!
+//! `tch::Tensor::read_npy` is no replacement: it allocates the length that a header of version 2 claims, up to 4 GiB,
+//! before it reads it, loads the rest of the file whatever the shape, and refuses Fortran order and big-endian elements.
 
 mod header;
 

@@ -11,6 +11,7 @@ mod teacher;
 
 use std::time::{Duration, Instant};
 
+use harness_datasets::JpegDecoder;
 use harness_methods::core::StepContext;
 use harness_models::Plan;
 use harness_models::network::SiteStatistics;
@@ -95,6 +96,7 @@ impl Training {
     /// Goes back to the last checkpoint, if there is one that fits.
     pub(crate) fn resume(&mut self, job: &mut Job<'_>, progress: &mut TrialProgress) -> Result<(), EngineError> {
         progress.losses = Some(Losses::new(self.length.total));
+        self.tell_of_decoder(job);
         match self.try_resume(job) {
             Ok(None) => {}
             Ok(Some(state)) => {
@@ -164,6 +166,14 @@ impl Training {
             save(job, progress, None, self.tensor_groups())?;
         }
         Ok((record, evaluation))
+    }
+
+    /// Says that JPEG files are decoded in another way than usual: the pixels, and so the metrics, are others.
+    fn tell_of_decoder(&self, job: &mut Job<'_>) {
+        if let Some(decoder @ JpegDecoder::Zune) = self.train.images().and_then(DeviceImages::jpeg_decoder) {
+            let message = format!("decodes JPEG files by {decoder}");
+            (job.report)(Event::Note { id: job.trial.id.clone(), message });
+        }
     }
 
     /// Says which files did not decode and were left out, when there are more of them than before.

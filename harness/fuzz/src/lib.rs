@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod mutate;
+pub mod npy;
 
 use std::any::Any;
 use std::fs;

@@ -185,7 +185,7 @@ pub(crate) static CLAIMS: &[Claim] = &[
         sentence: "a network with integer batch normalization predicts what the float network predicts",
         source: BN_OPTIMAL,
         proof: Proof::Test {
-            file: "harness/cli/tests/eval.rs",
+            file: "harness/cli/tests/cli/eval.rs",
             function: "integer_batch_normalization_changes_no_code",
         },
     },

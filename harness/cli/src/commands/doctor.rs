@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use harness_datasets::DATASETS;
+use harness_datasets::{DATASETS, JpegDecoder};
 use harness_engine::environment;
 use harness_records::options::Options;
 use harness_torch::cuda::{self, Cuda};
@@ -19,6 +19,8 @@ struct Findings {
     libtorch: Libtorch,
     cuda: CudaFindings,
     cpu: CpuFindings,
+    /// Who decodes the JPEG files of a data set of photographs.
+    jpeg: String,
     datasets: Vec<DatasetFindings>,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn run(listing: &Listing) -> Outcome {
             ),
         ),
         ("features", findings.cpu.features.join(" ")),
+        ("jpeg", findings.jpeg),
     ];
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print(columns(&["what", "found"], &rows))?;
@@ -100,6 +103,8 @@ fn examine() -> Findings {
             libtorch_threads: tch::get_num_threads(),
             features: features(),
         },
+        jpeg: JpegDecoder::from_environment()
+            .map_or_else(|value| format!("HARNESS_JPEG is `{value}`, expected `zune`"), |decoder| decoder.to_string()),
         datasets: DATASETS.iter().map(|dataset| find(*dataset)).collect(),
     }
 }

@@ -180,11 +180,9 @@ pub(super) fn campaign(
 
 /// Rejects options that only have a meaning on a cluster where no cluster runs the trials.
 fn check(arguments: &SweepArguments) -> Outcome {
-    let sets = arguments.cluster.sets();
     let cluster = arguments.executor.cluster().is_some() || arguments.status || arguments.cancel;
-    if let (Some(set), false) = (sets.first(), cluster) {
-        let name = set.trim_start_matches("slurm.").split('=').next().unwrap_or_default();
-        return Err(refuse(format!("`{name}` is for a cluster, expected --executor slurm beside it")));
+    if let (Some(flag), false) = (arguments.cluster.first(), cluster) {
+        return Err(refuse(format!("{flag} is for a cluster, expected --executor slurm beside it")));
     }
     if arguments.wait && arguments.executor.cluster().is_none() {
         return Err(refuse("--wait is for a cluster, expected --executor slurm beside it"));

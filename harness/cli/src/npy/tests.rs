@@ -1,11 +1,7 @@
 //! Every form of array that is read, and those that are not.
 
-/// The writer of the tests that go through the binary, which shares nothing with this one.
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../tests/support/npy.rs"]
-mod files;
-
 use super::*;
+use harness_fuzz::npy as files;
 use proptest::prelude::*;
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use harness_datasets::{Damage, Images, Photos, epoch_order};
+use harness_datasets::{Damage, Images, JpegDecoder, Photos, epoch_order};
 use tch::Device;
 
 use super::batch::{ImageBatch, batches, steps};
@@ -102,6 +102,15 @@ impl DeviceImages {
         match &self.store {
             Store::Resident(_) => Vec::new(),
             Store::Streamed(photos) => photos.broken(),
+        }
+    }
+
+    /// Who decodes their JPEG files; `None` where the images lie in memory.
+    #[must_use]
+    pub fn jpeg_decoder(&self) -> Option<JpegDecoder> {
+        match &self.store {
+            Store::Resident(_) => None,
+            Store::Streamed(photos) => Some(photos.jpeg_decoder()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::{env, thread};
 
-use harness_datasets::{Damage, DatasetError, Loaded, Loader, Photos};
+use harness_datasets::{Damage, DatasetError, JpegDecoder, Loaded, Loader, Photos};
 use harness_torch::slices::HostBytes;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -55,6 +55,10 @@ impl Streamed {
 
     pub(super) fn broken(&self) -> Vec<(std::path::PathBuf, Damage)> {
         self.photos.broken()
+    }
+
+    pub(super) fn jpeg_decoder(&self) -> JpegDecoder {
+        self.photos.decoder()
     }
 
     /// Begins to decode `batches`.

@@ -15,7 +15,7 @@ use harness_records::spec::SweepSpec;
 use harness_records::store::Store;
 use harness_records::submission::Submissions;
 use harness_records::trial::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exit::{Outcome, Stop, refuse};
 use crate::output::{columns, print, print_json, talk};
@@ -46,7 +46,7 @@ pub(crate) struct Flags {
     gpus: Option<String>,
     /// CPU cores of a task; by default the threads of the trial that has most
     #[arg(long, value_name = "N")]
-    cpus: Option<String>,
+    cpus: Option<u64>,
     /// Memory of a task, such as 16G
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
@@ -55,10 +55,10 @@ pub(crate) struct Flags {
     time: Option<String>,
     /// Tasks at the same time
     #[arg(long, value_name = "N")]
-    throttle: Option<String>,
+    throttle: Option<u64>,
     /// Seconds before the time limit at which a trial writes its checkpoint [default: 120]
     #[arg(long, value_name = "SECONDS")]
-    notice: Option<String>,
+    notice: Option<u64>,
     /// One more option of sbatch, such as --sbatch=--constraint=a100 (repeatable)
     #[arg(long = "sbatch", value_name = "OPTION", allow_hyphen_values = true)]
     extra: Vec<String>,
@@ -68,23 +68,35 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// The same as arguments of `--set`.
-    pub(crate) fn sets(&self) -> Vec<String> {
-        let one = [
-            ("partition", &self.partition),
-            ("account", &self.account),
-            ("gpus", &self.gpus),
-            ("cpus", &self.cpus),
-            ("memory", &self.memory),
-            ("time", &self.time),
-            ("throttle", &self.throttle),
-            ("notice", &self.notice),
+    /// The options that were given: the flag, the key under `slurm:` that it goes over, and the value.
+    fn given(&self) -> Vec<(&'static str, &'static str, Value)> {
+        let text = |value: &Option<String>| value.as_ref().map(|text| json!(text));
+        let number = |value: Option<u64>| value.map(|number| json!(number));
+        let lines = |lines: &[String]| (!lines.is_empty()).then(|| json!(lines));
+        let all = [
+            ("--partition", "partition", text(&self.partition)),
+            ("--account", "account", text(&self.account)),
+            ("--gpus", "gpus", text(&self.gpus)),
+            ("--cpus", "cpus", number(self.cpus)),
+            ("--memory", "memory", text(&self.memory)),
+            ("--time", "time", text(&self.time)),
+            ("--throttle", "throttle", number(self.throttle)),
+            ("--notice", "notice", number(self.notice)),
+            ("--sbatch", "extra", lines(&self.extra)),
+            ("--setup", "setup", lines(&self.setup)),
         ];
-        let many = [("extra", &self.extra), ("setup", &self.setup)];
-        // JSON is YAML with every text quoted: nothing in it is taken for a number or a comment.
-        let one = one.into_iter().filter_map(|(key, value)| Some(format!("slurm.{key}={}", json!(value.as_ref()?))));
-        let many = many.into_iter().filter(|(_, lines)| !lines.is_empty());
-        one.chain(many.map(|(key, lines)| format!("slurm.{key}={}", json!(lines)))).collect()
+        all.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect()
+    }
+
+    /// The first of these flags that was given.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        self.given().first().map(|(flag, ..)| *flag)
+    }
+
+    /// The same as arguments of `--set`. JSON is YAML with every text quoted, so no part of a text is read as a number
+    /// or a comment.
+    pub(crate) fn sets(&self) -> Vec<String> {
+        self.given().iter().map(|(_, key, value)| format!("slurm.{key}={value}")).collect()
     }
 }
 

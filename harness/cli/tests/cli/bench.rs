@@ -1,0 +1,69 @@
+//! `harness bench` through the binary.
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness")).arg("bench").args(arguments).output().unwrap()
+}
+
+/// A small product on two pairs of widths: every number that a script reads is there, and the file says the same.
+#[test]
+fn json_says_what_ran_and_the_folder_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("bench");
+    let output = bench(&[
+        "--shapes",
+        "3x40x70",
+        "--bits",
+        "w1a1,w8a8",
+        "--rounds",
+        "3",
+        "--json",
+        "-q",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["threads"], 1);
+    assert!(json["environment"]["cpu"].is_string() && json["environment"]["libtorch"].is_string());
+    let cells = json["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 2);
+    for (cell, bits) in cells.iter().zip(["w1a1", "w8a8"]) {
+        assert_eq!((cell["shape"].as_str(), cell["bits"].as_str()), (Some("3x40x70"), Some(bits)));
+        assert_eq!((cell["m"].as_u64(), cell["n"].as_u64(), cell["k"].as_u64()), (Some(3), Some(40), Some(70)));
+        assert!(cell["route"].as_str().unwrap().contains('-') && cell["chosen"] == true);
+        for number in ["time_s", "pack_s", "gops", "packing_share", "fraction_of_limit", "limit_gops", "intensity"] {
+            assert!(cell[number].as_f64().unwrap() > 0.0, "{number}");
+        }
+        assert!(cell["ratio_f32"]["median"].as_f64().unwrap() > 0.0);
+    }
+    assert!(json["peers"].as_array().unwrap().iter().any(|peer| peer["kind"] == "f32" && peer["fastest"] == true));
+    let written: Value = serde_json::from_slice(&std::fs::read(out.join("bench.json")).unwrap()).unwrap();
+    assert_eq!(written, json);
+    for figure in ["kernel_speed", "speed_vs_bits", "roofline"] {
+        for format in ["svg", "png", "csv"] {
+            assert!(out.join(format!("figures/{figure}.{format}")).is_file(), "{figure}.{format}");
+        }
+    }
+    let table = std::fs::read_to_string(out.join("tables/kernels.csv")).unwrap();
+    assert_eq!(table.lines().count(), 3, "{table}");
+}
+
+#[test]
+fn nonsense_is_refused_before_anything_runs() {
+    for (arguments, message) in [
+        (&["--shapes", "resnet19"][..], "unknown shape \"resnet19\""),
+        (&["--shapes", "4x0x4"], "M, N and K must be at least 1"),
+        (&["--bits", "w9a1"], "unknown bits \"w9a1\""),
+        (&["--routes", "popcount-sse"], "unknown route \"popcount-sse\""),
+        (&["--training", "--shapes", "gemm"], "cannot be used with"),
+        (&["--threads", "0"], "0 is not in 1.."),
+    ] {
+        let output = bench(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(message), "{arguments:?}: {said}");
+    }
+}

@@ -1,0 +1,23 @@
+//! The binary, run as a user runs it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod batchnorm;
+mod bench;
+mod builds_on;
+#[cfg(unix)]
+mod cluster;
+mod data;
+mod eval;
+mod export;
+mod faults;
+mod listings;
+mod quantize;
+mod refused;
+mod runs;
+mod support;
+mod sweep;
+mod sweep_files;
+mod track;
+mod trained_codes;
+mod verify;
