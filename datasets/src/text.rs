@@ -11,7 +11,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 
 use crate::{Contents, Dataset, DatasetError, Problem, Samples, Split, StandIn};
 
@@ -55,10 +56,10 @@ pub struct TextFolder {
     words: usize,
 }
 
-const LIMIT: OptionDoc = OptionDoc {
+const LIMIT: KeyDoc = KeyDoc {
     name: "vocabulary",
-    kind: OptionKind::Int { min: 2, max: i32::MAX as i64 },
-    default: OptionDefault::Absent,
+    kind: KeyKind::Int { min: 2, max: i32::MAX as i64 },
+    default: KeyDefault::Absent,
     doc: "keep only this many words, the most frequent of the training file; others are read as <unk>",
 };
 

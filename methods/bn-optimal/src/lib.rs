@@ -20,8 +20,7 @@ pub mod reference;
 pub mod solve;
 
 use harness_method_core::{
-    About, BatchNormFolder, FolderAbout, IntegerBatchNorm, MethodError, NormLayer, OptionDefault, OptionDoc,
-    OptionKind, Options,
+    About, BatchNormFolder, FolderAbout, IntegerBatchNorm, KeyDefault, KeyDoc, KeyKind, MethodError, NormLayer, Options,
 };
 
 /// Exact integer batch normalization.
@@ -35,22 +34,22 @@ static ABOUT: FolderAbout = FolderAbout {
         source: "Lin, Sun, Xie, Zhou and Zhang, Optimal Quantization for Batch Normalization in Neural Network \
                  Deployments and Beyond, 2020, arXiv:2008.13128",
         options: &[
-            OptionDoc {
+            KeyDoc {
                 name: "share",
-                kind: OptionKind::Choice(&["layer", "network"]),
-                default: OptionDefault::Text("layer"),
+                kind: KeyKind::Choice(&["layer", "network"]),
+                default: KeyDefault::Text("layer"),
                 doc: "one shift for each layer, or one for all layers of the network",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "mode",
-                kind: OptionKind::Choice(&["exact", "round", "power-of-two"]),
-                default: OptionDefault::Text("exact"),
+                kind: KeyKind::Choice(&["exact", "round", "power-of-two"]),
+                default: KeyDefault::Text("exact"),
                 doc: "identical outputs, naive rounding of the constants, or slopes that are powers of two",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "shift",
-                kind: OptionKind::Int { min: 0, max: solve::GREATEST_SHIFT as i64 },
-                default: OptionDefault::Absent,
+                kind: KeyKind::Int { min: 0, max: solve::GREATEST_SHIFT as i64 },
+                default: KeyDefault::Absent,
                 doc: "the shift to use; the smallest exact one when absent",
             },
         ],

@@ -1,6 +1,7 @@
 //! LeNet with batch normalization: convolution, maximum pooling, normalization, activation, twice; one hidden layer.
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 
 use super::Model;
 use crate::layer::Layer;
@@ -17,16 +18,16 @@ static ABOUT: About = About {
     summary: "two 5x5 convolutions and a hidden layer, with batch normalization",
     source: "LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11), 1998",
     options: &[
-        OptionDoc {
+        KeyDoc {
             name: "variant",
-            kind: OptionKind::Choice(&["classic", "small"]),
-            default: OptionDefault::Text("classic"),
+            kind: KeyKind::Choice(&["classic", "small"]),
+            default: KeyDefault::Text("classic"),
             doc: "20C5-50C5-500FC, or 8C5-16C5-64FC",
         },
-        OptionDoc {
+        KeyDoc {
             name: "padding",
-            kind: OptionKind::Int { min: 0, max: 2 },
-            default: OptionDefault::Absent,
+            kind: KeyKind::Int { min: 0, max: 2 },
+            default: KeyDefault::Absent,
             doc: "zeros around the image in both convolutions; 0 unless the image is below 16 pixels, then 2",
         },
     ],

@@ -1,6 +1,7 @@
 //! Multi-layer perceptron with batch normalization.
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 
 use super::Model;
 use crate::layer::Layer;
@@ -14,16 +15,16 @@ static ABOUT: About = About {
     summary: "fully connected layers with batch normalization",
     source: "",
     options: &[
-        OptionDoc {
+        KeyDoc {
             name: "hidden",
-            kind: OptionKind::Int { min: 1, max: 65536 },
-            default: OptionDefault::Int(256),
+            kind: KeyKind::Int { min: 1, max: 65536 },
+            default: KeyDefault::Int(256),
             doc: "units of a hidden layer",
         },
-        OptionDoc {
+        KeyDoc {
             name: "depth",
-            kind: OptionKind::Int { min: 1, max: 64 },
-            default: OptionDefault::Int(2),
+            kind: KeyKind::Int { min: 1, max: 64 },
+            default: KeyDefault::Int(2),
             doc: "hidden layers",
         },
     ],

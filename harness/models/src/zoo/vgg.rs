@@ -4,7 +4,8 @@
 //! with w = 64; smaller widths make it fit small machines. VGG-small, common among papers on few bits (from Cai et al.
 //! 2017 on): the same convolutions with w = 128 and the classifier right after them.
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 
 use super::{Model, drop_layer, width};
 use crate::layer::Layer;
@@ -19,16 +20,16 @@ static ABOUT: About = About {
     source: "Dong et al., Learning Accurate Low-Bit Deep Neural Networks with Stochastic Quantization, BMVC 2017, \
              arXiv:1708.01001; after Simonyan and Zisserman, arXiv:1409.1556",
     options: &[
-        OptionDoc {
+        KeyDoc {
             name: "width",
-            kind: OptionKind::Int { min: 1, max: 1024 },
-            default: OptionDefault::Int(64),
+            kind: KeyKind::Int { min: 1, max: 1024 },
+            default: KeyDefault::Int(64),
             doc: "channels of the first stage; the later ones have 2, 4 and (hidden layers) 8 times as many",
         },
-        OptionDoc {
+        KeyDoc {
             name: "dropout",
-            kind: OptionKind::Float { min: 0.0, max: 0.9 },
-            default: OptionDefault::Float(0.0),
+            kind: KeyKind::Float { min: 0.0, max: 0.9 },
+            default: KeyDefault::Float(0.0),
             doc: "portion dropped before each hidden layer and the classifier",
         },
     ],

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::catalog::{Catalog, Entry};
-use crate::config::keys::{self, Field, ROLES};
-use crate::config::options::{OptionDoc, Options};
+use crate::config::key::KeyDoc;
+use crate::config::keys::{self, ROLES};
+use crate::config::options::Options;
 use crate::config::trial_config::{MethodChoice, TrialConfig};
 
 /// One trial of a sweep.
@@ -94,11 +95,11 @@ fn canonical(config: &TrialConfig, catalog: &Catalog) -> String {
 }
 
 fn strip(options: &Options, entry: Option<&Entry>) -> Options {
-    let docs: &[OptionDoc] = entry.map_or(&[], |entry| entry.about.options);
+    let docs: &[KeyDoc] = entry.map_or(&[], |entry| entry.about.options);
     options.non_default(docs)
 }
 
-fn strip_fields(json: Option<&mut Value>, table: &[Field]) {
+fn strip_fields(json: Option<&mut Value>, table: &[KeyDoc]) {
     if let Some(map) = json.and_then(Value::as_object_mut) {
         map.retain(|name, value| {
             let default = table.iter().find(|field| field.name == name).and_then(|field| field.default.json());

@@ -4,8 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::catalog::{Catalog, Entry};
-use crate::config::keys::{self, Fallback, Field, Kind, ROLES, Variant};
-use crate::config::options::{OptionDefault, OptionDoc, OptionKind};
+use crate::config::keys::{self, ROLES, Variant};
 use crate::sweep::filter;
 use crate::sweep::sections::LABEL;
 
@@ -146,7 +145,7 @@ fn config(catalog: &Catalog, dotted: bool) -> Value {
             "description": "Layers kept in full precision, weights and input: first, last, shortcuts or a layer's name."
         }),
     );
-    let mut train: Map<String, Value> = keys::TRAIN.iter().map(|f| (f.name.to_owned(), field(f))).collect();
+    let mut train: Map<String, Value> = keys::TRAIN.iter().map(|f| (f.name.to_owned(), f.schema())).collect();
     train.insert("init".to_owned(), init());
     train.insert("distill".to_owned(), distill());
     train.insert("optimizer".to_owned(), variants(keys::OPTIMIZERS, keys::OPTIMIZER));
@@ -200,7 +199,7 @@ fn init() -> Value {
 }
 
 fn distill() -> Value {
-    let mut properties: Map<String, Value> = keys::DISTILL.iter().map(|f| (f.name.to_owned(), field(f))).collect();
+    let mut properties: Map<String, Value> = keys::DISTILL.iter().map(|f| (f.name.to_owned(), f.schema())).collect();
     properties.insert("teacher".to_owned(), reference());
     json!({
         "type": ["object", "null"], "additionalProperties": false, "properties": properties, "default": null,
@@ -234,59 +233,16 @@ fn named(tag: &str, entry: &Entry, own: Value) -> Value {
     if let Value::Object(own) = own {
         properties.extend(own);
     }
-    properties.extend(entry.about.options.iter().map(|doc| (doc.name.to_owned(), option(doc))));
+    properties.extend(entry.about.options.iter().map(|doc| (doc.name.to_owned(), doc.schema())));
     json!({"type": "object", "required": [tag], "additionalProperties": false, "properties": properties})
-}
-
-fn option(doc: &OptionDoc) -> Value {
-    let mut schema = match doc.kind {
-        OptionKind::Bool => json!({"type": "boolean"}),
-        OptionKind::Int { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
-        OptionKind::Float { min, max } => json!({"type": "number", "minimum": min, "maximum": max}),
-        OptionKind::Choice(words) => json!({"enum": words}),
-        OptionKind::Text | OptionKind::Path => json!({"type": "string"}),
-    };
-    schema["description"] = doc.doc.into();
-    match doc.default {
-        OptionDefault::Absent => schema = json!({"anyOf": [schema, {"type": "null"}]}),
-        OptionDefault::Bool(v) => schema["default"] = v.into(),
-        OptionDefault::Int(v) => schema["default"] = v.into(),
-        OptionDefault::Float(v) => schema["default"] = v.into(),
-        OptionDefault::Text(v) => schema["default"] = v.into(),
-    }
-    schema
 }
 
 fn variants(table: &[Variant], default: &str) -> Value {
     let all = table.iter().map(|variant| {
-        let mut properties: Map<String, Value> = variant.fields.iter().map(|f| (f.name.to_owned(), field(f))).collect();
+        let mut properties: Map<String, Value> =
+            variant.fields.iter().map(|f| (f.name.to_owned(), f.schema())).collect();
         properties.insert("name".to_owned(), json!({"const": variant.name, "description": variant.doc}));
         json!({"type": "object", "required": ["name"], "additionalProperties": false, "properties": properties})
     });
     choice("name", default, all.collect())
-}
-
-fn field(field: &Field) -> Value {
-    let fraction = json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1});
-    let mut schema = match field.kind {
-        Kind::Bool => json!({"type": "boolean"}),
-        Kind::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
-        Kind::Positive => json!({"type": "number", "exclusiveMinimum": 0}),
-        Kind::NotNegative => json!({"type": "number", "minimum": 0}),
-        Kind::Portion => fraction,
-        Kind::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
-        Kind::Word(words) => json!({"enum": words}),
-        Kind::Portions => json!({"type": "array", "minItems": 2, "maxItems": 2, "items": fraction}),
-        Kind::Epochs => {
-            json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "integer", "minimum": 1}})
-        }
-    };
-    if field.default == Fallback::Null {
-        schema = json!({"anyOf": [schema, {"type": "null"}]});
-    }
-    schema["description"] = field.doc.into();
-    if let Some(default) = field.default.json() {
-        schema["default"] = default;
-    }
-    schema
 }

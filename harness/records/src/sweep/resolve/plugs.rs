@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::catalog::Entry;
+use crate::config::key::{KeyDoc, KeyKind, node_value};
 use crate::config::keys::{self, ROLES};
-use crate::config::options::{OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
+use crate::config::options::{OptionValue, Options};
 use crate::config::trial_config::{DatasetChoice, MethodChoice, ModelChoice, QuantConfig};
 use crate::sweep::resolve::resolver::{Chosen, Resolver, join};
 use crate::yaml::diagnostics::{Problem, suggest};
@@ -178,17 +179,14 @@ impl<'a> Resolver<'a> {
     }
 
     /// `Ok(None)`: left out, or an unset variable; `Err`: wrong, and said so.
-    fn option(&mut self, doc: &OptionDoc, path: &str, node: &'a Node) -> Result<Option<OptionValue>, ()> {
+    fn option(&mut self, doc: &KeyDoc, path: &str, node: &'a Node) -> Result<Option<OptionValue>, ()> {
         let found = match &node.value {
-            Value::Null if doc.default == OptionDefault::Absent => return Ok(None),
-            Value::Bool(v) => Some(OptionValue::Bool(*v)),
-            Value::Int(v) => i64::try_from(*v).ok().map(OptionValue::Int),
-            Value::Float(v) => Some(OptionValue::Float(*v)),
+            Value::Null if doc.is_optional() => return Ok(None),
             Value::Text(text) => match self.expand(text, &node.origin) {
                 Some(text) => Some(OptionValue::Text(text)),
                 None => return Ok(None),
             },
-            Value::Null | Value::List(_) | Value::Map(_) => None,
+            _ => node_value(node),
         };
         if let Some(value) = found.as_ref().and_then(|value| doc.kind.accept(value)) {
             return Ok(Some(value));
@@ -196,7 +194,7 @@ impl<'a> Resolver<'a> {
         let message = format!("`{}` is {}, expected {}", join(path, doc.name), node.value.describe(), doc.kind);
         let problem = Problem::new(node.origin.clone(), message);
         self.problems.push(match (doc.kind, node.text()) {
-            (OptionKind::Choice(words), Some(word)) => problem.hint(suggest(word, words.iter().copied())),
+            (KeyKind::Choice(words), Some(word)) => problem.hint(suggest(word, words.iter().copied())),
             _ => problem,
         });
         Err(())

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::config::keys::{self, Fallback, Field, Kind, Variant};
+use crate::config::key::{KeyDoc, KeyKind};
+use crate::config::keys::{self, Variant};
 use crate::config::trial_config::TrainConfig;
 use crate::sweep::dependency::{Place, Reference};
 use crate::sweep::filter::Filter;
@@ -158,7 +159,7 @@ impl<'a> Resolver<'a> {
 
     fn fields(
         &mut self,
-        table: &[Field],
+        table: &[KeyDoc],
         path: &str,
         rest: &[&'a (Key, Node)],
         origin: &Origin,
@@ -168,19 +169,19 @@ impl<'a> Resolver<'a> {
         for field in table {
             let given = rest.iter().find(|(key, _)| key.name == field.name).map(|(_, node)| node);
             let value = match given {
-                Some(node) if node.value == Value::Null && field.default == Fallback::Null => field.default.json(),
-                Some(node) => field.kind.accept(node),
+                Some(node) if node.value == Value::Null && field.is_optional() => field.default.json(),
+                Some(node) => field.kind.accept_node(node),
                 None => field.default.json(),
             };
             match (value, given) {
                 (Some(value), _) => drop(values.insert(field.name.to_owned(), value)),
                 (None, Some(node)) => {
-                    let null = if field.default == Fallback::Null { " or null" } else { "" };
+                    let null = if field.is_optional() { " or null" } else { "" };
                     let (path, found) = (join(path, field.name), node.value.describe());
                     let message = format!("`{path}` is {found}, expected {}{null}", field.kind);
                     let problem = Problem::new(node.origin.clone(), message);
                     self.problems.push(match (&node.value, field.kind) {
-                        (Value::List(_), Kind::Portions | Kind::Epochs) => problem,
+                        (Value::List(_), KeyKind::FractionPair | KeyKind::AscendingInts) => problem,
                         (Value::List(_), _) => {
                             problem.hint(format!("several values of a key go under `axes:`, `{path}: {node}`"))
                         }
