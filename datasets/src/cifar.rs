@@ -105,7 +105,7 @@ impl Cifar {
     /// The files of a split.
     fn names(&self, options: &Options, split: Split) -> &'static [&'static str] {
         let all = self.train.len();
-        let count = options.int(BATCHES.name).and_then(|count| usize::try_from(count).ok()).unwrap_or(all);
+        let count = options.optional_int(BATCHES.name).and_then(|count| usize::try_from(count).ok()).unwrap_or(all);
         if split == Split::Train { &self.train[..count.min(all)] } else { self.test }
     }
 

@@ -91,12 +91,12 @@ const CLASSES: usize = 1000;
 
 fn size(options: &Options, doc: &KeyDoc) -> usize {
     let default = if let KeyDefault::Int(default) = doc.default { default } else { 0 };
-    usize::try_from(options.int(doc.name).unwrap_or(default)).unwrap_or(0)
+    usize::try_from(options.optional_int(doc.name).unwrap_or(default)).unwrap_or(0)
 }
 
 fn recipe(options: &Options) -> Result<Recipe, DatasetError> {
     let float = |doc: &KeyDoc| match doc.default {
-        KeyDefault::Float(default) => options.float(doc.name).unwrap_or(default),
+        KeyDefault::Float(default) => options.optional_float(doc.name).unwrap_or(default),
         _ => 0.0,
     };
     let recipe = Recipe {

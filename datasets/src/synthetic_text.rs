@@ -38,7 +38,7 @@ const FIRST_WORD: u32 = 2;
 
 fn value(options: &Options, doc: &KeyDoc) -> u64 {
     let default = if let KeyDefault::Int(default) = doc.default { default } else { 0 };
-    options.int(doc.name).unwrap_or(default).unsigned_abs()
+    options.optional_int(doc.name).unwrap_or(default).unsigned_abs()
 }
 
 fn size(options: &Options, doc: &KeyDoc) -> usize {

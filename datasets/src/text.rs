@@ -142,7 +142,7 @@ impl TextFolder {
 
     /// The words that have ids.
     fn vocabulary(&self, root: &Path, options: &Options) -> Result<Vocabulary, DatasetError> {
-        let limit = options.int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
+        let limit = options.optional_int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
         Ok(Vocabulary::of(&self.read(root, Split::Train)?, limit))
     }
 }
@@ -177,7 +177,7 @@ impl Dataset for TextFolder {
     }
 
     fn stand_in(&self, options: &Options) -> Option<StandIn> {
-        let words = options.int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
+        let words = options.optional_int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
         Some(StandIn::text(words.map_or(self.words, |words| words.min(self.words))))
     }
 }

@@ -11,7 +11,7 @@ mod resnet;
 mod vgg;
 
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use crate::layer::Layer;
 
@@ -22,7 +22,10 @@ pub trait Model: Sync {
 
     /// Its layers for images of `input` = `[channels, height, width]` and this number of classes. A language model
     /// makes nothing of `input`, and `classes` is the size of its vocabulary.
-    fn layers(&self, input: [i64; 3], classes: i64, options: &Options) -> Vec<Layer>;
+    ///
+    /// # Errors
+    /// An option has no value; complete them with [`Options::with_defaults`] first.
+    fn layers(&self, input: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError>;
 
     /// Whether it is a language model.
     fn reads_tokens(&self) -> bool {

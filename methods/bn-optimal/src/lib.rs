@@ -65,7 +65,7 @@ impl BatchNormFolder for BnOptimal {
     /// Without the option `shift`, every layer has the smallest shift at which all its channels have exact integers;
     /// with `share: network`, every layer has the largest of these.
     fn fold(&self, layers: &[NormLayer], options: &Options) -> Result<Vec<IntegerBatchNorm>, MethodError> {
-        let shifts = match options.int("shift").and_then(|shift| u32::try_from(shift).ok()) {
+        let shifts = match options.optional_int("shift").and_then(|shift| u32::try_from(shift).ok()) {
             Some(shift) => vec![shift; layers.len()],
             None => {
                 let smallest = layers.iter().map(|layer| named(layer, smallest_shift(layer)));

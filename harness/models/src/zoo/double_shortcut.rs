@@ -6,7 +6,7 @@
 
 use harness_methods::core::Nonlinearity;
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::resnet::{STEM, head, stem};
 use super::{Model, width};
@@ -44,9 +44,9 @@ impl Model for DoubleShortcut {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
-        let bound = options.float("bound").unwrap_or(2.0);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
+        let bound = options.float("bound")?;
         let learned = options.text("nonlinearity") != "relu";
         let mut layers = stem(width, options);
         layers.push(Layer::Relu);
@@ -78,6 +78,6 @@ impl Model for DoubleShortcut {
             }
         }
         layers.extend(head(classes, false));
-        layers
+        Ok(layers)
     }
 }

@@ -4,7 +4,7 @@
 
 use harness_methods::core::Nonlinearity;
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, drop_layer, dropout};
 use crate::layer::{Cell, Layer, Squash};
@@ -67,22 +67,22 @@ impl Model for Language {
         self.about
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let hidden = options.int("hidden").unwrap_or(300);
-        let fraction = options.float("dropout").unwrap_or(0.5);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let hidden = options.int("hidden")?;
+        let fraction = options.float("dropout")?;
         let squash = if options.text("squash") == "tanh" { Squash::Tanh } else { Squash::Sigmoid };
         let name = |number: i64| format!("{}{number}", self.about.name);
         let mut layers = vec![Layer::Embedding { name: "embedding".to_owned(), tokens: classes, size: hidden }];
         if squash == Squash::Sigmoid {
             layers.push(Layer::activation_or(&name(1), Nonlinearity::Relu));
         }
-        for number in 1..=options.int("layers").unwrap_or(1) {
+        for number in 1..=options.int("layers")? {
             layers.extend(drop_layer(&format!("drop{number}"), fraction));
             layers.push(Layer::Recurrent { name: name(number), cell: self.cell, hidden, squash });
         }
         layers.extend(drop_layer("drop", fraction));
         layers.push(Layer::classifier("decoder", classes));
-        layers
+        Ok(layers)
     }
 
     fn reads_tokens(&self) -> bool {

@@ -1,7 +1,7 @@
 //! LeNet with batch normalization: convolution, maximum pooling, normalization, activation, twice; one hidden layer.
 
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::Model;
 use crate::layer::Layer;
@@ -38,11 +38,11 @@ impl Model for LeNet {
         &ABOUT
     }
 
-    fn layers(&self, [_, height, width]: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
+    fn layers(&self, [_, height, width]: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
         let (first, second, hidden) = if options.text("variant") == "small" { (8, 16, 64) } else { (20, 50, 500) };
         let by_size = if height.min(width) < LEAST_UNPADDED { 2 } else { 0 };
-        let padding = options.int("padding").unwrap_or(by_size);
-        vec![
+        let padding = options.optional_int("padding").unwrap_or(by_size);
+        Ok(vec![
             Layer::conv("conv1", first, 5, padding),
             Layer::max_pool(2),
             Layer::norm("bn1"),
@@ -56,6 +56,6 @@ impl Model for LeNet {
             Layer::norm("bn3"),
             Layer::activation("fc2"),
             Layer::classifier("fc2", classes),
-        ]
+        ])
     }
 }

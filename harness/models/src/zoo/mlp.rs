@@ -1,7 +1,7 @@
 //! Multi-layer perceptron with batch normalization.
 
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::Model;
 use crate::layer::Layer;
@@ -35,9 +35,9 @@ impl Model for Mlp {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let hidden = options.int("hidden").unwrap_or(256);
-        let depth = options.int("depth").unwrap_or(2);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let hidden = options.int("hidden")?;
+        let depth = options.int("depth")?;
         let mut layers = vec![Layer::Flatten];
         for i in 1..=depth {
             let next = format!("fc{}", i + 1);
@@ -48,6 +48,6 @@ impl Model for Mlp {
             ]);
         }
         layers.push(Layer::classifier(&format!("fc{}", depth + 1), classes));
-        layers
+        Ok(layers)
     }
 }

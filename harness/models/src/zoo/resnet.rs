@@ -9,7 +9,7 @@
 
 use harness_methods::core::Nonlinearity;
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, width};
 use crate::layer::{Layer, Window};
@@ -153,8 +153,8 @@ impl Model for ResNet {
         self.about
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
         let pre = normalised_first(options);
         let mut layers = stem(width, options);
         layers.extend(pre.then_some(Layer::Relu));
@@ -178,6 +178,6 @@ impl Model for ResNet {
             }
         }
         layers.extend(head(classes, pre));
-        layers
+        Ok(layers)
     }
 }

@@ -5,7 +5,7 @@
 //! 2017 on): the same convolutions with w = 128 and the classifier right after them.
 
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, drop_layer, width};
 use crate::layer::Layer;
@@ -68,9 +68,9 @@ impl Model for Vgg9 {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
-        let fraction = options.float("dropout").unwrap_or(0.0);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
+        let fraction = options.float("dropout")?;
         let mut layers = stages(width, "fc1");
         for (number, next) in [(1, "fc2"), (2, "fc3")] {
             layers.extend(drop_layer(&format!("drop{number}"), fraction));
@@ -82,7 +82,7 @@ impl Model for Vgg9 {
         }
         layers.extend(drop_layer("drop3", fraction));
         layers.push(Layer::classifier("fc3", classes));
-        layers
+        Ok(layers)
     }
 }
 
@@ -91,9 +91,9 @@ impl Model for VggSmall {
         &ABOUT_SMALL
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let mut layers = stages(options.int("width").unwrap_or(128), "fc");
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let mut layers = stages(options.int("width")?, "fc");
         layers.push(Layer::classifier("fc", classes));
-        layers
+        Ok(layers)
     }
 }

@@ -37,7 +37,7 @@ pub enum OptionError {
     #[error("option `{name}` is missing, expected {expected}")]
     Missing {
         /// Option name.
-        name: &'static str,
+        name: String,
         /// Type and range wanted.
         expected: String,
     },
@@ -59,6 +59,10 @@ fn known(names: &[&'static str]) -> String {
     }
     let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
     format!(", expected {}", names.join(", "))
+}
+
+fn missing(name: &str, expected: impl ToString) -> OptionError {
+    OptionError::Missing { name: name.to_owned(), expected: expected.to_string() }
 }
 
 /// Checked options: every documented option that has a value, given or default.
@@ -86,7 +90,7 @@ impl Options {
         }
         for doc in docs {
             if doc.default == KeyDefault::Required && !resolved.contains_key(doc.name) {
-                return Err(OptionError::Missing { name: doc.name, expected: doc.kind.to_string() });
+                return Err(missing(doc.name, doc.kind));
             }
             if let Some(value) = doc.default.value() {
                 resolved.entry(doc.name.to_owned()).or_insert(value);
@@ -139,18 +143,35 @@ impl Options {
         matches!(self.0.get(name), Some(OptionValue::Bool(true)))
     }
 
-    /// A whole number, if it has a value.
+    /// A whole number.
+    ///
+    /// # Errors
+    /// It has no value: options that were read back must be completed by [`Options::with_defaults`] first, and an option
+    /// without a default is for [`Options::optional_int`].
+    pub fn int(&self, name: &str) -> Result<i64, OptionError> {
+        self.optional_int(name).ok_or_else(|| missing(name, "a whole number"))
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// As [`Options::int`].
+    pub fn float(&self, name: &str) -> Result<f64, OptionError> {
+        self.optional_float(name).ok_or_else(|| missing(name, "a number"))
+    }
+
+    /// A whole number; `None` when absent. For options that have no default.
     #[must_use]
-    pub fn int(&self, name: &str) -> Option<i64> {
+    pub fn optional_int(&self, name: &str) -> Option<i64> {
         match self.0.get(name) {
             Some(&OptionValue::Int(v)) => Some(v),
             _ => None,
         }
     }
 
-    /// A number, if it has a value.
+    /// A number; `None` when absent. For options that have no default.
     #[must_use]
-    pub fn float(&self, name: &str) -> Option<f64> {
+    pub fn optional_float(&self, name: &str) -> Option<f64> {
         match self.0.get(name) {
             Some(&OptionValue::Float(v)) => Some(v),
             Some(&OptionValue::Int(v)) => Some(v as f64),
@@ -172,5 +193,22 @@ impl FromIterator<(String, OptionValue)> for Options {
     /// Takes values as they are, unchecked: for reading records back, where the tables may have moved on.
     fn from_iter<I: IntoIterator<Item = (String, OptionValue)>>(values: I) -> Options {
         Options(values.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_without_a_value_is_named() {
+        let options = Options::from_iter([("width".to_owned(), OptionValue::Int(64))]);
+        assert_eq!(options.int("width"), Ok(64));
+        assert_eq!(options.float("width"), Ok(64.0));
+        assert_eq!(options.optional_int("depth"), None);
+        let message = options.int("depth").unwrap_err().to_string();
+        assert_eq!(message, "option `depth` is missing, expected a whole number");
+        let message = options.float("dropout").unwrap_err().to_string();
+        assert_eq!(message, "option `dropout` is missing, expected a number");
     }
 }
