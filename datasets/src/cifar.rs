@@ -8,7 +8,8 @@ mod files;
 
 use std::path::{Path, PathBuf};
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 
 use crate::{Augment, Contents, Dataset, DatasetError, Images, Problem, Samples, Shape, Split, StandIn, folder};
 use files::Files;
@@ -30,22 +31,22 @@ const PIXELS: usize = 3 * SIDE * SIDE;
 /// Frame that crops are taken out of, pixels.
 const PAD: u8 = 4;
 
-const AUGMENT: OptionDoc = OptionDoc {
+const AUGMENT: KeyDoc = KeyDoc {
     name: "augment",
-    kind: OptionKind::Bool,
-    default: OptionDefault::Bool(true),
+    kind: KeyKind::Bool,
+    default: KeyDefault::Bool(true),
     doc: "train on random 32x32 crops out of a black frame of 4 pixels, mirrored every other time",
 };
-const BATCHES: OptionDoc = OptionDoc {
+const BATCHES: KeyDoc = KeyDoc {
     name: "batches",
-    kind: OptionKind::Int { min: 1, max: 5 },
-    default: OptionDefault::Int(5),
+    kind: KeyKind::Int { min: 1, max: 5 },
+    default: KeyDefault::Int(5),
     doc: "train on the first so many of the five training files",
 };
-const LABELS: OptionDoc = OptionDoc {
+const LABELS: KeyDoc = KeyDoc {
     name: "labels",
-    kind: OptionKind::Choice(&["fine", "coarse"]),
-    default: OptionDefault::Text("fine"),
+    kind: KeyKind::Choice(&["fine", "coarse"]),
+    default: KeyDefault::Text("fine"),
     doc: "100 fine classes or the 20 coarse ones they fall into",
 };
 
@@ -103,7 +104,7 @@ impl Cifar {
     /// The files of a split.
     fn names(&self, options: &Options, split: Split) -> &'static [&'static str] {
         let all = self.train.len();
-        let count = options.int(BATCHES.name).and_then(|count| usize::try_from(count).ok()).unwrap_or(all);
+        let count = options.optional_int(BATCHES.name).and_then(|count| usize::try_from(count).ok()).unwrap_or(all);
         if split == Split::Train { &self.train[..count.min(all)] } else { self.test }
     }
 

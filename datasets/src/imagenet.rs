@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 
 use crate::photos::{Photos, Recipe};
 use crate::picture::JpegDecoder;
@@ -27,58 +28,58 @@ static ABOUT: About = About {
     options: &[SIZE, RESIZE, LEAST_AREA, FLIP, JITTER, SCALED, ORIENTATION, BROKEN, LABELS],
 };
 
-const SIZE: OptionDoc = OptionDoc {
+const SIZE: KeyDoc = KeyDoc {
     name: "size",
-    kind: OptionKind::Int { min: 8, max: 1024 },
-    default: OptionDefault::Int(224),
+    kind: KeyKind::Int { min: 8, max: 1024 },
+    default: KeyDefault::Int(224),
     doc: "pixels along each side of what the network sees",
 };
-const RESIZE: OptionDoc = OptionDoc {
+const RESIZE: KeyDoc = KeyDoc {
     name: "resize",
-    kind: OptionKind::Int { min: 8, max: 2048 },
-    default: OptionDefault::Int(256),
+    kind: KeyKind::Int { min: 8, max: 2048 },
+    default: KeyDefault::Int(256),
     doc: "to test, the short side is scaled to this before the centre is cropped",
 };
-const LEAST_AREA: OptionDoc = OptionDoc {
+const LEAST_AREA: KeyDoc = KeyDoc {
     name: "least_area",
-    kind: OptionKind::Float { min: 0.01, max: 1.0 },
-    default: OptionDefault::Float(0.08),
+    kind: KeyKind::Float { min: 0.01, max: 1.0 },
+    default: KeyDefault::Float(0.08),
     doc: "least fraction of a photograph that a random crop has",
 };
-const FLIP: OptionDoc = OptionDoc {
+const FLIP: KeyDoc = KeyDoc {
     name: "flip",
-    kind: OptionKind::Bool,
-    default: OptionDefault::Bool(true),
+    kind: KeyKind::Bool,
+    default: KeyDefault::Bool(true),
     doc: "mirror every other training image",
 };
-const JITTER: OptionDoc = OptionDoc {
+const JITTER: KeyDoc = KeyDoc {
     name: "jitter",
-    kind: OptionKind::Float { min: 0.0, max: 1.0 },
-    default: OptionDefault::Float(0.0),
+    kind: KeyKind::Float { min: 0.0, max: 1.0 },
+    default: KeyDefault::Float(0.0),
     doc: "largest random change of brightness, contrast and saturation of training images",
 };
-const SCALED: OptionDoc = OptionDoc {
+const SCALED: KeyDoc = KeyDoc {
     name: "scaled",
-    kind: OptionKind::Bool,
-    default: OptionDefault::Bool(true),
+    kind: KeyKind::Bool,
+    default: KeyDefault::Bool(true),
     doc: "decode JPEG to half its size or less where that is still larger than what the network sees",
 };
-const ORIENTATION: OptionDoc = OptionDoc {
+const ORIENTATION: KeyDoc = KeyDoc {
     name: "orientation",
-    kind: OptionKind::Choice(&["ignore", "apply"]),
-    default: OptionDefault::Text("ignore"),
+    kind: KeyKind::Choice(&["ignore", "apply"]),
+    default: KeyDefault::Text("ignore"),
     doc: "turn photographs upright as EXIF says; torchvision ignores it",
 };
-const BROKEN: OptionDoc = OptionDoc {
+const BROKEN: KeyDoc = KeyDoc {
     name: "broken",
-    kind: OptionKind::Choice(&["stop", "skip"]),
-    default: OptionDefault::Text("stop"),
+    kind: KeyKind::Choice(&["stop", "skip"]),
+    default: KeyDefault::Text("stop"),
     doc: "stop at a file that does not decode, or leave it out and say so",
 };
-const LABELS: OptionDoc = OptionDoc {
+const LABELS: KeyDoc = KeyDoc {
     name: "labels",
-    kind: OptionKind::Path,
-    default: OptionDefault::Absent,
+    kind: KeyKind::Path,
+    default: KeyDefault::Absent,
     doc: "file with a line `NAME CLASS` for each image that lies in `val` itself; `val.txt` or `LOC_val_solution.csv`",
 };
 
@@ -89,14 +90,14 @@ const STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// Classes of the whole ImageNet.
 const CLASSES: usize = 1000;
 
-fn size(options: &Options, doc: &OptionDoc) -> usize {
-    let default = if let OptionDefault::Int(default) = doc.default { default } else { 0 };
-    usize::try_from(options.int(doc.name).unwrap_or(default)).unwrap_or(0)
+fn size(options: &Options, doc: &KeyDoc) -> usize {
+    let default = if let KeyDefault::Int(default) = doc.default { default } else { 0 };
+    usize::try_from(options.optional_int(doc.name).unwrap_or(default)).unwrap_or(0)
 }
 
 fn recipe(options: &Options) -> Result<Recipe, DatasetError> {
-    let float = |doc: &OptionDoc| match doc.default {
-        OptionDefault::Float(default) => options.float(doc.name).unwrap_or(default),
+    let float = |doc: &KeyDoc| match doc.default {
+        KeyDefault::Float(default) => options.optional_float(doc.name).unwrap_or(default),
         _ => 0.0,
     };
     let recipe = Recipe {

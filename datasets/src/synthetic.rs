@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 use rand_chacha::rand_core::Rng;
 
 use crate::{Augment, Contents, Dataset, DatasetError, Images, Problem, Samples, Shape, Split, StandIn, random};
@@ -20,27 +21,27 @@ static ABOUT: About = About {
     options: &[CHANNELS, HEIGHT, WIDTH, CLASSES, TRAIN, TEST, SEED, NOISE],
 };
 
-const CHANNELS: OptionDoc = size("channels", 1024, 3, "channels of an image");
-const HEIGHT: OptionDoc = size("height", 4096, 32, "rows of an image");
-const WIDTH: OptionDoc = size("width", 4096, 32, "columns of an image");
-const CLASSES: OptionDoc = size("classes", 1 << 16, 10, "number of classes");
-const TRAIN: OptionDoc = size("train", u32::MAX as i64, 2000, "images to train on");
-const TEST: OptionDoc = size("test", u32::MAX as i64, 500, "images to test on");
-const SEED: OptionDoc = OptionDoc {
+const CHANNELS: KeyDoc = size("channels", 1024, 3, "channels of an image");
+const HEIGHT: KeyDoc = size("height", 4096, 32, "rows of an image");
+const WIDTH: KeyDoc = size("width", 4096, 32, "columns of an image");
+const CLASSES: KeyDoc = size("classes", 1 << 16, 10, "number of classes");
+const TRAIN: KeyDoc = size("train", u32::MAX as i64, 2000, "images to train on");
+const TEST: KeyDoc = size("test", u32::MAX as i64, 500, "images to test on");
+const SEED: KeyDoc = KeyDoc {
     name: "seed",
-    kind: OptionKind::Int { min: 0, max: i64::MAX },
-    default: OptionDefault::Int(0),
+    kind: KeyKind::Int { min: 0, max: i64::MAX },
+    default: KeyDefault::Int(0),
     doc: "another seed gives other patterns and other noise",
 };
-const NOISE: OptionDoc = OptionDoc {
+const NOISE: KeyDoc = KeyDoc {
     name: "noise",
-    kind: OptionKind::Float { min: 0.0, max: 1.0 },
-    default: OptionDefault::Float(0.2),
+    kind: KeyKind::Float { min: 0.0, max: 1.0 },
+    default: KeyDefault::Float(0.2),
     doc: "standard deviation of the noise, where 1 is the whole range of a pixel",
 };
 
-const fn size(name: &'static str, max: i64, default: i64, doc: &'static str) -> OptionDoc {
-    OptionDoc { name, kind: OptionKind::Int { min: 1, max }, default: OptionDefault::Int(default), doc }
+const fn size(name: &'static str, max: i64, default: i64, doc: &'static str) -> KeyDoc {
+    KeyDoc { name, kind: KeyKind::Int { min: 1, max }, default: KeyDefault::Int(default), doc }
 }
 
 /// Most bytes of pixels in one split.
@@ -59,7 +60,9 @@ struct Recipe {
 impl Recipe {
     fn new(options: &Options) -> Result<Recipe, DatasetError> {
         let defaults = Options::defaults(ABOUT.options);
-        let number = |doc: OptionDoc| options.int(doc.name).or(defaults.int(doc.name)).unwrap_or(0).unsigned_abs();
+        let number = |doc: KeyDoc| {
+            options.optional_int(doc.name).or(defaults.optional_int(doc.name)).unwrap_or(0).unsigned_abs()
+        };
         let [channels, height, width, classes, train, test] =
             [CHANNELS, HEIGHT, WIDTH, CLASSES, TRAIN, TEST].map(number);
         let bytes = [channels, height, width, train.max(test)].into_iter().map(u128::from).product();
@@ -81,7 +84,7 @@ impl Recipe {
             train: narrow(train)?,
             test: narrow(test)?,
         };
-        let noise = options.float(NOISE.name).or(defaults.float(NOISE.name)).unwrap_or(0.0);
+        let noise = options.optional_float(NOISE.name).or(defaults.optional_float(NOISE.name)).unwrap_or(0.0);
         Ok(Recipe { shape, seed: number(SEED), noise })
     }
 

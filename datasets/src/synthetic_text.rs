@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 use rand_chacha::rand_core::Rng;
 
 use crate::{Contents, Dataset, DatasetError, EOS, Samples, Split, StandIn, TextShape, Tokens, UNKNOWN, random};
@@ -21,26 +22,26 @@ static ABOUT: About = About {
     options: &[VOCABULARY, TRAIN, VALIDATION, TEST, SEED],
 };
 
-const VOCABULARY: OptionDoc = number("vocabulary", 4, 1 << 20, 1_000, "number of different words");
-const TRAIN: OptionDoc = number("train", 2, 1 << 30, 100_000, "words to train on");
-const VALIDATION: OptionDoc = number("validation", 2, 1 << 30, 10_000, "words to make choices on");
-const TEST: OptionDoc = number("test", 2, 1 << 30, 10_000, "words to test on");
-const SEED: OptionDoc = number("seed", 0, i64::MAX, 0, "another seed gives another chain and other text");
+const VOCABULARY: KeyDoc = number("vocabulary", 4, 1 << 20, 1_000, "number of different words");
+const TRAIN: KeyDoc = number("train", 2, 1 << 30, 100_000, "words to train on");
+const VALIDATION: KeyDoc = number("validation", 2, 1 << 30, 10_000, "words to make choices on");
+const TEST: KeyDoc = number("test", 2, 1 << 30, 10_000, "words to test on");
+const SEED: KeyDoc = number("seed", 0, i64::MAX, 0, "another seed gives another chain and other text");
 
-const fn number(name: &'static str, min: i64, max: i64, default: i64, doc: &'static str) -> OptionDoc {
-    OptionDoc { name, kind: OptionKind::Int { min, max }, default: OptionDefault::Int(default), doc }
+const fn number(name: &'static str, min: i64, max: i64, default: i64, doc: &'static str) -> KeyDoc {
+    KeyDoc { name, kind: KeyKind::Int { min, max }, default: KeyDefault::Int(default), doc }
 }
 
 /// Ids of the two words that every text has.
 const EOS_ID: u32 = 0;
 const FIRST_WORD: u32 = 2;
 
-fn value(options: &Options, doc: &OptionDoc) -> u64 {
-    let default = if let OptionDefault::Int(default) = doc.default { default } else { 0 };
-    options.int(doc.name).unwrap_or(default).unsigned_abs()
+fn value(options: &Options, doc: &KeyDoc) -> u64 {
+    let default = if let KeyDefault::Int(default) = doc.default { default } else { 0 };
+    options.optional_int(doc.name).unwrap_or(default).unsigned_abs()
 }
 
-fn size(options: &Options, doc: &OptionDoc) -> usize {
+fn size(options: &Options, doc: &KeyDoc) -> usize {
     usize::try_from(value(options, doc)).unwrap_or(usize::MAX)
 }
 

@@ -11,7 +11,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, Options};
 
 use crate::{Contents, Dataset, DatasetError, Problem, Samples, Split, StandIn};
 
@@ -55,10 +56,10 @@ pub struct TextFolder {
     words: usize,
 }
 
-const LIMIT: OptionDoc = OptionDoc {
+const LIMIT: KeyDoc = KeyDoc {
     name: "vocabulary",
-    kind: OptionKind::Int { min: 2, max: i32::MAX as i64 },
-    default: OptionDefault::Absent,
+    kind: KeyKind::Int { min: 2, max: i32::MAX as i64 },
+    default: KeyDefault::Absent,
     doc: "keep only this many words, the most frequent of the training file; others are read as <unk>",
 };
 
@@ -141,7 +142,7 @@ impl TextFolder {
 
     /// The words that have ids.
     fn vocabulary(&self, root: &Path, options: &Options) -> Result<Vocabulary, DatasetError> {
-        let limit = options.int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
+        let limit = options.optional_int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
         Ok(Vocabulary::of(&self.read(root, Split::Train)?, limit))
     }
 }
@@ -176,7 +177,7 @@ impl Dataset for TextFolder {
     }
 
     fn stand_in(&self, options: &Options) -> Option<StandIn> {
-        let words = options.int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
+        let words = options.optional_int(LIMIT.name).and_then(|limit| usize::try_from(limit).ok());
         Some(StandIn::text(words.map_or(self.words, |words| words.min(self.words))))
     }
 }

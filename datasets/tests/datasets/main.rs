@@ -16,7 +16,8 @@ mod text;
 mod writer;
 
 use harness_datasets::{DATASETS, Images, find};
-use harness_records::options::{OptionDefault, Options};
+use harness_records::config::KeyDefault;
+use harness_records::options::Options;
 use std::collections::BTreeMap;
 
 /// How many images each class has.
@@ -36,7 +37,7 @@ fn every_data_set_is_found_under_its_name_and_documents_usable_options() {
         let given: BTreeMap<_, _> = about
             .options
             .iter()
-            .filter(|doc| doc.default != OptionDefault::Absent)
+            .filter(|doc| doc.default != KeyDefault::Absent)
             .map(|doc| (doc.name.to_owned(), doc.default.value().unwrap()))
             .collect();
         assert_eq!(Options::resolve(about.options, &given).unwrap(), Options::defaults(about.options));

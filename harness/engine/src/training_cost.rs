@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use harness_methods::core::StepContext;
 use harness_models::layer::Layer;
-use harness_models::{Network, Plan};
+use harness_models::{ModelError, Network, Plan};
 use harness_records::config::{MethodChoice, OptimizerConfig, QuantConfig};
 use harness_records::options::{OptionValue, Options};
 use serde::Serialize;
@@ -56,19 +56,16 @@ pub struct Row {
 }
 
 /// The cases of a suite.
-#[must_use]
-pub fn cases(suite: Suite) -> Vec<Case> {
+///
+/// # Errors
+/// A model of the suite does not exist, or an option of it has no value.
+pub fn cases(suite: Suite) -> Result<Vec<Case>, EngineError> {
     match suite {
         Suite::Networks => {
-            let zoo = |name: &str, options: &[(&str, i64)], input| {
-                let given = options.iter().map(|&(key, value)| (key.to_owned(), OptionValue::Int(value)));
-                let model = harness_models::find(name);
-                model.map_or_else(Vec::new, |model| model.layers(input, CLASSES, &given.collect()))
-            };
             let mut cases = Vec::new();
             for (network, layers, input) in [
-                ("lenet", zoo("lenet", &[], [1, 28, 28]), [1, 28, 28]),
-                ("vgg9 width 16", zoo("vgg9", &[("width", 16)], [3, 32, 32]), [3, 32, 32]),
+                ("lenet", layers("lenet", &[], [1, 28, 28])?, [1, 28, 28]),
+                ("vgg9 width 16", layers("vgg9", &[("width", 16)], [3, 32, 32])?, [3, 32, 32]),
             ] {
                 for (quantization, choice) in [("float", None), ("dorefa w2a2", Some(("dorefa", 2, &[][..])))] {
                     cases.push(Case {
@@ -80,19 +77,27 @@ pub fn cases(suite: Suite) -> Vec<Case> {
                     });
                 }
             }
-            cases
+            Ok(cases)
         }
-        Suite::Methods => METHODS
-            .iter()
-            .map(|&(quantization, weights, activations)| Case {
+        Suite::Methods => {
+            let case = |&(quantization, weights, activations): &(&'static str, Choice, Choice)| Case {
                 network: "resnet20 shapes",
                 quantization,
                 layers: resnet20_shapes(),
                 quant: quant(weights, activations),
                 input: [3, 32, 32],
-            })
-            .collect(),
+            };
+            Ok(METHODS.iter().map(case).collect())
+        }
     }
+}
+
+/// The layers of a model with these options, every other one at its default.
+fn layers(name: &str, options: &[(&str, i64)], input: [i64; 3]) -> Result<Vec<Layer>, ModelError> {
+    let model = harness_models::find(name).ok_or_else(|| ModelError::UnknownModel(name.to_owned()))?;
+    let given = options.iter().map(|&(key, value)| (key.to_owned(), OptionValue::Int(value)));
+    let options = given.collect::<Options>().with_defaults(model.about().options);
+    Ok(model.layers(input, CLASSES, &options)?)
 }
 
 /// Method, bits, options.
@@ -249,7 +254,7 @@ mod tests {
 
     #[test]
     fn every_case_runs_and_float_is_its_own_measure() {
-        let rows = run(&cases(Suite::Networks), 2, 1, 3).unwrap();
+        let rows = run(&cases(Suite::Networks).unwrap(), 2, 1, 3).unwrap();
         assert_eq!(rows.len(), 4);
         for row in rows {
             assert!(row.images_per_second > 0.0 && row.ratio_to_float > 0.0, "{row:?}");
@@ -261,7 +266,7 @@ mod tests {
 
     #[test]
     fn every_method_of_the_suite_exists_and_steps() {
-        for case in cases(Suite::Methods) {
+        for case in cases(Suite::Methods).unwrap() {
             let MethodChoice { method, options, .. } = &case.quant.weights;
             let about = harness_methods::find(method).unwrap().about().about;
             assert!(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use harness_methods::core::MethodError;
+use harness_records::options::OptionError;
 use tch::TchError;
 
 /// What can go wrong with a model.
@@ -11,6 +12,9 @@ pub enum ModelError {
     /// No model has this name.
     #[error("unknown model `{0}`")]
     UnknownModel(String),
+    /// An option of the model has no value.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// No method has this name.
     #[error("unknown method `{0}`")]
     UnknownMethod(String),

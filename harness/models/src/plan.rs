@@ -117,7 +117,7 @@ impl Plan {
     ///
     /// # Errors
     /// An unknown model, method or layer name; an activation that names a layer which it does not feed; a language model for images or the other way round; images too small
-    /// for the network; a method that cannot stand at one of its sites.
+    /// for the network; a method that cannot stand at one of its sites; an option without a value or a default.
     pub fn new(
         model: &ModelChoice,
         quant: &QuantConfig,
@@ -133,7 +133,7 @@ impl Plan {
             (Input::Tokens, false) => return Err(ModelError::Reads { model: found.about().name, reads: "images" }),
         };
         let options = model.options.with_defaults(found.about().options);
-        let mut plan = Plan::of_layers(found.layers(image, classes, &options), quant, input)?;
+        let mut plan = Plan::of_layers(found.layers(image, classes, &options)?, quant, input)?;
         plan.ignored = found.ignored();
         Ok(plan)
     }

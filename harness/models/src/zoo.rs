@@ -10,7 +10,8 @@ mod mlp;
 mod resnet;
 mod vgg;
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionError, Options};
 
 use crate::layer::Layer;
 
@@ -21,7 +22,10 @@ pub trait Model: Sync {
 
     /// Its layers for images of `input` = `[channels, height, width]` and this number of classes. A language model
     /// makes nothing of `input`, and `classes` is the size of its vocabulary.
-    fn layers(&self, input: [i64; 3], classes: i64, options: &Options) -> Vec<Layer>;
+    ///
+    /// # Errors
+    /// An option has no value; complete them with [`Options::with_defaults`] first.
+    fn layers(&self, input: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError>;
 
     /// Whether it is a language model.
     fn reads_tokens(&self) -> bool {
@@ -35,23 +39,18 @@ pub trait Model: Sync {
 }
 
 /// The option of networks whose channels are all multiples of those of the first layer.
-const fn width(default: i64) -> OptionDoc {
-    OptionDoc {
+const fn width(default: i64) -> KeyDoc {
+    KeyDoc {
         name: "width",
-        kind: OptionKind::Int { min: 1, max: 4096 },
-        default: OptionDefault::Int(default),
+        kind: KeyKind::Int { min: 1, max: 4096 },
+        default: KeyDefault::Int(default),
         doc: "channels of the first stage; all others are multiples of it",
     }
 }
 
 /// Fraction dropped, `where` in words.
-const fn dropout(default: f64, doc: &'static str) -> OptionDoc {
-    OptionDoc {
-        name: "dropout",
-        kind: OptionKind::Float { min: 0.0, max: 0.9 },
-        default: OptionDefault::Float(default),
-        doc,
-    }
+const fn dropout(default: f64, doc: &'static str) -> KeyDoc {
+    KeyDoc { name: "dropout", kind: KeyKind::Float { min: 0.0, max: 0.9 }, default: KeyDefault::Float(default), doc }
 }
 
 /// A dropout layer, unless nothing is dropped.

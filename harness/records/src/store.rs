@@ -6,7 +6,7 @@
 //!   record.json                RunRecord, written once, when the trial has ended
 //!   record-<attempt>.json      record of an earlier attempt that did not end well
 //!   attempt-<n>.json           when and where attempt n began, and how it ended, see `attempt`
-//!   state.json                 ResumeState: how far the checkpoint is, see `resume`
+//!   state.json                 ResumeState: how far the checkpoint is, see `checkpoint`
 //!   checkpoint.safetensors     parameters, optimizer state and buffers at that point
 //!   previous-state.json, previous-checkpoint.safetensors  the pair before, used when the last one is damaged
 //!   next-checkpoint.safetensors  the checkpoint while it is being replaced
@@ -17,215 +17,25 @@
 //!
 //! Opening a store creates nothing; folders appear with the first file that is written.
 
-use std::fs;
-use std::io;
-use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
-use std::time::Duration;
+pub mod atomic;
+pub mod attempt;
+pub mod checkpoint;
+mod error;
+mod files;
+mod garbage;
+mod host;
+pub mod lease;
+pub mod listing;
+mod root;
+mod state;
+pub mod submission;
+mod trial_dir;
+pub mod verification;
 
-use crate::atomic;
-pub use crate::attempt::Attempt;
-pub use crate::garbage::Litter;
-use crate::lease::{self, Owner, Watch};
-use crate::record::{FORMAT, RunRecord};
-pub use crate::resume::ResumeState;
-pub use crate::trial_dir::{Claim, TrialDir};
-
-/// Trials that are worth a thread of their own to read.
-const LEAST_SHARE: usize = 64;
-
-/// What can go wrong with the files of a trial.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system refused.
-    #[error("cannot {action} `{}`: {source}", .path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With which file or folder.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A newer version of harness wrote the file.
-    #[error("`{}` has format {found}, this version reads up to {FORMAT}: use a newer harness", .path.display())]
-    Newer {
-        /// Which file.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// The content is not what it should be.
-    #[error("`{}` is damaged: {reason}", .path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// In what way.
-        reason: String,
-    },
-    /// A finished trial already has its record, which is never changed.
-    #[error("`{}` exists: the trial is finished", .path.display())]
-    Finished {
-        /// The record.
-        path: PathBuf,
-    },
-}
-
-impl StoreError {
-    /// Why the file system refused; `None` when it did not.
-    #[must_use]
-    pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        match self {
-            StoreError::Io { source, .. } => Some(source.kind()),
-            _ => None,
-        }
-    }
-}
-
-pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    move |source| StoreError::Io { action, path: path.to_owned(), source }
-}
-
-/// All trials under one folder. Clones share what they know about the leases of other machines.
-#[derive(Debug, Clone)]
-pub struct Store {
-    root: PathBuf,
-    watch: Arc<Watch>,
-}
-
-impl Store {
-    /// A store at `root`, which need not exist yet.
-    #[must_use]
-    pub fn open(root: impl Into<PathBuf>) -> Store {
-        Store::with_stale_after(root, lease::STALE_AFTER)
-    }
-
-    /// As [`Store::open`]; an owner on another machine is taken for dead after this time without a heartbeat.
-    #[must_use]
-    pub fn with_stale_after(root: impl Into<PathBuf>, stale_after: Duration) -> Store {
-        Store { root: root.into(), watch: Arc::new(Watch::new(stale_after)) }
-    }
-
-    /// Its folder.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The folder of one trial, which need not exist yet.
-    #[must_use]
-    pub fn trial(&self, sweep: &str, id: &str) -> TrialDir {
-        TrialDir::new(self.root.join(sweep).join(id), id, Arc::clone(&self.watch))
-    }
-
-    /// Makes the folder, if it is missing, and a file in it that is removed again.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn check_writable(&self) -> Result<(), StoreError> {
-        atomic::create_folder(&self.root).map_err(io_error("create the folder", &self.root))?;
-        let probe = self.root.join(format!("{}{}", atomic::TEMPORARY, atomic::token()));
-        atomic::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(io_error("write in", &self.root))
-    }
-
-    /// Names of the sweeps that have a folder, sorted.
-    ///
-    /// # Errors
-    /// The folder cannot be read. A folder that does not exist has no sweeps.
-    pub fn sweeps(&self) -> Result<Vec<String>, StoreError> {
-        folders(&self.root)
-    }
-
-    /// Every trial folder of one sweep, or of all, sorted by sweep and id, with what is in it. Broken ones are
-    /// entries too.
-    ///
-    /// # Errors
-    /// A folder cannot be read.
-    pub fn scan(&self, sweep: Option<&str>) -> Result<Vec<ScanEntry>, StoreError> {
-        let trials = self.trials(sweep)?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = trials.len().div_ceil(threads).max(LEAST_SHARE);
-        let states: Vec<TrialState> = std::thread::scope(|scope| {
-            let read = |share: &'_ [(String, TrialDir)]| share.iter().map(|(_, dir)| dir.state()).collect::<Vec<_>>();
-            let shares: Vec<_> = trials.chunks(share).map(|share| scope.spawn(move || read(share))).collect();
-            let wait = |share: ScopedJoinHandle<'_, _>| share.join().unwrap_or_else(|panic| resume_unwind(panic));
-            shares.into_iter().flat_map(wait).collect()
-        });
-        let entry =
-            |((sweep, dir), state): ((String, TrialDir), _)| ScanEntry { sweep, id: dir.id.clone(), state, dir };
-        Ok(trials.into_iter().zip(states).map(entry).collect())
-    }
-
-    /// Every trial folder of one sweep, or of all, with the name of its sweep, sorted by sweep and id.
-    ///
-    /// # Errors
-    /// A folder cannot be read.
-    pub fn trials(&self, sweep: Option<&str>) -> Result<Vec<(String, TrialDir)>, StoreError> {
-        let sweeps = match sweep {
-            Some(sweep) => vec![sweep.to_owned()],
-            None => self.sweeps()?,
-        };
-        let mut trials = Vec::new();
-        for sweep in sweeps {
-            let ids = folders(&self.root.join(&sweep))?.into_iter().filter(|id| is_id(id));
-            trials.extend(ids.map(|id| (sweep.clone(), self.trial(&sweep, &id))));
-        }
-        Ok(trials)
-    }
-}
-
-fn is_id(name: &str) -> bool {
-    name.len() == 16 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-/// Names of the folders in a folder, sorted, hidden ones left out.
-fn folders(path: &Path) -> Result<Vec<String>, StoreError> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io_error("read", path)(error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(io_error("read", path))?;
-        if let (Ok(name), true) = (entry.file_name().into_string(), entry.path().is_dir())
-            && !name.starts_with('.')
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// One trial folder found by a scan.
-#[derive(Debug)]
-pub struct ScanEntry {
-    /// Name of the sweep.
-    pub sweep: String,
-    /// Trial id.
-    pub id: String,
-    /// The folder.
-    pub dir: TrialDir,
-    /// What is in it.
-    pub state: TrialState,
-}
-
-/// How far a trial is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TrialState {
-    /// Nothing is there that could be used.
-    New,
-    /// A checkpoint is there: this many epochs are done.
-    Partial(u32),
-    /// Somebody works on it; the owner where its lease can be read.
-    Leased(Option<Owner>),
-    /// It ended well.
-    Done(Box<RunRecord>),
-    /// It diverged or failed.
-    Failed(Box<RunRecord>),
-    /// Its record cannot be read, for this reason.
-    Broken(String),
-}
+pub use attempt::Attempt;
+pub use checkpoint::ResumeState;
+pub use error::StoreError;
+pub use garbage::Litter;
+pub use root::{ScanEntry, Store};
+pub use state::TrialState;
+pub use trial_dir::{Claim, TrialDir};

@@ -30,8 +30,8 @@ mod tanh_grid;
 mod weight;
 
 use harness_method_core::{
-    About, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc, OptionKind, Options, Quantizer,
-    Role, Site, Support,
+    About, KeyDefault, KeyDoc, KeyKind, Method, MethodAbout, MethodError, Nonlinearity, Options, Quantizer, Role, Site,
+    Support,
 };
 use tch::nn;
 
@@ -51,28 +51,28 @@ static ABOUT: MethodAbout = MethodAbout {
         source: "Zhou et al., Balanced Quantization: An Effective and Efficient Approach to Quantized Neural \
                  Networks, JCST 32(4), 2017, arXiv:1706.07145",
         options: &[
-            OptionDoc {
+            KeyDoc {
                 name: "threshold",
-                kind: OptionKind::Choice(&["median", "mean"]),
-                default: OptionDefault::Text("median"),
+                kind: KeyKind::Choice(&["median", "mean"]),
+                default: KeyDefault::Text("median"),
                 doc: "split weights at the median of each part (exact quantiles) or at its mean (no sort)",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "scale",
-                kind: OptionKind::Choice(&["max", "mean"]),
-                default: OptionDefault::Text("max"),
+                kind: KeyKind::Choice(&["max", "mean"]),
+                default: KeyDefault::Text("max"),
                 doc: "levels of weights reach to the largest magnitude, or to 2.5 times the mean magnitude",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "rounding",
-                kind: OptionKind::Choice(&["leaf", "literal"]),
-                default: OptionDefault::Text("leaf"),
+                kind: KeyKind::Choice(&["leaf", "literal"]),
+                default: KeyDefault::Text("leaf"),
                 doc: "the code is the part's number, or the paper's formula, where the least of a part falls one level",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "mean_form",
-                kind: OptionKind::Choice(&["clip", "tanh"]),
-                default: OptionDefault::Text("clip"),
+                kind: KeyKind::Choice(&["clip", "tanh"]),
+                default: KeyDefault::Text("clip"),
                 doc: "with `scale: mean`: clip and split, or a uniform grid over half that range on tanh of the \
                       weights, without a split (threshold and rounding have no effect)",
             },

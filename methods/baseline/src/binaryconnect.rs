@@ -6,8 +6,8 @@
 //! * Backward: the gradient of W_b is that of W. After each step W is clipped to [-1, 1] (section 2.4).
 
 use harness_method_core::{
-    About, Codes, Levels, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer,
-    Site, StepContext, Support,
+    About, Codes, KeyDefault, KeyDoc, KeyKind, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Site,
+    StepContext, Support,
 };
 use harness_torch::random;
 use tch::{Kind, Tensor, nn};
@@ -22,10 +22,10 @@ static ABOUT: MethodAbout = MethodAbout {
         summary: "weights of -1 and +1 by sign or by chance, without a scale",
         source: "Courbariaux, Bengio and David, BinaryConnect: Training Deep Neural Networks with Binary Weights \
                  during Propagations, NIPS 2015, arXiv:1511.00363",
-        options: &[OptionDoc {
+        options: &[KeyDoc {
             name: "stochastic",
-            kind: OptionKind::Bool,
-            default: OptionDefault::Bool(false),
+            kind: KeyKind::Bool,
+            default: KeyDefault::Bool(false),
             doc: "in training, +1 with probability (W + 1)/2 instead of by sign",
         }],
     },

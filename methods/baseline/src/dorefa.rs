@@ -10,8 +10,8 @@
 
 use harness_method_core::rows::{Rows, column, inverse_or_zero, quotient};
 use harness_method_core::{
-    About, Codes, Levels, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc, OptionKind,
-    Options, Quantizer, Role, Site, StepContext, Support,
+    About, Codes, KeyDefault, KeyDoc, KeyKind, Levels, Method, MethodAbout, MethodError, Nonlinearity, Options,
+    Quantizer, Role, Site, StepContext, Support,
 };
 use harness_torch::{ScaledGrid, UniformGrid, random, with_gradient};
 use tch::{Kind, TchError, Tensor, nn};
@@ -26,10 +26,10 @@ static ABOUT: MethodAbout = MethodAbout {
         summary: "tanh-normalised weights, clipped activations and noisy gradients on uniform grids",
         source: "Zhou et al., DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth \
                  Gradients, 2016, arXiv:1606.06160",
-        options: &[OptionDoc {
+        options: &[KeyDoc {
             name: "noise",
-            kind: OptionKind::Bool,
-            default: OptionDefault::Bool(true),
+            kind: KeyKind::Bool,
+            default: KeyDefault::Bool(true),
             doc: "add uniform noise of one step before rounding (gradients only)",
         }],
     },

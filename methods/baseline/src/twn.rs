@@ -6,8 +6,8 @@
 use harness_method_core::base::Twn as Ternary;
 use harness_method_core::rows::Rows;
 use harness_method_core::{
-    About, Codes, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer, Site,
-    StepContext, Support,
+    About, Codes, KeyDefault, KeyDoc, KeyKind, Method, MethodAbout, MethodError, Options, Quantizer, Site, StepContext,
+    Support,
 };
 use tch::{Tensor, nn};
 
@@ -20,10 +20,10 @@ static ABOUT: MethodAbout = MethodAbout {
         name: "twn",
         summary: "weights of -alpha, 0 and +alpha",
         source: "Li, Zhang and Liu, Ternary Weight Networks, 2016, arXiv:1605.04711",
-        options: &[OptionDoc {
+        options: &[KeyDoc {
             name: "delta",
-            kind: OptionKind::Choice(&["layer", "filter"]),
-            default: OptionDefault::Text("layer"),
+            kind: KeyKind::Choice(&["layer", "filter"]),
+            default: KeyDefault::Text("layer"),
             doc: "one threshold and one scale for the layer, or for each filter",
         }],
     },

@@ -8,8 +8,8 @@
 
 use harness_method_core::rows::{Rows, column, inverse_or_zero, quotient};
 use harness_method_core::{
-    About, Codes, Levels, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer,
-    Role, Site, StepContext, Support,
+    About, Codes, KeyDefault, KeyDoc, KeyKind, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role,
+    Site, StepContext, Support,
 };
 use harness_torch::ScaledGrid;
 use tch::{Kind, TchError, Tensor, nn};
@@ -25,16 +25,16 @@ static ABOUT: MethodAbout = MethodAbout {
         source: "Jacob et al., Quantization and Training of Neural Networks for Efficient \
                  Integer-Arithmetic-Only Inference, CVPR 2018, arXiv:1712.05877",
         options: &[
-            OptionDoc {
+            KeyDoc {
                 name: "range",
-                kind: OptionKind::Choice(&["symmetric", "affine"]),
-                default: OptionDefault::Text("symmetric"),
+                kind: KeyKind::Choice(&["symmetric", "affine"]),
+                default: KeyDefault::Text("symmetric"),
                 doc: "levels from -max to max without a zero, or from min to max with an exact zero",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "per",
-                kind: OptionKind::Choice(&["tensor", "channel"]),
-                default: OptionDefault::Text("tensor"),
+                kind: KeyKind::Choice(&["tensor", "channel"]),
+                default: KeyDefault::Text("tensor"),
                 doc: "one range for the tensor, or one for each output channel (weights only)",
             },
         ],

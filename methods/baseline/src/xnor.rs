@@ -11,8 +11,8 @@
 //! [`Method::deployable`] says no.
 
 use harness_method_core::{
-    About, Codes, Dependence, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options,
-    Quantizer, Role, Site, StepContext, Support,
+    About, Codes, Dependence, KeyDefault, KeyDoc, KeyKind, Method, MethodAbout, MethodError, Options, Quantizer, Role,
+    Site, StepContext, Support,
 };
 use harness_torch::with_gradient;
 use tch::{Kind, TchError, Tensor, nn};
@@ -30,10 +30,10 @@ static ABOUT: MethodAbout = MethodAbout {
         summary: "weights by sign with a scale for each filter, activations by sign",
         source: "Rastegari et al., XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks, \
                  ECCV 2016, arXiv:1603.05279",
-        options: &[OptionDoc {
+        options: &[KeyDoc {
             name: "map",
-            kind: OptionKind::Bool,
-            default: OptionDefault::Bool(false),
+            kind: KeyKind::Bool,
+            default: KeyDefault::Bool(false),
             doc: "scale every pixel of the activations by the mean magnitude around it (training only: no level table \
                   holds such a map, so it cannot be stored as codes and levels)",
         }],

@@ -20,8 +20,7 @@ pub mod reference;
 pub mod solve;
 
 use harness_method_core::{
-    About, BatchNormFolder, FolderAbout, IntegerBatchNorm, MethodError, NormLayer, OptionDefault, OptionDoc,
-    OptionKind, Options,
+    About, BatchNormFolder, FolderAbout, IntegerBatchNorm, KeyDefault, KeyDoc, KeyKind, MethodError, NormLayer, Options,
 };
 
 /// Exact integer batch normalization.
@@ -35,22 +34,22 @@ static ABOUT: FolderAbout = FolderAbout {
         source: "Lin, Sun, Xie, Zhou and Zhang, Optimal Quantization for Batch Normalization in Neural Network \
                  Deployments and Beyond, 2020, arXiv:2008.13128",
         options: &[
-            OptionDoc {
+            KeyDoc {
                 name: "share",
-                kind: OptionKind::Choice(&["layer", "network"]),
-                default: OptionDefault::Text("layer"),
+                kind: KeyKind::Choice(&["layer", "network"]),
+                default: KeyDefault::Text("layer"),
                 doc: "one shift for each layer, or one for all layers of the network",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "mode",
-                kind: OptionKind::Choice(&["exact", "round", "power-of-two"]),
-                default: OptionDefault::Text("exact"),
+                kind: KeyKind::Choice(&["exact", "round", "power-of-two"]),
+                default: KeyDefault::Text("exact"),
                 doc: "identical outputs, naive rounding of the constants, or slopes that are powers of two",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "shift",
-                kind: OptionKind::Int { min: 0, max: solve::GREATEST_SHIFT as i64 },
-                default: OptionDefault::Absent,
+                kind: KeyKind::Int { min: 0, max: solve::GREATEST_SHIFT as i64 },
+                default: KeyDefault::Absent,
                 doc: "the shift to use; the smallest exact one when absent",
             },
         ],
@@ -66,7 +65,7 @@ impl BatchNormFolder for BnOptimal {
     /// Without the option `shift`, every layer has the smallest shift at which all its channels have exact integers;
     /// with `share: network`, every layer has the largest of these.
     fn fold(&self, layers: &[NormLayer], options: &Options) -> Result<Vec<IntegerBatchNorm>, MethodError> {
-        let shifts = match options.int("shift").and_then(|shift| u32::try_from(shift).ok()) {
+        let shifts = match options.optional_int("shift").and_then(|shift| u32::try_from(shift).ok()) {
             Some(shift) => vec![shift; layers.len()],
             None => {
                 let smallest = layers.iter().map(|layer| named(layer, smallest_shift(layer)));

@@ -34,7 +34,8 @@ pub use batch_norm::{BatchNormChannel, BatchNormFolder, FolderAbout, IntegerBatc
 pub use codes::{Codes, Levels};
 pub use error::MethodError;
 pub use harness_kernels::levels::{Bits, LevelTable};
-pub use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
+pub use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+pub use harness_records::options::{About, OptionValue, Options};
 pub use method::{Method, MethodAbout, Nonlinearity};
 pub use quantizer::{Dependence, Quantizer, straight_through};
 pub use site::{Role, Site, StepContext};

@@ -59,7 +59,7 @@ impl Activation {
         options: &Options,
         vars: &nn::Path<'_>,
     ) -> Result<Activation, MethodError> {
-        let clamp = match options.float("clamp") {
+        let clamp = match options.optional_float("clamp") {
             Some(clamp) if clamp > 0.0 => clamp as f32,
             _ => f32::INFINITY,
         };

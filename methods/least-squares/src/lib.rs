@@ -36,8 +36,7 @@ mod tests;
 mod weight;
 
 use harness_method_core::{
-    About, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer, Role, Site,
-    Support,
+    About, KeyDefault, KeyDoc, KeyKind, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, Support,
 };
 use tch::nn;
 
@@ -56,34 +55,34 @@ static ABOUT: MethodAbout = MethodAbout {
         source: "Pouransari, Tu and Tuzel, Least Squares Binary Quantization of Neural Networks, CVPR Workshops 2020, \
                  arXiv:2001.02786",
         options: &[
-            OptionDoc {
+            KeyDoc {
                 name: "variant",
-                kind: OptionKind::Choice(&["optimal", "ternary", "greedy"]),
-                default: OptionDefault::Text("optimal"),
+                kind: KeyKind::Choice(&["optimal", "ternary", "greedy"]),
+                default: KeyDefault::Text("optimal"),
                 doc: "LS-1 or LS-2 (1 or 2 bits), LS-T (2 bits, three levels), or GF-k (1 to 8 bits, one sign at a time)",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "solver",
-                kind: OptionKind::Choice(&["exact", "official"]),
-                default: OptionDefault::Text("exact"),
+                kind: KeyKind::Choice(&["exact", "official"]),
+                default: KeyDefault::Text("exact"),
                 doc: "the optimum, or the approximate search of the authors' code (LS-2 and LS-T)",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "skip",
-                kind: OptionKind::Int { min: 1, max: 1000 },
-                default: OptionDefault::Int(scales::DEFAULT_SKIP as i64),
+                kind: KeyKind::Int { min: 1, max: 1000 },
+                default: KeyDefault::Int(scales::DEFAULT_SKIP as i64),
                 doc: "the official solver searches every skip-th number of a row",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "average",
-                kind: OptionKind::Choice(&["off", "eval", "always"]),
-                default: OptionDefault::Text("off"),
+                kind: KeyKind::Choice(&["off", "eval", "always"]),
+                default: KeyDefault::Text("off"),
                 doc: "scales of activations: of each sample, or their running average in evaluation, or always",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "clamp",
-                kind: OptionKind::Float { min: 0.0, max: 1e6 },
-                default: OptionDefault::Float(2.0),
+                kind: KeyKind::Float { min: 0.0, max: 1e6 },
+                default: KeyDefault::Float(2.0),
                 doc: "activations are clamped to [-clamp, clamp] first; 0: not at all (the paper: 2, or 3 for LS-2 and GF-2 \
                       on ImageNet, or 0 on MNIST)",
             },

@@ -38,7 +38,10 @@ enum Variant {
 impl Solver {
     pub(crate) fn new(options: &Options, bits: Bits) -> Solver {
         let levels = if options.text("variant") == "ternary" { LevelCount::Three } else { LevelCount::Four };
-        let skip = options.int("skip").and_then(|skip| usize::try_from(skip).ok()).unwrap_or(usize::from(DEFAULT_SKIP));
+        let skip = options
+            .optional_int("skip")
+            .and_then(|skip| usize::try_from(skip).ok())
+            .unwrap_or(usize::from(DEFAULT_SKIP));
         let variant = match (options.text("variant"), bits.get()) {
             ("greedy", _) | ("optimal", 1) => Variant::Greedy,
             _ if options.text("solver") == "official" => Variant::Official(levels, skip),

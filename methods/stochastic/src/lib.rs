@@ -36,7 +36,7 @@ mod schedule;
 mod select;
 
 use harness_method_core::{
-    About, Method, MethodAbout, MethodError, OptionDefault, OptionDoc, OptionKind, Options, Quantizer, Site, Support,
+    About, KeyDefault, KeyDoc, KeyKind, Method, MethodAbout, MethodError, Options, Quantizer, Site, Support,
 };
 use tch::nn;
 
@@ -55,59 +55,59 @@ static ABOUT: MethodAbout = MethodAbout {
         source: "Dong et al., Learning Accurate Low-Bit Deep Neural Networks with Stochastic Quantization, \
                  BMVC 2017, arXiv:1708.01001",
         options: &[
-            OptionDoc {
+            KeyDoc {
                 name: "base",
-                kind: OptionKind::Choice(&["bwn", "twn"]),
-                default: OptionDefault::Text("bwn"),
+                kind: KeyKind::Choice(&["bwn", "twn"]),
+                default: KeyDefault::Text("bwn"),
                 doc: "what drawn filters become: binary (1 bit) or ternary (2 bits)",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "portion",
-                kind: OptionKind::Float { min: 0.0, max: 1.0 },
-                default: OptionDefault::Absent,
+                kind: KeyKind::Float { min: 0.0, max: 1.0 },
+                default: KeyDefault::Absent,
                 doc: "quantized fraction throughout; absent: by the schedule",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "granularity",
-                kind: OptionKind::Choice(&["filter", "element"]),
-                default: OptionDefault::Text("filter"),
+                kind: KeyKind::Choice(&["filter", "element"]),
+                default: KeyDefault::Text("filter"),
                 doc: "draw output channels, or single weights",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "selection",
-                kind: OptionKind::Choice(&["roulette", "sorted", "fixed"]),
-                default: OptionDefault::Text("roulette"),
+                kind: KeyKind::Choice(&["roulette", "sorted", "fixed"]),
+                default: KeyDefault::Text("roulette"),
                 doc: "draw in every step, take the least errors, or draw once at the start of a stage",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "probability",
-                kind: OptionKind::Choice(&["linear", "constant", "softmax", "sigmoid"]),
-                default: OptionDefault::Text("linear"),
+                kind: KeyKind::Choice(&["linear", "constant", "softmax", "sigmoid"]),
+                default: KeyDefault::Text("linear"),
                 doc: "chance of a filter as a function of its inverse error",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "draw",
-                kind: OptionKind::Choice(&["quantized", "real"]),
-                default: OptionDefault::Text("quantized"),
+                kind: KeyKind::Choice(&["quantized", "real"]),
+                default: KeyDefault::Text("quantized"),
                 doc: "draw what is quantized (the paper), or by the error itself what stays real (the official code)",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "schedule",
-                kind: OptionKind::Choice(&["exponential", "average", "finetune"]),
-                default: OptionDefault::Text("exponential"),
+                kind: KeyKind::Choice(&["exponential", "average", "finetune"]),
+                default: KeyDefault::Text("exponential"),
                 doc: "portions of the stages: 50, 75, 87.5, 100%, or 20, 40, 60, 80, 100%, or a stage of full precision \
                       and then the first",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "portions",
-                kind: OptionKind::Text,
-                default: OptionDefault::Absent,
+                kind: KeyKind::Text,
+                default: KeyDefault::Absent,
                 doc: "portions of the stages, `0.5, 0.75, 1`, in the place of the schedule's",
             },
-            OptionDoc {
+            KeyDoc {
                 name: "lengths",
-                kind: OptionKind::Text,
-                default: OptionDefault::Absent,
+                kind: KeyKind::Text,
+                default: KeyDefault::Absent,
                 doc: "lengths of the stages relative to each other, `1, 1, 2`; absent: all the same",
             },
         ],

@@ -18,7 +18,7 @@ impl Schedule {
     pub(crate) fn new(options: &Options) -> Result<Schedule, String> {
         let fractions = options.text("portions");
         let lengths = options.text("lengths");
-        if let Some(fraction) = options.float("portion") {
+        if let Some(fraction) = options.optional_float("portion") {
             if !fractions.is_empty() || !lengths.is_empty() {
                 return Err("stages with a constant `portion`; give one or the other".to_owned());
             }

@@ -26,13 +26,16 @@ pub(crate) struct AccuracyGrid;
 const CELL: f64 = 19.0;
 const AROUND: f64 = 48.0;
 
+/// Bits of weights, bits of activations and mean.
+type Cell = (u32, u32, f64);
+
 /// One matrix.
 struct Matrix<'a> {
     title: String,
     measure: Measure,
     name: &'a str,
     /// Bits of weights, bits of activations and mean.
-    cells: Vec<(u32, u32, f64)>,
+    cells: Vec<Cell>,
     /// The pairs of widths at which this method is the best of several.
     best: BTreeSet<(u32, u32)>,
     /// Values of the lightest and the darkest colour, see [`colour_range`].
@@ -96,7 +99,7 @@ fn of_place<'a>(
     left_out: &mut BTreeSet<String>,
 ) {
     let Some(measure) = Measure::of(rows.iter().copied()) else { return };
-    let mut by_name: BTreeMap<(usize, &str), Vec<(u32, u32, f64)>> = BTreeMap::new();
+    let mut by_name: BTreeMap<(usize, &str), Vec<Cell>> = BTreeMap::new();
     let mut pairs: BTreeMap<(u32, u32), Vec<(&str, f64)>> = BTreeMap::new();
     for row in rows.iter().filter(|row| !row.is_float) {
         let Some(summary) = measure.summary(row) else { continue };
@@ -110,21 +113,21 @@ fn of_place<'a>(
     for (pair, results) in pairs.iter().filter(|(_, results)| results.len() > 1) {
         let first = results[0].1;
         let top = results.iter().fold(first, |top, result| if better(result.1, top) { result.1 } else { top });
-        for (name, _) in results.iter().filter(|result| result.1 >= top && result.1 <= top) {
+        for (name, _) in results.iter().filter(|result| result.1.total_cmp(&top).is_eq()) {
             best.entry(*name).or_default().insert(*pair);
         }
     }
-    let widths = |role: usize, cells: &[(u32, u32, f64)]| {
+    let widths = |role: usize, cells: &[Cell]| {
         cells.iter().map(|cell| if role == 0 { cell.0 } else { cell.1 }).collect::<BTreeSet<u32>>()
     };
     // Where each width of the weights has one of the activations, a line tells it better.
-    let is_matrix = |cells: &[(u32, u32, f64)]| {
+    let is_matrix = |cells: &[Cell]| {
         let (weights, activations) = (widths(0, cells).len(), widths(1, cells).len());
         weights.min(activations) > 1 && cells.len() > weights.max(activations)
     };
     let shown: Vec<f64> = by_name.values().filter(|cells| is_matrix(cells)).flatten().map(|cell| cell.2).collect();
     let range = colour_range(&shown, measure.rises());
-    let all: Vec<(u32, u32, f64)> = by_name.values().filter(|cells| is_matrix(cells)).flatten().copied().collect();
+    let all: Vec<Cell> = by_name.values().filter(|cells| is_matrix(cells)).flatten().copied().collect();
     let (weights, activations) = (widths(0, &all), widths(1, &all));
     for ((_, name), cells) in by_name {
         if !is_matrix(&cells) {
@@ -167,7 +170,7 @@ fn plot(matrix: &Matrix<'_>) -> Plot {
     let place = |widths: &[u32], width: u32| widths.iter().position(|known| *known == width).unwrap_or(0) as f64;
     // Fewest bits at the upper left.
     let rows = matrix.weights.len() as f64 - 1.0;
-    let cell = |&(weights, activations, mean): &(u32, u32, f64)| {
+    let cell = |&(weights, activations, mean): &Cell| {
         let item = Item::Cell {
             x: place(&matrix.activations, activations),
             y: rows - place(&matrix.weights, weights),

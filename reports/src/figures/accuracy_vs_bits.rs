@@ -39,7 +39,7 @@ impl Figure for AccuracyVsBits {
             return Ok(Drawn::Nothing("no trial finished with an accuracy or a perplexity".to_owned()));
         }
         let looks = Looks::new(&trials.labels.names);
-        let spread = Spread::of(shown.filter_map(|row| Some(Measure::of([row].into_iter())?.summary(row)?)));
+        let spread = Spread::of(shown.filter_map(|row| Measure::of([row].into_iter())?.summary(row)));
         let contents = contents(rows, spread);
         let panels = contents.iter().map(|content| plot(content, &looks, spread)).collect();
         let pages = Chart::new(panels, legend(&contents, &looks)).draw(theme);

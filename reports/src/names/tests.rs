@@ -1,7 +1,7 @@
 use super::*;
 use crate::samples::{method, options, record};
 use harness_records::catalog::{Entry, Roles};
-use harness_records::options::{OptionDefault, OptionDoc, OptionKind};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
 use proptest::prelude::*;
 
 /// Weights, activations and gradients of one trial, and the label it has in its sweep file.
@@ -79,10 +79,10 @@ static ABOUT: About = About {
     name: "balanced",
     summary: "",
     source: "",
-    options: &[OptionDoc {
+    options: &[KeyDoc {
         name: "threshold",
-        kind: OptionKind::Choice(&["median", "mean"]),
-        default: OptionDefault::Text("median"),
+        kind: KeyKind::Choice(&["median", "mean"]),
+        default: KeyDefault::Text("median"),
         doc: "",
     }],
 };

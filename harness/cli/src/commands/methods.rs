@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use harness_methods::core::batch_norm::FOLDS_ONLY;
 use harness_methods::core::{BatchNormFolder, Method, MethodAbout, Options, Role, Support};
 use harness_methods::{BATCH_NORM_FOLDERS, METHODS};
-use harness_records::options::{OptionDoc, OptionKind, OptionValue};
+use harness_records::config::{KeyDoc, KeyKind};
+use harness_records::options::OptionValue;
 use serde_json::{Value, json};
 
 use crate::exit::Outcome;
@@ -75,13 +76,13 @@ fn range(min: u8, max: u8) -> String {
 }
 
 /// One line of an option: name, what it may be, default, what it does.
-pub(super) fn option_line(option: &OptionDoc) -> String {
+pub(super) fn option_line(option: &KeyDoc) -> String {
     let default = option.default.value().map_or_else(|| "optional".to_owned(), |value| format!("default {value}"));
     format!("  {}: {} ({default}): {}", option.name, option.kind, option.doc)
 }
 
 /// An option for scripts.
-pub(super) fn option_json(option: &OptionDoc) -> Value {
+pub(super) fn option_json(option: &KeyDoc) -> Value {
     json!({
         "name": option.name,
         "values": option.kind.to_string(),
@@ -112,10 +113,10 @@ fn obstacles(method: &dyn Method) -> Vec<Obstacle> {
 }
 
 /// All values of an option that has few.
-fn values(kind: OptionKind) -> Vec<OptionValue> {
+fn values(kind: KeyKind) -> Vec<OptionValue> {
     match kind {
-        OptionKind::Bool => [false, true].map(OptionValue::Bool).to_vec(),
-        OptionKind::Choice(words) => words.iter().map(|word| OptionValue::Text((*word).to_owned())).collect(),
+        KeyKind::Bool => [false, true].map(OptionValue::Bool).to_vec(),
+        KeyKind::Choice(words) => words.iter().map(|word| OptionValue::Text((*word).to_owned())).collect(),
         _ => Vec::new(),
     }
 }

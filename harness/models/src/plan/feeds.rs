@@ -125,7 +125,7 @@ mod tests {
     fn no_model_names_a_wrong_layer() {
         for model in crate::MODELS {
             let options = harness_records::options::Options::defaults(model.about().options);
-            check(&model.layers([3, 224, 224], 10, &options)).unwrap();
+            check(&model.layers([3, 224, 224], 10, &options).unwrap()).unwrap();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! AlexNet in the form of one GPU, as torchvision has it, and the same widths with batch normalization.
 
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, drop_layer, dropout, width};
 use crate::layer::{Layer, Window};
@@ -42,9 +42,9 @@ impl Model for AlexNet {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
-        let fraction = options.float("dropout").unwrap_or(0.5);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
+        let fraction = options.float("dropout")?;
         // torchvision numbers the non-linearities and poolings between the convolutions too.
         let names = ["features.0", "features.3", "features.6", "features.8", "features.10", "classifier.1"];
         let mut layers = Vec::new();
@@ -59,7 +59,7 @@ impl Model for AlexNet {
         layers.extend(drop_layer("classifier.3", fraction));
         layers.extend([Layer::classifier("classifier.4", HIDDEN * width), Layer::activation("classifier.6")]);
         layers.push(Layer::classifier("classifier.6", classes));
-        layers
+        Ok(layers)
     }
 }
 
@@ -68,9 +68,9 @@ impl Model for AlexNetBn {
         &ABOUT_BN
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
-        let fraction = options.float("dropout").unwrap_or(0.0);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
+        let fraction = options.float("dropout")?;
         let names = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6"];
         let mut layers = Vec::new();
         for (number, ((out, kernel, stride, padding, pooled), at)) in
@@ -90,6 +90,6 @@ impl Model for AlexNetBn {
             ]);
         }
         layers.push(Layer::classifier("fc8", classes));
-        layers
+        Ok(layers)
     }
 }

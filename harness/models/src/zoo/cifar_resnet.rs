@@ -1,7 +1,7 @@
 //! ResNet for CIFAR (He et al. 2016, section 4.2): three stages of 3x3 convolutions, shortcuts without parameters
 //! (option A). As in [`super::resnet`], only what enters a convolution is quantized.
 
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::resnet::{ORDER, Shortcut, block, head, normalised_first};
 use super::{Model, width};
@@ -53,8 +53,8 @@ impl Model for CifarResNet {
         self.about
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(16);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
         let pre = normalised_first(options);
         let mut layers = vec![Layer::conv("conv1", width, 3, 1)];
         layers.extend((!pre).then(|| Layer::norm("bn1")));
@@ -68,6 +68,6 @@ impl Model for CifarResNet {
             }
         }
         layers.extend(head(classes, pre));
-        layers
+        Ok(layers)
     }
 }

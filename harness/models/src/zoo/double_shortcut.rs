@@ -5,7 +5,8 @@
 //! `keep_float: [first, last, shortcuts]`.
 
 use harness_methods::core::Nonlinearity;
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionError, Options};
 
 use super::resnet::{STEM, head, stem};
 use super::{Model, width};
@@ -23,16 +24,16 @@ static ABOUT: About = About {
     options: &[
         width(64),
         STEM,
-        OptionDoc {
+        KeyDoc {
             name: "nonlinearity",
-            kind: OptionKind::Choice(&["prelu", "relu"]),
-            default: OptionDefault::Text("prelu"),
+            kind: KeyKind::Choice(&["prelu", "relu"]),
+            default: KeyDefault::Text("prelu"),
             doc: "what follows each convolution",
         },
-        OptionDoc {
+        KeyDoc {
             name: "bound",
-            kind: OptionKind::Float { min: 0.01, max: 1000.0 },
-            default: OptionDefault::Float(2.0),
+            kind: KeyKind::Float { min: 0.01, max: 1000.0 },
+            default: KeyDefault::Float(2.0),
             doc: "magnitude at which activations in full precision are cut; quantizers have their own option",
         },
     ],
@@ -43,9 +44,9 @@ impl Model for DoubleShortcut {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
-        let bound = options.float("bound").unwrap_or(2.0);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
+        let bound = options.float("bound")?;
         let learned = options.text("nonlinearity") != "relu";
         let mut layers = stem(width, options);
         layers.push(Layer::Relu);
@@ -77,6 +78,6 @@ impl Model for DoubleShortcut {
             }
         }
         layers.extend(head(classes, false));
-        layers
+        Ok(layers)
     }
 }

@@ -2,7 +2,7 @@
 //! auxiliary classifiers of its training.
 
 use harness_methods::core::Nonlinearity;
-use harness_records::options::{About, Options};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, drop_layer, dropout, width};
 use crate::layer::{Layer, Window};
@@ -86,8 +86,8 @@ impl Model for GoogLeNet {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
         let mut layers = Vec::from(unit("conv1", width, 7, 2));
         layers.push(pool(3, 2, 0));
         layers.extend([activated("conv2", width, 1), activated("conv3", 3 * width, 3)].concat());
@@ -101,9 +101,9 @@ impl Model for GoogLeNet {
             Layer::Flatten,
             Layer::activation_or("fc", Nonlinearity::Relu),
         ]);
-        layers.extend(drop_layer("dropout", options.float("dropout").unwrap_or(0.2)));
+        layers.extend(drop_layer("dropout", options.float("dropout")?));
         layers.push(Layer::classifier("fc", classes));
-        layers
+        Ok(layers)
     }
 
     fn ignored(&self) -> &'static [&'static str] {

@@ -3,7 +3,8 @@
 //! everything else, as the paper does.
 
 use harness_methods::core::Nonlinearity;
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, drop_layer, dropout};
 use crate::layer::{Cell, Layer, Squash};
@@ -18,28 +19,28 @@ pub(super) struct Language {
 const SOURCE: &str = "Zhou et al., Balanced Quantization, JCST 32(4), 2017, arXiv:1706.07145; equations of He et al., \
                       Effective Quantization Methods for Recurrent Neural Networks, 2016, arXiv:1611.10176";
 
-const HIDDEN: OptionDoc = OptionDoc {
+const HIDDEN: KeyDoc = KeyDoc {
     name: "hidden",
-    kind: OptionKind::Int { min: 1, max: 65536 },
-    default: OptionDefault::Int(300),
+    kind: KeyKind::Int { min: 1, max: 65536 },
+    default: KeyDefault::Int(300),
     doc: "length of the embedding and of every state",
 };
 
-const LAYERS: OptionDoc = OptionDoc {
+const LAYERS: KeyDoc = KeyDoc {
     name: "layers",
-    kind: OptionKind::Int { min: 1, max: 16 },
-    default: OptionDefault::Int(1),
+    kind: KeyKind::Int { min: 1, max: 16 },
+    default: KeyDefault::Int(1),
     doc: "recurrent layers",
 };
 
-const SQUASH: OptionDoc = OptionDoc {
+const SQUASH: KeyDoc = KeyDoc {
     name: "squash",
-    kind: OptionKind::Choice(&["sigmoid", "tanh"]),
-    default: OptionDefault::Text("sigmoid"),
+    kind: KeyKind::Choice(&["sigmoid", "tanh"]),
+    default: KeyDefault::Text("sigmoid"),
     doc: "squashing function of candidates and outputs; with tanh activations stay in full precision",
 };
 
-const DROPOUT: OptionDoc = dropout(0.5, "portion dropped before and after each recurrent layer");
+const DROPOUT: KeyDoc = dropout(0.5, "portion dropped before and after each recurrent layer");
 
 pub(super) static LSTM: Language = Language {
     about: &About {
@@ -66,22 +67,22 @@ impl Model for Language {
         self.about
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let hidden = options.int("hidden").unwrap_or(300);
-        let fraction = options.float("dropout").unwrap_or(0.5);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let hidden = options.int("hidden")?;
+        let fraction = options.float("dropout")?;
         let squash = if options.text("squash") == "tanh" { Squash::Tanh } else { Squash::Sigmoid };
         let name = |number: i64| format!("{}{number}", self.about.name);
         let mut layers = vec![Layer::Embedding { name: "embedding".to_owned(), tokens: classes, size: hidden }];
         if squash == Squash::Sigmoid {
             layers.push(Layer::activation_or(&name(1), Nonlinearity::Relu));
         }
-        for number in 1..=options.int("layers").unwrap_or(1) {
+        for number in 1..=options.int("layers")? {
             layers.extend(drop_layer(&format!("drop{number}"), fraction));
             layers.push(Layer::Recurrent { name: name(number), cell: self.cell, hidden, squash });
         }
         layers.extend(drop_layer("drop", fraction));
         layers.push(Layer::classifier("decoder", classes));
-        layers
+        Ok(layers)
     }
 
     fn reads_tokens(&self) -> bool {

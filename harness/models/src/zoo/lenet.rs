@@ -1,6 +1,7 @@
 //! LeNet with batch normalization: convolution, maximum pooling, normalization, activation, twice; one hidden layer.
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionError, Options};
 
 use super::Model;
 use crate::layer::Layer;
@@ -17,16 +18,16 @@ static ABOUT: About = About {
     summary: "two 5x5 convolutions and a hidden layer, with batch normalization",
     source: "LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11), 1998",
     options: &[
-        OptionDoc {
+        KeyDoc {
             name: "variant",
-            kind: OptionKind::Choice(&["classic", "small"]),
-            default: OptionDefault::Text("classic"),
+            kind: KeyKind::Choice(&["classic", "small"]),
+            default: KeyDefault::Text("classic"),
             doc: "20C5-50C5-500FC, or 8C5-16C5-64FC",
         },
-        OptionDoc {
+        KeyDoc {
             name: "padding",
-            kind: OptionKind::Int { min: 0, max: 2 },
-            default: OptionDefault::Absent,
+            kind: KeyKind::Int { min: 0, max: 2 },
+            default: KeyDefault::Absent,
             doc: "zeros around the image in both convolutions; 0 unless the image is below 16 pixels, then 2",
         },
     ],
@@ -37,11 +38,11 @@ impl Model for LeNet {
         &ABOUT
     }
 
-    fn layers(&self, [_, height, width]: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
+    fn layers(&self, [_, height, width]: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
         let (first, second, hidden) = if options.text("variant") == "small" { (8, 16, 64) } else { (20, 50, 500) };
         let by_size = if height.min(width) < LEAST_UNPADDED { 2 } else { 0 };
-        let padding = options.int("padding").unwrap_or(by_size);
-        vec![
+        let padding = options.optional_int("padding").unwrap_or(by_size);
+        Ok(vec![
             Layer::conv("conv1", first, 5, padding),
             Layer::max_pool(2),
             Layer::norm("bn1"),
@@ -55,6 +56,6 @@ impl Model for LeNet {
             Layer::norm("bn3"),
             Layer::activation("fc2"),
             Layer::classifier("fc2", classes),
-        ]
+        ])
     }
 }

@@ -1,6 +1,7 @@
 //! Multi-layer perceptron with batch normalization.
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionError, Options};
 
 use super::Model;
 use crate::layer::Layer;
@@ -14,16 +15,16 @@ static ABOUT: About = About {
     summary: "fully connected layers with batch normalization",
     source: "",
     options: &[
-        OptionDoc {
+        KeyDoc {
             name: "hidden",
-            kind: OptionKind::Int { min: 1, max: 65536 },
-            default: OptionDefault::Int(256),
+            kind: KeyKind::Int { min: 1, max: 65536 },
+            default: KeyDefault::Int(256),
             doc: "units of a hidden layer",
         },
-        OptionDoc {
+        KeyDoc {
             name: "depth",
-            kind: OptionKind::Int { min: 1, max: 64 },
-            default: OptionDefault::Int(2),
+            kind: KeyKind::Int { min: 1, max: 64 },
+            default: KeyDefault::Int(2),
             doc: "hidden layers",
         },
     ],
@@ -34,9 +35,9 @@ impl Model for Mlp {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let hidden = options.int("hidden").unwrap_or(256);
-        let depth = options.int("depth").unwrap_or(2);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let hidden = options.int("hidden")?;
+        let depth = options.int("depth")?;
         let mut layers = vec![Layer::Flatten];
         for i in 1..=depth {
             let next = format!("fc{}", i + 1);
@@ -47,6 +48,6 @@ impl Model for Mlp {
             ]);
         }
         layers.push(Layer::classifier(&format!("fc{}", depth + 1), classes));
-        layers
+        Ok(layers)
     }
 }

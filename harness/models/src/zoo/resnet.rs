@@ -8,7 +8,8 @@
 //! of activations, such as DoReFa's [0, 1], need that: in the paper's order sums outgrow the range from block to block.
 
 use harness_methods::core::Nonlinearity;
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, width};
 use crate::layer::{Layer, Window};
@@ -25,17 +26,17 @@ pub(super) struct ResNet {
 
 const SOURCE: &str = "He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385";
 
-pub(super) const STEM: OptionDoc = OptionDoc {
+pub(super) const STEM: KeyDoc = KeyDoc {
     name: "stem",
-    kind: OptionKind::Choice(&["imagenet", "cifar"]),
-    default: OptionDefault::Text("imagenet"),
+    kind: KeyKind::Choice(&["imagenet", "cifar"]),
+    default: KeyDefault::Text("imagenet"),
     doc: "7x7 convolution of stride 2 and pooling, or for small images a 3x3 convolution",
 };
 
-pub(super) const ORDER: OptionDoc = OptionDoc {
+pub(super) const ORDER: KeyDoc = KeyDoc {
     name: "order",
-    kind: OptionKind::Choice(&["post", "pre"]),
-    default: OptionDefault::Text("post"),
+    kind: KeyKind::Choice(&["post", "pre"]),
+    default: KeyDefault::Text("post"),
     doc: "normalization after each convolution, as in the paper and torchvision, or before it",
 };
 
@@ -152,8 +153,8 @@ impl Model for ResNet {
         self.about
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
         let pre = normalised_first(options);
         let mut layers = stem(width, options);
         layers.extend(pre.then_some(Layer::Relu));
@@ -177,6 +178,6 @@ impl Model for ResNet {
             }
         }
         layers.extend(head(classes, pre));
-        layers
+        Ok(layers)
     }
 }

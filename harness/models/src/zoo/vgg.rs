@@ -4,7 +4,8 @@
 //! with w = 64; smaller widths make it fit small machines. VGG-small, common among papers on few bits (from Cai et al.
 //! 2017 on): the same convolutions with w = 128 and the classifier right after them.
 
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionError, Options};
 
 use super::{Model, drop_layer, width};
 use crate::layer::Layer;
@@ -19,16 +20,16 @@ static ABOUT: About = About {
     source: "Dong et al., Learning Accurate Low-Bit Deep Neural Networks with Stochastic Quantization, BMVC 2017, \
              arXiv:1708.01001; after Simonyan and Zisserman, arXiv:1409.1556",
     options: &[
-        OptionDoc {
+        KeyDoc {
             name: "width",
-            kind: OptionKind::Int { min: 1, max: 1024 },
-            default: OptionDefault::Int(64),
+            kind: KeyKind::Int { min: 1, max: 1024 },
+            default: KeyDefault::Int(64),
             doc: "channels of the first stage; the later ones have 2, 4 and (hidden layers) 8 times as many",
         },
-        OptionDoc {
+        KeyDoc {
             name: "dropout",
-            kind: OptionKind::Float { min: 0.0, max: 0.9 },
-            default: OptionDefault::Float(0.0),
+            kind: KeyKind::Float { min: 0.0, max: 0.9 },
+            default: KeyDefault::Float(0.0),
             doc: "portion dropped before each hidden layer and the classifier",
         },
     ],
@@ -67,9 +68,9 @@ impl Model for Vgg9 {
         &ABOUT
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let width = options.int("width").unwrap_or(64);
-        let fraction = options.float("dropout").unwrap_or(0.0);
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let width = options.int("width")?;
+        let fraction = options.float("dropout")?;
         let mut layers = stages(width, "fc1");
         for (number, next) in [(1, "fc2"), (2, "fc3")] {
             layers.extend(drop_layer(&format!("drop{number}"), fraction));
@@ -81,7 +82,7 @@ impl Model for Vgg9 {
         }
         layers.extend(drop_layer("drop3", fraction));
         layers.push(Layer::classifier("fc3", classes));
-        layers
+        Ok(layers)
     }
 }
 
@@ -90,9 +91,9 @@ impl Model for VggSmall {
         &ABOUT_SMALL
     }
 
-    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Vec<Layer> {
-        let mut layers = stages(options.int("width").unwrap_or(128), "fc");
+    fn layers(&self, _: [i64; 3], classes: i64, options: &Options) -> Result<Vec<Layer>, OptionError> {
+        let mut layers = stages(options.int("width")?, "fc");
         layers.push(Layer::classifier("fc", classes));
-        layers
+        Ok(layers)
     }
 }

@@ -17,7 +17,7 @@ const CIFAR: [i64; 3] = [3, 32, 32];
 #[test]
 fn every_option_of_every_model_changes_its_layers() {
     for known in MODELS {
-        let layers = |options: &Options| format!("{:?}", known.layers(CIFAR, 10, options));
+        let layers = |options: &Options| format!("{:?}", known.layers(CIFAR, 10, options).unwrap());
         let idle = harness_methods::core::conformance::without_effect(known.about().options, layers);
         assert!(idle.is_empty(), "{}: no value of {idle:?} changes a layer", known.about().name);
     }
@@ -91,7 +91,7 @@ fn with_normalization_first_every_quantizer_follows_one() {
         let plan = Plan::new(&model(name, &order), &both, input, classes).unwrap();
         assert_eq!(plan.size.parameters, parameters, "{name}");
         let choice = model(name, &order);
-        let layers = harness_models::find(name).unwrap().layers([0; 3], classes, &choice.options);
+        let layers = harness_models::find(name).unwrap().layers([0; 3], classes, &choice.options).unwrap();
         let activations = layers_after_norm(&layers, false);
         let expected = plan.sites().filter(|planned| planned.site.role == Role::Activation).count() - 1;
         assert_eq!(activations, expected, "{name}: all but the classifier's");

@@ -7,7 +7,8 @@ use harness_records::config::{
     DatasetChoice, Distill, Init, MethodChoice, ModelChoice, OptimizerConfig, Precision, QuantConfig, ScheduleConfig,
     TrainConfig, TrialConfig,
 };
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind, OptionValue, Options};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::{About, OptionValue, Options};
 use harness_records::spec::{config_yaml, parse_config};
 use harness_records::trial::trial_id;
 use proptest::collection::vec;
@@ -133,12 +134,7 @@ fn an_option_added_later_leaves_old_ids_alone() {
         name: "uniform",
         summary: "",
         source: "",
-        options: &[OptionDoc {
-            name: "invented",
-            kind: OptionKind::Bool,
-            default: OptionDefault::Bool(false),
-            doc: "",
-        }],
+        options: &[KeyDoc { name: "invented", kind: KeyKind::Bool, default: KeyDefault::Bool(false), doc: "" }],
     };
     let config = good("base: {quant.weights: {method: uniform, bits: 2}}", &[]).trials()[0].config.clone();
     let mut newer = config.clone();
@@ -146,7 +142,7 @@ fn an_option_added_later_leaves_old_ids_alone() {
     newer.quant.weights.options =
         newer.quant.weights.options.iter().map(|(n, v)| (n.to_owned(), v.clone())).chain(value(false)).collect();
     let mut methods = catalog().methods;
-    let options: Vec<OptionDoc> = methods[1].about.options.iter().chain(LATER.options).copied().collect();
+    let options: Vec<KeyDoc> = methods[1].about.options.iter().chain(LATER.options).copied().collect();
     let about = About { options: Box::leak(options.into_boxed_slice()), ..LATER };
     methods[1] = Entry { about: Box::leak(Box::new(about)), ..methods[1] };
     let later = Catalog { methods, ..catalog() };
@@ -176,13 +172,14 @@ fn options(entry: &Entry) -> impl Strategy<Value = Options> + use<> {
     })
 }
 
-fn value(kind: OptionKind) -> BoxedStrategy<OptionValue> {
+fn value(kind: KeyKind) -> BoxedStrategy<OptionValue> {
     match kind {
-        OptionKind::Bool => any::<bool>().prop_map(OptionValue::Bool).boxed(),
-        OptionKind::Int { min, max } => (min..=max).prop_map(OptionValue::Int).boxed(),
-        OptionKind::Float { min, max } => (min..=max).prop_map(OptionValue::Float).boxed(),
-        OptionKind::Choice(words) => prop::sample::select(words).prop_map(|w| OptionValue::Text(w.to_owned())).boxed(),
-        OptionKind::Text | OptionKind::Path => words().prop_map(OptionValue::Text).boxed(),
+        KeyKind::Bool => any::<bool>().prop_map(OptionValue::Bool).boxed(),
+        KeyKind::Int { min, max } => (min..=max).prop_map(OptionValue::Int).boxed(),
+        KeyKind::Float { min, max } => (min..=max).prop_map(OptionValue::Float).boxed(),
+        KeyKind::Choice(words) => prop::sample::select(words).prop_map(|w| OptionValue::Text(w.to_owned())).boxed(),
+        KeyKind::Text | KeyKind::Path => words().prop_map(OptionValue::Text).boxed(),
+        other => panic!("no option of the catalog is {other}"),
     }
 }
 

@@ -4,50 +4,51 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use harness_records::catalog::{Catalog, Entry, Roles};
-use harness_records::options::{About, OptionDefault, OptionDoc, OptionKind};
+use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
+use harness_records::options::About;
 use harness_records::spec::{SpecError, SweepSpec};
 
 const WEIGHTS_ONLY: Roles = Roles { weights: true, activations: false, gradients: false };
 const FORWARD: Roles = Roles { weights: true, activations: true, gradients: false };
 
-const fn about(name: &'static str, options: &'static [OptionDoc]) -> About {
+const fn about(name: &'static str, options: &'static [KeyDoc]) -> About {
     About { name, summary: "A thing.", source: "", options }
 }
 
-const fn doc(name: &'static str, kind: OptionKind, default: OptionDefault) -> OptionDoc {
-    OptionDoc { name, kind, default, doc: "An option." }
+const fn doc(name: &'static str, kind: KeyKind, default: KeyDefault) -> KeyDoc {
+    KeyDoc { name, kind, default, doc: "An option." }
 }
 
 static FLOAT: About = about("float", &[]);
 static UNIFORM: About = about(
     "uniform",
     &[
-        doc("range", OptionKind::Choice(&["symmetric", "affine"]), OptionDefault::Text("symmetric")),
-        doc("per", OptionKind::Choice(&["tensor", "channel"]), OptionDefault::Text("tensor")),
+        doc("range", KeyKind::Choice(&["symmetric", "affine"]), KeyDefault::Text("symmetric")),
+        doc("per", KeyKind::Choice(&["tensor", "channel"]), KeyDefault::Text("tensor")),
     ],
 );
 static BALANCED: About = about(
     "balanced",
     &[
-        doc("threshold", OptionKind::Choice(&["median", "mean"]), OptionDefault::Text("median")),
-        doc("momentum", OptionKind::Float { min: 0.0, max: 1.0 }, OptionDefault::Float(0.5)),
+        doc("threshold", KeyKind::Choice(&["median", "mean"]), KeyDefault::Text("median")),
+        doc("momentum", KeyKind::Float { min: 0.0, max: 1.0 }, KeyDefault::Float(0.5)),
     ],
 );
 static STOCHASTIC: About = about(
     "stochastic",
     &[
-        doc("average", OptionKind::Choice(&["off", "eval"]), OptionDefault::Text("off")),
-        doc("skip", OptionKind::Int { min: 1, max: 64 }, OptionDefault::Int(1)),
-        doc("noise", OptionKind::Bool, OptionDefault::Bool(true)),
-        doc("table", OptionKind::Path, OptionDefault::Absent),
-        doc("tag", OptionKind::Text, OptionDefault::Absent),
+        doc("average", KeyKind::Choice(&["off", "eval"]), KeyDefault::Text("off")),
+        doc("skip", KeyKind::Int { min: 1, max: 64 }, KeyDefault::Int(1)),
+        doc("noise", KeyKind::Bool, KeyDefault::Bool(true)),
+        doc("table", KeyKind::Path, KeyDefault::Absent),
+        doc("tag", KeyKind::Text, KeyDefault::Absent),
     ],
 );
 static XNOR: About = about("xnor", &[]);
-static LENET: About = about("lenet", &[doc("width", OptionKind::Int { min: 1, max: 512 }, OptionDefault::Int(20))]);
-static MLP: About = about("mlp", &[doc("hidden", OptionKind::Int { min: 1, max: 4096 }, OptionDefault::Int(64))]);
+static LENET: About = about("lenet", &[doc("width", KeyKind::Int { min: 1, max: 512 }, KeyDefault::Int(20))]);
+static MLP: About = about("mlp", &[doc("hidden", KeyKind::Int { min: 1, max: 4096 }, KeyDefault::Int(64))]);
 static DIGITS: About = about("digits", &[]);
-static MNIST: About = about("mnist", &[doc("normalize", OptionKind::Bool, OptionDefault::Bool(true))]);
+static MNIST: About = about("mnist", &[doc("normalize", KeyKind::Bool, KeyDefault::Bool(true))]);
 
 pub(crate) fn catalog() -> Catalog {
     Catalog {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rows::Rows;
-use crate::{About, Levels, MethodAbout, OptionDefault, OptionDoc, Quantizer, Site, StepContext, straight_through};
+use crate::{About, KeyDefault, KeyDoc, Levels, MethodAbout, Quantizer, Site, StepContext, straight_through};
 
 /// Levels `-m, -m/2, ..., m/2, m` with m the largest magnitude of the tensor, halved at each step; a number gets the level
 /// of the largest power that its magnitude reaches, or of the smallest power.
@@ -22,10 +22,10 @@ enum Fault {
 }
 
 /// An option that nobody reads.
-const IDLE: OptionDoc = OptionDoc {
+const IDLE: KeyDoc = KeyDoc {
     name: "idle",
-    kind: crate::OptionKind::Choice(&["on", "off"]),
-    default: OptionDefault::Text("on"),
+    kind: crate::KeyKind::Choice(&["on", "off"]),
+    default: KeyDefault::Text("on"),
     doc: "changes nothing",
 };
 

@@ -3,8 +3,8 @@
 use tch::nn;
 
 use crate::{
-    About, Method, MethodAbout, MethodError, Nonlinearity, OptionDefault, OptionDoc, OptionValue, Options, Quantizer,
-    Site, Support,
+    About, KeyDefault, KeyDoc, Method, MethodAbout, MethodError, Nonlinearity, OptionValue, Options, Quantizer, Site,
+    Support,
 };
 
 /// A method with other defaults, so that the suite runs with other options than the method's own.
@@ -21,13 +21,13 @@ impl<'a, M: Method> Variant<'a, M> {
         let about = method.about();
         let given = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let options = Options::resolve(about.about.options, &given).unwrap();
-        let options: Vec<OptionDoc> = about
+        let options: Vec<KeyDoc> = about
             .about
             .options
             .iter()
             .map(|doc| {
                 let value = options.iter().find(|(name, _)| *name == doc.name).map(|(_, value)| value.clone());
-                OptionDoc { default: value.map_or(OptionDefault::Absent, default), ..*doc }
+                KeyDoc { default: value.map_or(KeyDefault::Absent, default), ..*doc }
             })
             .collect();
         let about = MethodAbout {
@@ -39,12 +39,12 @@ impl<'a, M: Method> Variant<'a, M> {
     }
 }
 
-fn default(value: OptionValue) -> OptionDefault {
+fn default(value: OptionValue) -> KeyDefault {
     match value {
-        OptionValue::Bool(v) => OptionDefault::Bool(v),
-        OptionValue::Int(v) => OptionDefault::Int(v),
-        OptionValue::Float(v) => OptionDefault::Float(v),
-        OptionValue::Text(v) => OptionDefault::Text(v.leak()),
+        OptionValue::Bool(v) => KeyDefault::Bool(v),
+        OptionValue::Int(v) => KeyDefault::Int(v),
+        OptionValue::Float(v) => KeyDefault::Float(v),
+        OptionValue::Text(v) => KeyDefault::Text(v.leak()),
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn run(arguments: &BenchArguments, volume: Volume) -> Outcome {
     let cases = training_cost::cases(match arguments.suite {
         SuiteChoice::Networks => Suite::Networks,
         SuiteChoice::Methods => Suite::Methods,
-    });
+    })?;
     let threads = arguments.threads.unwrap_or(2);
     if !volume.quiet {
         talk(format_args!(

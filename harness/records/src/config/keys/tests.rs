@@ -1,0 +1,106 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::*;
+use crate::config::{Distill, OptimizerConfig, ScheduleConfig, TrainConfig};
+
+/// The fields of `train` that are described elsewhere: choices with keys of their own, and references to trials.
+const NOT_IN_THE_TABLE: [&str; 4] = ["optimizer", "schedule", "init", "distill"];
+
+fn object(value: impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value).unwrap() {
+        Value::Object(map) => map,
+        other => panic!("{other} is no map"),
+    }
+}
+
+fn names(table: &[KeyDoc]) -> BTreeSet<String> {
+    let names: BTreeSet<String> = table.iter().map(|row| row.name.to_owned()).collect();
+    assert_eq!(names.len(), table.len(), "a key has two rows");
+    names
+}
+
+/// The default of every row, a value in range where the key must be given.
+fn defaults(table: &[KeyDoc]) -> Map<String, Value> {
+    let required = |kind| match kind {
+        KeyKind::AscendingInts => serde_json::json!([1]),
+        KeyKind::Int { min, .. } => serde_json::json!(min),
+        other => panic!("no required key is {other} so far"),
+    };
+    table.iter().map(|row| (row.name.to_owned(), row.default.json().unwrap_or_else(|| required(row.kind)))).collect()
+}
+
+#[test]
+fn every_field_of_the_training_has_a_row_and_every_row_a_field() {
+    let mut fields: BTreeSet<String> = object(TrainConfig::default()).into_iter().map(|(name, _)| name).collect();
+    for name in NOT_IN_THE_TABLE {
+        assert!(fields.remove(name), "TrainConfig has no field `{name}`");
+    }
+    assert_eq!(fields, names(TRAIN));
+}
+
+#[test]
+fn the_struct_has_the_defaults_of_the_table() {
+    let default = object(TrainConfig::default());
+    for (name, value) in defaults(TRAIN) {
+        assert_eq!(default.get(&name), Some(&value), "{name}");
+    }
+    let name = |key: &str| default[key]["name"].as_str().unwrap().to_owned();
+    assert_eq!(name("optimizer"), OPTIMIZER);
+    assert_eq!(name("schedule"), SCHEDULE);
+    for (key, table) in [("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)] {
+        let mut wanted = defaults(variant(table, &name(key)).unwrap().fields);
+        wanted.insert("name".to_owned(), name(key).into());
+        assert_eq!(default[key], Value::Object(wanted), "{key}");
+    }
+}
+
+/// A record older than a key means the same as a sweep file that does not give it.
+#[test]
+fn a_key_that_old_records_lack_has_the_default_of_the_table() {
+    let written = object(TrainConfig::default());
+    let mut optional = BTreeSet::new();
+    for row in TRAIN {
+        let mut older = written.clone();
+        older.remove(row.name);
+        if let Ok(read) = serde_json::from_value::<TrainConfig>(older.into()) {
+            assert_eq!(object(read)[row.name], row.default.json().unwrap(), "{}", row.name);
+            optional.insert(row.name);
+        }
+    }
+    // Keys that every record has: a record without one is damaged. A new key is not among them.
+    let always = ["epochs", "batch", "label_smoothing", "seed", "threads", "deterministic"];
+    let rest: BTreeSet<&str> = TRAIN.iter().map(|row| row.name).filter(|name| !always.contains(name)).collect();
+    assert_eq!(optional, rest);
+}
+
+#[test]
+fn every_variant_has_the_fields_of_its_table() {
+    for table in OPTIMIZERS {
+        let mut keys = defaults(table.fields);
+        keys.insert("name".to_owned(), table.name.into());
+        let read: OptimizerConfig = serde_json::from_value(Value::Object(keys.clone())).unwrap();
+        assert_eq!(object(read), keys, "{}", table.name);
+    }
+    for table in SCHEDULES {
+        let mut keys = defaults(table.fields);
+        keys.insert("name".to_owned(), table.name.into());
+        let read: ScheduleConfig = serde_json::from_value(Value::Object(keys.clone())).unwrap();
+        assert_eq!(object(read), keys, "{}", table.name);
+    }
+    let mut keys = defaults(DISTILL);
+    keys.insert("teacher".to_owned(), "0123456789abcdef".into());
+    let read: Distill = serde_json::from_value(Value::Object(keys.clone())).unwrap();
+    assert_eq!(object(read), keys);
+}
+
+#[test]
+fn every_default_is_accepted_by_its_own_range() {
+    let variants = OPTIMIZERS.iter().chain(SCHEDULES).map(|variant| variant.fields);
+    for row in [TRAIN, DISTILL].into_iter().chain(variants).flatten() {
+        let Some(default) = row.default.json().filter(|value| !value.is_null()) else { continue };
+        let node = crate::yaml::node::parse("default", default.to_string().as_bytes()).unwrap();
+        assert_eq!(row.kind.accept_node(&node), Some(default), "{}", row.name);
+    }
+}

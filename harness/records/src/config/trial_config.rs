@@ -1,0 +1,430 @@
+//! The resolved configuration of one trial, with every default written out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::de::{self, Deserializer};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::config::options::{OptionValue, Options};
+
+/// Everything that decides the numbers of a trial, and the places its data come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialConfig {
+    /// What is learned from.
+    pub dataset: DatasetChoice,
+    /// What learns.
+    pub model: ModelChoice,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// What is quantized, and by which method.
+    pub quant: QuantConfig,
+}
+
+/// A resolved configuration as YAML, which [`read_config`](crate::sweep::spec::read_config) reads back to the same.
+///
+/// # Errors
+/// Text that YAML cannot hold.
+pub fn config_yaml(config: &TrialConfig) -> Result<String, serde_yaml::SerializeError> {
+    serde_yaml::to_string(config)
+}
+
+/// A data set by name: `{name: mnist, root: /data/mnist}`, its options beside them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatasetChoice {
+    /// Registered name.
+    pub name: String,
+    /// Folder of the files; not part of the trial id.
+    pub root: Option<PathBuf>,
+    /// Checked options.
+    pub options: Options,
+}
+
+/// A model by name: `{name: lenet}`, its options beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelChoice {
+    /// Registered name.
+    pub name: String,
+    /// Checked options.
+    pub options: Options,
+}
+
+/// A quantization method by name: `{method: uniform, bits: 2, per: channel}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MethodChoice {
+    /// Registered name; `float` means full precision.
+    pub method: String,
+    /// Bit width, 1..=8; `None` for `float`.
+    pub bits: Option<u8>,
+    /// Checked options.
+    pub options: Options,
+}
+
+impl MethodChoice {
+    /// Full precision: the absence of a quantizer.
+    #[must_use]
+    pub fn float() -> MethodChoice {
+        MethodChoice { method: "float".to_owned(), bits: None, options: Options::default() }
+    }
+
+    /// True for full precision.
+    #[must_use]
+    pub fn is_float(&self) -> bool {
+        self.method == "float"
+    }
+}
+
+/// Which quantizer sits where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuantConfig {
+    /// Weights of convolutions and linear layers.
+    pub weights: MethodChoice,
+    /// Inputs of convolutions and linear layers, in the place of the non-linearity.
+    pub activations: MethodChoice,
+    /// Gradients with respect to the outputs of convolutions and linear layers.
+    pub gradients: MethodChoice,
+    /// Layers kept in full precision, weights and input: `first`, `last`, `shortcuts` (all that stand on shortcuts of a
+    /// residual network) or a layer's name.
+    pub keep_float: Vec<String>,
+}
+
+/// How a trial is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Passes over the training set.
+    pub epochs: u32,
+    /// Images a step; the last, smaller batch of an epoch is used too.
+    pub batch: u32,
+    /// Update rule.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate over time.
+    pub schedule: ScheduleConfig,
+    /// Largest global L2 norm of all gradients together; `None`: no clipping.
+    pub clip_norm: Option<f64>,
+    /// Fraction of the target spread evenly over all classes, in [0, 1).
+    pub label_smoothing: f64,
+    /// Keys every random number of the trial.
+    pub seed: u64,
+    /// CPU threads of the trial. Part of the id: sums in another order are other numbers.
+    pub threads: u32,
+    /// Equal parts of the training; the schedule and the optimizer's state start over in each. 1: no restart.
+    #[serde(default = "one")]
+    pub restarts: u32,
+    /// Only deterministic algorithms, also where they are slower (CUDA).
+    pub deterministic: bool,
+    /// Use this many training samples (images, or words of a text) only, the first ones; `None`: all.
+    pub limit: Option<u64>,
+    /// Evaluate on this many samples of each other split only, the first ones; `None`: on all.
+    #[serde(default)]
+    pub limit_test: Option<u64>,
+    /// Passes that the batch of a step is cut into; their gradients add up to the batch's.
+    #[serde(default = "one")]
+    pub accumulate: u32,
+    /// Decay of a moving average of all weights, in [0, 1), which is what is evaluated and kept; `None`: no average.
+    #[serde(default)]
+    pub ema: Option<f64>,
+    /// Narrower numbers in convolutions and matrix products; `None`: f32 everywhere.
+    #[serde(default)]
+    pub amp: Option<Precision>,
+    /// Words that a gradient reaches back in a text; data sets of images do not use it.
+    #[serde(default = "twenty")]
+    pub bptt: u32,
+    /// Steps between two checkpoints inside an epoch; `None`: at the end of each epoch only. Not part of the id.
+    #[serde(default)]
+    pub checkpoint_every: Option<u64>,
+    /// Where the first weights come from; `None`: drawn at random.
+    #[serde(default)]
+    pub init: Option<Init>,
+    /// Who is learned from beside the labels; `None`: nobody.
+    #[serde(default)]
+    pub distill: Option<Distill>,
+}
+
+/// Value of a key that older records do not have.
+fn one() -> u32 {
+    1
+}
+
+/// As [`one`].
+fn twenty() -> u32 {
+    20
+}
+
+impl Default for TrainConfig {
+    /// What a sweep file that says nothing about the training means.
+    fn default() -> TrainConfig {
+        TrainConfig {
+            epochs: 10,
+            batch: 128,
+            optimizer: OptimizerConfig::Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 },
+            schedule: ScheduleConfig::Constant { warmup: 0.0 },
+            clip_norm: None,
+            label_smoothing: 0.0,
+            seed: 0,
+            threads: 1,
+            restarts: one(),
+            deterministic: true,
+            limit: None,
+            limit_test: None,
+            accumulate: one(),
+            ema: None,
+            amp: None,
+            bptt: twenty(),
+            checkpoint_every: None,
+            init: None,
+            distill: None,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Ids of the trials that must have ended well before this one can begin.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        let init = match &self.init {
+            Some(Init::Trial(id)) => Some(id.as_str()),
+            _ => None,
+        };
+        init.into_iter().chain(self.distill.as_ref().map(|distill| distill.teacher.as_str()))
+    }
+}
+
+/// A kind of numbers narrower than f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// bfloat16: the range of f32 with 8 significant bits.
+    Bf16,
+}
+
+/// Where the first weights of a trial come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "InitKeys", into = "InitKeys")]
+pub enum Init {
+    /// The network that the trial of this id ended with.
+    Trial(String),
+    /// A file of named tensors (`.safetensors`).
+    File {
+        /// Where it is; not part of the trial id.
+        path: PathBuf,
+        /// First 16 hex digits of the BLAKE3 hash of its content.
+        blake3: String,
+    },
+}
+
+/// [`Init`] as it is written: `{trial: ID}` or `{file: PATH, blake3: HASH}`.
+#[derive(Serialize, Deserialize)]
+struct InitKeys {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blake3: Option<String>,
+}
+
+impl TryFrom<InitKeys> for Init {
+    type Error = &'static str;
+
+    fn try_from(keys: InitKeys) -> Result<Init, &'static str> {
+        match keys {
+            InitKeys { trial: Some(id), file: None, blake3: None } => Ok(Init::Trial(id)),
+            InitKeys { trial: None, file: Some(path), blake3: Some(blake3) } => Ok(Init::File { path, blake3 }),
+            _ => Err("expected either `trial`, or `file` and `blake3`"),
+        }
+    }
+}
+
+impl From<Init> for InitKeys {
+    fn from(init: Init) -> InitKeys {
+        match init {
+            Init::Trial(id) => InitKeys { trial: Some(id), file: None, blake3: None },
+            Init::File { path, blake3 } => InitKeys { trial: None, file: Some(path), blake3: Some(blake3) },
+        }
+    }
+}
+
+/// Knowledge distillation (Hinton, Vinyals and Dean 2015): the loss is
+/// `alpha T^2 KL(softmax(teacher / T) || softmax(student / T)) + (1 - alpha) cross entropy`, means over the batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distill {
+    /// Id of the trial whose final network is the teacher.
+    pub teacher: String,
+    /// Fraction of the teacher in the loss, in [0, 1].
+    pub alpha: f64,
+    /// `T`, greater than 0.
+    pub temperature: f64,
+}
+
+/// Update rule and its constants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent.
+    Sgd {
+        /// Learning rate.
+        lr: f64,
+        /// Momentum, in [0, 1).
+        momentum: f64,
+        /// Nesterov's form of the momentum.
+        nesterov: bool,
+        /// L2 penalty, on weights only (not on biases and normalization).
+        weight_decay: f64,
+    },
+    /// Adam (Kingma and Ba 2015), the penalty inside the gradient.
+    Adam {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the first and second moments.
+        betas: (f64, f64),
+        /// Added to the root of the second moment.
+        eps: f64,
+        /// L2 penalty, on weights only.
+        weight_decay: f64,
+    },
+    /// AdamW (Loshchilov and Hutter 2019), decoupled decay.
+    AdamW {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the first and second moments.
+        betas: (f64, f64),
+        /// Added to the root of the second moment.
+        eps: f64,
+        /// Decoupled decay, on weights only.
+        weight_decay: f64,
+    },
+}
+
+impl OptimizerConfig {
+    /// Base learning rate.
+    #[must_use]
+    pub fn lr(&self) -> f64 {
+        match *self {
+            OptimizerConfig::Sgd { lr, .. } | OptimizerConfig::Adam { lr, .. } | OptimizerConfig::AdamW { lr, .. } => {
+                lr
+            }
+        }
+    }
+}
+
+/// Learning rate over time, as a factor of the optimizer's `lr`. `warmup` is the number of epochs (fractions
+/// allowed) over which the factor first rises linearly from zero.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+pub enum ScheduleConfig {
+    /// No change.
+    Constant {
+        /// Epochs of warm-up.
+        warmup: f64,
+    },
+    /// Times `gamma` every `every` epochs.
+    Step {
+        /// Epochs between two drops.
+        every: u32,
+        /// Factor of a drop.
+        gamma: f64,
+        /// Epochs of warm-up.
+        warmup: f64,
+    },
+    /// Times `gamma` at each milestone.
+    MultiStep {
+        /// Epochs at which the rate drops, ascending.
+        milestones: Vec<u32>,
+        /// Factor of a drop.
+        gamma: f64,
+        /// Epochs of warm-up.
+        warmup: f64,
+    },
+    /// Straight line over all steps to `end` times the base rate.
+    Linear {
+        /// Last factor.
+        end: f64,
+        /// Epochs of warm-up.
+        warmup: f64,
+    },
+    /// Half a cosine over all steps to `end` times the base rate.
+    Cosine {
+        /// Last factor.
+        end: f64,
+        /// Epochs of warm-up.
+        warmup: f64,
+    },
+}
+
+/// A map of scalars in which some keys have a meaning of their own and the rest are options.
+type Scalars = BTreeMap<String, OptionValue>;
+
+fn take_text<E: de::Error>(map: &mut Scalars, key: &'static str) -> Result<Option<String>, E> {
+    match map.remove(key) {
+        None => Ok(None),
+        Some(OptionValue::Text(v)) => Ok(Some(v)),
+        Some(other) => Err(E::custom(format!("`{key}` is `{other}`, expected text"))),
+    }
+}
+
+fn serialize_choice<S: Serializer>(
+    s: S,
+    head: &[(&str, Option<OptionValue>)],
+    rest: &Options,
+) -> Result<S::Ok, S::Error> {
+    let mut map = s.serialize_map(None)?;
+    for (key, value) in head {
+        if let Some(value) = value {
+            map.serialize_entry(key, value)?;
+        }
+    }
+    for (key, value) in rest.iter() {
+        map.serialize_entry(key, value)?;
+    }
+    map.end()
+}
+
+impl Serialize for DatasetChoice {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let root = self.root.as_ref().map(|r| OptionValue::Text(r.to_string_lossy().into_owned()));
+        serialize_choice(s, &[("name", Some(OptionValue::Text(self.name.clone()))), ("root", root)], &self.options)
+    }
+}
+
+impl<'de> Deserialize<'de> for DatasetChoice {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<DatasetChoice, D::Error> {
+        let mut map = Scalars::deserialize(d)?;
+        let name = take_text(&mut map, "name")?.ok_or_else(|| de::Error::missing_field("name"))?;
+        let root = take_text(&mut map, "root")?.map(PathBuf::from);
+        Ok(DatasetChoice { name, root, options: map.into_iter().collect() })
+    }
+}
+
+impl Serialize for ModelChoice {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        serialize_choice(s, &[("name", Some(OptionValue::Text(self.name.clone())))], &self.options)
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelChoice {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<ModelChoice, D::Error> {
+        let mut map = Scalars::deserialize(d)?;
+        let name = take_text(&mut map, "name")?.ok_or_else(|| de::Error::missing_field("name"))?;
+        Ok(ModelChoice { name, options: map.into_iter().collect() })
+    }
+}
+
+impl Serialize for MethodChoice {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let bits = self.bits.map(|b| OptionValue::Int(i64::from(b)));
+        serialize_choice(s, &[("method", Some(OptionValue::Text(self.method.clone()))), ("bits", bits)], &self.options)
+    }
+}
+
+impl<'de> Deserialize<'de> for MethodChoice {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<MethodChoice, D::Error> {
+        let mut map = Scalars::deserialize(d)?;
+        let method = take_text(&mut map, "method")?.ok_or_else(|| de::Error::missing_field("method"))?;
+        let bits = match map.remove("bits") {
+            None => None,
+            Some(OptionValue::Int(b)) if (1..=8).contains(&b) => u8::try_from(b).ok(),
+            Some(other) => return Err(de::Error::custom(format!("`bits` is `{other}`, expected 1 to 8"))),
+        };
+        Ok(MethodChoice { method, bits, options: map.into_iter().collect() })
+    }
+}
