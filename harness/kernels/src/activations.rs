@@ -131,6 +131,35 @@ impl Activations {
         Ok(())
     }
 
+    /// Reads the codes back, `[batch, height, width, channels]` row-major. Pixels that no window reads (those between the steps
+    /// of a strided 1x1 convolution) are not stored; their places in `codes` are left as they are, see
+    /// [`Activations::stores`].
+    ///
+    /// # Errors
+    /// When the length disagrees with the shape.
+    pub fn read_codes(&self, codes: &mut [u8]) -> Result<(), KernelError> {
+        self.check_length(codes.len())?;
+        let k_steps = self.layout.k_steps(self.channels);
+        for (index, codes) in codes.chunks_exact_mut(self.channels * self.groups).enumerate() {
+            let Some(at) = self.stored.position(index) else { continue };
+            codes.fill(0);
+            for (bit_group, placed) in self.layout.bit_groups.iter().zip(&self.bit_groups) {
+                let pixel = &self.data.bytes()[placed.start + at * placed.pixel_bytes..][..placed.pixel_bytes];
+                let groups = pixel.chunks_exact(k_steps * bit_group.k_step_bytes);
+                for (codes, bytes) in codes.chunks_exact_mut(self.channels).zip(groups) {
+                    pack::unpack::codes(*bit_group, self.layout.k_step, bytes, codes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the pixel with this index in `[batch, height, width]` is stored, that is, read by a window.
+    #[must_use]
+    pub fn stores(&self, pixel: usize) -> bool {
+        pixel < self.stored.extent.iter().product() && self.stored.position(pixel).is_some()
+    }
+
     /// Packs the codes of channels `first..` of each group of a tensor `[batch, height, width, groups, channels]`. `codes` is
     /// given the index of a code in that tensor, and writes that one and as many as follow.
     pub(crate) fn fill_by(
@@ -202,6 +231,20 @@ impl Activations {
         Err(KernelError::Layout {
             expected: format!("{}-bit codes", self.bits()),
             found: format!("a quantizer of {} bits", quantize.bits()),
+        })
+    }
+
+    /// Refuses to take the results of a product, `bits`-bit codes of `[batch, height, width]` pixels and `outputs` channels,
+    /// if these are other activations.
+    pub(crate) fn check_results(&self, extent: [usize; 3], outputs: usize, bits: Bits) -> Result<(), KernelError> {
+        let [batch, height, width] = extent;
+        let shape = [batch, height, width, outputs];
+        if self.shape() == shape && self.bits() == bits {
+            return Ok(());
+        }
+        Err(KernelError::Layout {
+            expected: format!("{bits}-bit codes of {shape:?}"),
+            found: format!("{}-bit codes of {:?}", self.bits(), self.shape()),
         })
     }
 

@@ -7,6 +7,7 @@ mod avx2;
 mod loops;
 mod portable;
 mod quantize;
+pub(crate) mod unpack;
 
 pub use quantize::Quantize;
 

@@ -42,6 +42,12 @@ dispatch!(
     /// See [`portable::uniform`].
     uniform(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]));
 dispatch!(
+    /// See [`portable::uniform_to_zero`].
+    uniform_to_zero(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]));
+dispatch!(
+    /// See [`portable::search`].
+    search(values: &[f32], boundaries: &[f32], codes: &mut [u8]));
+dispatch!(
     /// See [`portable::thresholds`].
     thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]));
 
@@ -70,6 +76,13 @@ mod tests {
             let (mut fast, mut slow) = (vec![9; values.len()], vec![7; values.len()]);
             uniform(widest(), &values, inverse, max, &mut fast);
             portable::uniform(&values, inverse, max, &mut slow);
+            prop_assert_eq!(&fast, &slow);
+            uniform_to_zero(widest(), &values, inverse, max, &mut fast);
+            portable::uniform_to_zero(&values, inverse, max, &mut slow);
+            prop_assert_eq!(&fast, &slow);
+            let boundaries: Vec<f32> = (0..max as usize).map(|i| i as f32 / 2.0 - 1.0).collect();
+            search(widest(), &values, &boundaries, &mut fast);
+            portable::search(&values, &boundaries, &mut slow);
             prop_assert_eq!(&fast, &slow);
             thresholds(widest(), &values, &[0.5, 1.5, 3.0], &mut fast);
             portable::thresholds(&values, &[0.5, 1.5, 3.0], &mut slow);
