@@ -18,7 +18,12 @@ pub(super) fn words(codes: &[u8], bit: u8, bytes: &mut [u8]) {
         let high = _mm256_movemask_epi8(_mm256_sll_epi16(high, shift)) as u32;
         word.copy_from_slice(&(u64::from(high) << 32 | u64::from(low)).to_le_bytes());
     }
-    portable::words(&codes[64 * whole..], bit, &mut bytes[8 * whole..]);
+    let rest = &codes[64 * whole..];
+    if !rest.is_empty() {
+        let mut last = [0; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        words(&last, bit, &mut bytes[8 * whole..8 * whole + 8]);
+    }
 }
 
 #[target_feature(enable = "avx2")]
@@ -47,7 +52,16 @@ pub(super) fn nibble_offsets(codes: &[u8], group: BitGroup, bytes: &mut [u8]) {
             unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), both) };
         }
     }
-    portable::nibble_offsets(&codes[32 * whole..], group, &mut bytes[8 * whole * group.k_step_bytes..]);
+    let (rest, bytes) = (&codes[32 * whole..], &mut bytes[8 * whole * group.k_step_bytes..]);
+    if !rest.is_empty() {
+        // The last K-steps go through buffers of a whole chunk; codes past the end are zero.
+        let (mut last, mut packed) = ([0; 32], [0; 32]);
+        last[..rest.len()].copy_from_slice(rest);
+        let packed = &mut packed[..8 * group.k_step_bytes];
+        nibble_offsets(&last, group, packed);
+        let length = rest.len().div_ceil(4) * group.k_step_bytes;
+        bytes[..length].copy_from_slice(&packed[..length]);
+    }
 }
 
 #[target_feature(enable = "avx2")]
