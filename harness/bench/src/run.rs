@@ -169,7 +169,7 @@ fn time_shape(
     let values = values(conv.batch * conv.height * conv.width * conv.channels);
     let mut setups = Vec::new();
     for &pair in &request.pairs {
-        let chosen = [Route::choose(pair.weights, pair.activations, conv.pixels())];
+        let chosen = [Route::choose(&conv, pair.weights, pair.activations)];
         for &route in request.routes.as_deref().unwrap_or(&chosen) {
             let setup = Setup::new(shape, pair, route, &values, pool)?;
             setup.check(shape, &values, pool)?;
@@ -317,7 +317,7 @@ fn kernel_result(
         weight_bits: setup.pair.weights.get(),
         activation_bits: setup.pair.activations.get(),
         route: setup.route.to_string(),
-        chosen: setup.route == Route::choose(setup.pair.weights, setup.pair.activations, shape.conv.pixels()),
+        chosen: setup.route == Route::choose(&shape.conv, setup.pair.weights, setup.pair.activations),
         threads,
         time_s: run.median,
         pack_s: pack.median,

@@ -237,6 +237,7 @@ impl Output<'_> {
 
 /// An [`Output`] in a form that threads can share.
 #[derive(Clone, Copy)]
+#[expect(clippy::large_enum_variant, reason = "a task makes one copy, and nothing may be allocated")]
 pub(crate) enum Sink<'a> {
     Sums(*mut i32),
     Scaled {

@@ -124,7 +124,7 @@ impl LayerOutput<'_> {
             _ => {}
         }
         if let Clip::Between { low, high } = self.clip
-            && !(low <= high)
+            && low.partial_cmp(&high).is_none_or(|order| order.is_gt())
         {
             return Err(KernelError::Epilogue { what: "the limits of a clip are not in order, expected low <= high" });
         }

@@ -36,7 +36,7 @@ const BLANK_PASS: Pass<'_> =
 /// let one = Bits::new(1).ok_or("1 to 8 bits")?;
 /// let shape = Conv2d::matrix(2, 1, 3);
 /// // Codes 0 and 1 stand for -1 and +1.
-/// let product = Product::new(shape, &[1, 0, 1], one, one, Route::choose(one, one, shape.pixels()), &Grid::signs())?;
+/// let product = Product::new(shape, &[1, 0, 1], one, one, Route::choose(&shape, one, one), &Grid::signs())?;
 /// let mut activations = product.activations();
 /// activations.fill_codes(&[1, 1, 1, 0, 1, 0])?;
 /// let mut sums = [0; 2];

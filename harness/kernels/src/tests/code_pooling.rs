@@ -107,7 +107,7 @@ fn what_does_not_fit_is_refused() {
     let (pool, mut out) = (Pool::new(1), [7; 3]);
     assert!(pooling.run(&[0; 11], CodesOut::Bytes(&mut out), &pool).is_err());
     assert!(pooling.run(&[0; 12], CodesOut::Bytes(&mut out[..2]), &pool).is_err());
-    let route = Route::choose(bits(1), bits(2), 1);
+    let route = Route::choose(&Conv2d::matrix(1, 1, 3), bits(1), bits(2));
     let next = Product::new(Conv2d::matrix(1, 1, 3), &[1; 3], bits(1), bits(2), route, &Grid::codes()).unwrap();
     let mut packed = next.activations();
     let error = pooling.run(&[4; 12], CodesOut::Packed(&mut packed), &pool).unwrap_err();

@@ -289,7 +289,7 @@ fn refused(product: &Product, packed: &Activations, layer: LayerOutput<'_>) -> K
 #[test]
 fn what_does_not_fit_is_refused() {
     let shape = Conv2d::matrix(2, 3, 4);
-    let route = Route::choose(bits(1), bits(1), 2);
+    let route = Route::choose(&shape, bits(1), bits(1));
     let product = Product::new(shape, &[1; 12], bits(1), bits(1), route, &Grid::codes()).unwrap();
     let packed = product.activations();
     let quantize = Quantize::Uniform { bits: bits(2), inverse: 1.0 };
