@@ -3,6 +3,7 @@
 mod code_pooling;
 mod end_to_end;
 mod epilogues;
+mod float_products;
 mod layers;
 mod naive;
 #[cfg(target_arch = "x86_64")]

@@ -162,7 +162,8 @@ fn choices(kernels: &[KernelResult]) -> String {
     let loss = |(&(shape, bits), kernels): (&(&str, &str), &Vec<&KernelResult>)| {
         let chosen = kernels.iter().find(|kernel| kernel.chosen)?;
         let best = kernels.iter().min_by(|a, b| total(a).total_cmp(&total(b)))?;
-        (kernels.len() > 1).then(|| (total(chosen) / total(best), [shape, bits, &chosen.route, &best.route].map(str::to_owned)))
+        (kernels.len() > 1)
+            .then(|| (total(chosen) / total(best), [shape, bits, &chosen.route, &best.route].map(str::to_owned)))
     };
     let mut losses: Vec<(f64, [String; 4])> = cells.iter().filter_map(loss).collect();
     if losses.is_empty() {
@@ -182,7 +183,11 @@ fn choices(kernels: &[KernelResult]) -> String {
          and bits.\n",
         losses.len()
     );
-    if worst.is_empty() { said + "\n" } else { format!("{said}{}\n\n", columns(&["shape", "bits", "chosen", "best", "times"], &worst)) }
+    if worst.is_empty() {
+        said + "\n"
+    } else {
+        format!("{said}{}\n\n", columns(&["shape", "bits", "chosen", "best", "times"], &worst))
+    }
 }
 
 /// A choice that takes this many times as long as the best one counts as a loss.
