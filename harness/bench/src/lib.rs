@@ -8,6 +8,7 @@
 
 pub mod candidate;
 pub mod pairs;
+mod quiet;
 pub mod run;
 pub mod shapes;
 pub mod timing;

@@ -50,13 +50,20 @@ pub fn run(
     progress: &mut dyn FnMut(usize, usize, &str),
 ) -> Result<BenchReport, BenchError> {
     let threads = request.threads;
-    // libtorch starts its threads before this one is pinned, or they would all inherit its core.
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    // libtorch's threads inherit the cores of the one that starts them. A single one gets the second core; several can only be
+    // left to the system, and are started before this one is pinned.
+    if let (2, Some(&second)) = (threads, cores.get(1)) {
+        core_affinity::set_for_current(second);
+    }
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     let warm = tch::Tensor::f_ones([512, 512], (tch::Kind::Float, tch::Device::Cpu))?;
     let _ = warm.f_matmul(&warm)?;
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    if let Some(&core) = cores.first() {
-        core_affinity::set_for_current(core);
+    let mut pinned = Vec::new();
+    if let Some(&core) = cores.first()
+        && core_affinity::set_for_current(core)
+    {
+        pinned.extend(cores.iter().take(threads).map(|core| core.id));
     }
     let pool = Pool::with_start(threads, move |index| {
         if let Some(&core) = cores.get(index) {
@@ -68,6 +75,7 @@ pub fn run(
         version: VERSION,
         threads,
         rounds: request.rounds,
+        cores: pinned,
         memory: Vec::new(),
         libtorch: Vec::new(),
         kernels: Vec::new(),
@@ -169,7 +177,7 @@ fn time_shape(
     let values = values(conv.batch * conv.height * conv.width * conv.channels);
     let mut setups = Vec::new();
     for &pair in &request.pairs {
-        let chosen = [Route::choose(pair.weights, pair.activations, conv.pixels())];
+        let chosen = [Route::choose(&conv, pair.weights, pair.activations)];
         for &route in request.routes.as_deref().unwrap_or(&chosen) {
             let setup = Setup::new(shape, pair, route, &values, pool)?;
             setup.check(shape, &values, pool)?;
@@ -317,7 +325,7 @@ fn kernel_result(
         weight_bits: setup.pair.weights.get(),
         activation_bits: setup.pair.activations.get(),
         route: setup.route.to_string(),
-        chosen: setup.route == Route::choose(setup.pair.weights, setup.pair.activations, shape.conv.pixels()),
+        chosen: setup.route == Route::choose(&shape.conv, setup.pair.weights, setup.pair.activations),
         threads,
         time_s: run.median,
         pack_s: pack.median,

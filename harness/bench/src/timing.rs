@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use harness_records::bench_report::Quartiles;
 
+use crate::quiet::wait_for_other_threads;
+
 /// Work that can be repeated and timed.
 pub trait Candidate {
     /// Does the work once.
@@ -21,8 +23,10 @@ const MEASUREMENT_SECONDS: f64 = 0.004;
 /// A monotonic clock: the time since some fixed moment.
 type Clock<'a> = &'a dyn Fn() -> Duration;
 
-/// Seconds per call, the mean over `calls` calls.
+/// Seconds per call, the mean over `calls` calls, once no other thread of the process runs: threads that still spin for
+/// another candidate would take its cores.
 fn measure(candidate: &mut dyn Candidate, calls: u32, clock: Clock<'_>) -> Result<f64, tch::TchError> {
+    wait_for_other_threads();
     let began = clock();
     for _ in 0..calls {
         candidate.call()?;

@@ -88,9 +88,15 @@ impl Activations {
     pub fn fill_codes(&mut self, codes: &[u8]) -> Result<(), KernelError> {
         self.check_length(codes.len())?;
         self.check_codes(codes)?;
-        let channels = self.channels * self.groups;
+        let (channels, together) = (self.channels * self.groups, self.pixels_together());
         self.by_contiguous_runs(None, |writer, run, _| {
             let codes = &codes[run.first * channels..][..run.count * channels];
+            if together > 0 {
+                for (block, codes) in codes.chunks(together * channels).enumerate() {
+                    writer.write_pixels(run.at + block * together, codes);
+                }
+                return;
+            }
             for (pixel, codes) in codes.chunks_exact(channels).enumerate() {
                 writer.write(run.at + pixel, 0, codes);
             }
@@ -106,10 +112,7 @@ impl Activations {
         self.check_length(values.len())?;
         self.check_quantizer(quantize)?;
         let channels = self.channels * self.groups;
-        // Where the channels of a pixel fill its K-steps, pixels lie end to end, so several are packed as one.
-        let whole = self.groups == 1 && channels.is_multiple_of(self.layout.granularity());
-        let together = if whole { pack::CODES / channels } else { 0 };
-        let vectors = self.layout.vectors;
+        let (together, vectors) = (self.pixels_together(), self.layout.vectors);
         self.by_contiguous_runs(Some(pool), |writer, run, codes| {
             let values = &values[run.first * channels..][..run.count * channels];
             if together > 0 {
@@ -129,6 +132,41 @@ impl Activations {
             }
         });
         Ok(())
+    }
+
+    /// Pixels that are quantized and packed at a time: as many as have [`pack::CODES`] codes; 0 where one pixel has more, or
+    /// several groups.
+    fn pixels_together(&self) -> usize {
+        if self.groups == 1 { pack::CODES / self.channels } else { 0 }
+    }
+
+    /// Reads the codes back, `[batch, height, width, channels]` row-major. Pixels that no window reads (those between the steps
+    /// of a strided 1x1 convolution) are not stored; their places in `codes` are left as they are, see
+    /// [`Activations::stores`].
+    ///
+    /// # Errors
+    /// When the length disagrees with the shape.
+    pub fn read_codes(&self, codes: &mut [u8]) -> Result<(), KernelError> {
+        self.check_length(codes.len())?;
+        let k_steps = self.layout.k_steps(self.channels);
+        for (index, codes) in codes.chunks_exact_mut(self.channels * self.groups).enumerate() {
+            let Some(at) = self.stored.position(index) else { continue };
+            codes.fill(0);
+            for (bit_group, placed) in self.layout.bit_groups.iter().zip(&self.bit_groups) {
+                let pixel = &self.data.bytes()[placed.start + at * placed.pixel_bytes..][..placed.pixel_bytes];
+                let groups = pixel.chunks_exact(k_steps * bit_group.k_step_bytes);
+                for (codes, bytes) in codes.chunks_exact_mut(self.channels).zip(groups) {
+                    pack::unpack::codes(*bit_group, self.layout.k_step, bytes, codes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the pixel with this index in `[batch, height, width]` is stored, that is, read by a window.
+    #[must_use]
+    pub fn stores(&self, pixel: usize) -> bool {
+        pixel < self.stored.extent.iter().product() && self.stored.position(pixel).is_some()
     }
 
     /// Packs the codes of channels `first..` of each group of a tensor `[batch, height, width, groups, channels]`. `codes` is
@@ -205,6 +243,20 @@ impl Activations {
         })
     }
 
+    /// Refuses to take the results of a product, `bits`-bit codes of `[batch, height, width]` pixels and `outputs` channels,
+    /// if these are other activations.
+    pub(crate) fn check_results(&self, extent: [usize; 3], outputs: usize, bits: Bits) -> Result<(), KernelError> {
+        let [batch, height, width] = extent;
+        let shape = [batch, height, width, outputs];
+        if self.shape() == shape && self.bits() == bits {
+            return Ok(());
+        }
+        Err(KernelError::Layout {
+            expected: format!("{bits}-bit codes of {shape:?}"),
+            found: format!("{}-bit codes of {:?}", self.bits(), self.shape()),
+        })
+    }
+
     fn check_length(&self, found: usize) -> Result<(), KernelError> {
         let expected = self.shape().iter().product();
         if found == expected { Ok(()) } else { Err(KernelError::Length { operand: "input", expected, found }) }
@@ -269,17 +321,24 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the codes of several whole pixels, of which the first is stored pixel `at`. There is a single group, whose
-    /// channels fill its K-steps.
+    /// Writes the codes of several whole pixels, of which the first is stored pixel `at`. There is a single group.
     fn write_pixels(&mut self, at: usize, codes: &[u8]) {
         let count = codes.len() / self.channels;
         assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.stored.count());
+        // Where the channels of a pixel fill its K-steps, pixels lie end to end and are packed as one.
+        let whole = self.channels.is_multiple_of(self.layout.granularity());
         for (bit_group, placed) in self.layout.bit_groups.iter().zip(self.bit_groups) {
             let offset = placed.start + at * placed.pixel_bytes;
             // SAFETY: the pixels exist (asserted), so their bytes lie in the buffer, and the caller keeps other threads
             // away from them.
             let bytes = unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), count * placed.pixel_bytes) };
-            pack::codes(self.layout, *bit_group, 0, codes, bytes);
+            if whole {
+                pack::codes(self.layout, *bit_group, 0, codes, bytes);
+                continue;
+            }
+            for (codes, bytes) in codes.chunks_exact(self.channels).zip(bytes.chunks_exact_mut(placed.pixel_bytes)) {
+                pack::codes(self.layout, *bit_group, 0, codes, bytes);
+            }
         }
         // SAFETY: there is one sum for each pixel; the pixels were asserted to exist.
         let sums = unsafe { std::slice::from_raw_parts_mut(self.sums.add(at), count) };

@@ -2,7 +2,9 @@
 
 use crate::activations::{Activations, Writer};
 use crate::error::KernelError;
+use crate::layer_output::{LayerOutput, LayerSink, check_length, check_line};
 use crate::levels::Bits;
+use crate::vectors::Vectors;
 
 /// What the codes of a product stand for, as integers: `value = step * code - zero`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,44 +195,34 @@ pub enum Output<'a> {
         /// The rule that makes the codes.
         requantize: &'a Requantize,
     },
+    /// What a layer of a network makes of the sums.
+    Layer(LayerOutput<'a>),
 }
 
 impl Output<'_> {
     /// Checks lengths against `[batch, height, width]` and `outputs`.
     pub(crate) fn check(&self, extent: [usize; 3], outputs: usize) -> Result<(), KernelError> {
         let expected = extent.iter().product::<usize>() * outputs;
-        let length = |operand, found, expected| {
-            if found == expected { Ok(()) } else { Err(KernelError::Length { operand, expected, found }) }
-        };
         match self {
-            Output::Sums(out) => length("output", out.len(), expected),
+            Output::Sums(out) => check_length("output", out.len(), expected),
             Output::Scaled { out, scale, bias, .. } => {
-                length("output", out.len(), expected)?;
-                if scale.len() != 1 {
-                    length("scale", scale.len(), outputs)?;
-                }
-                if bias.is_empty() { Ok(()) } else { length("bias", bias.len(), outputs) }
+                check_length("output", out.len(), expected)?;
+                check_line(scale, bias, outputs)
             }
             Output::Codes { out, requantize } => {
-                length("output", out.len(), expected)?;
-                length("requantization", requantize.channels(), outputs)
+                check_length("output", out.len(), expected)?;
+                check_length("requantization", requantize.channels(), outputs)
             }
             Output::Packed { out, requantize } => {
-                length("requantization", requantize.channels(), outputs)?;
-                let [batch, height, width] = extent;
-                if out.shape() != [batch, height, width, outputs] || out.bits() != requantize.bits() {
-                    return Err(KernelError::Layout {
-                        expected: format!("{}-bit codes of {:?}", requantize.bits(), [batch, height, width, outputs]),
-                        found: format!("{}-bit codes of {:?}", out.bits(), out.shape()),
-                    });
-                }
-                Ok(())
+                check_length("requantization", requantize.channels(), outputs)?;
+                out.check_results(extent, outputs, requantize.bits())
             }
+            Output::Layer(layer) => layer.check(extent, outputs),
         }
     }
 
-    /// The same in the form that threads share.
-    pub(crate) fn sink(&mut self) -> Sink<'_> {
+    /// The same in the form that threads share; quantizers use `vectors`.
+    pub(crate) fn sink(&mut self, vectors: Vectors) -> Sink<'_> {
         match self {
             Output::Sums(out) => Sink::Sums(out.as_mut_ptr()),
             Output::Scaled { out, scale, bias, relu } => {
@@ -238,12 +230,14 @@ impl Output<'_> {
             }
             Output::Codes { out, requantize } => Sink::Codes { out: out.as_mut_ptr(), requantize },
             Output::Packed { out, requantize } => Sink::Packed { out: out.writer(), requantize },
+            Output::Layer(layer) => Sink::Layer(layer.sink(vectors)),
         }
     }
 }
 
 /// An [`Output`] in a form that threads can share.
 #[derive(Clone, Copy)]
+#[expect(clippy::large_enum_variant, reason = "a task makes one copy, and nothing may be allocated")]
 pub(crate) enum Sink<'a> {
     Sums(*mut i32),
     Scaled {
@@ -260,6 +254,7 @@ pub(crate) enum Sink<'a> {
         out: Writer<'a>,
         requantize: &'a Requantize,
     },
+    Layer(LayerSink<'a>),
     /// Sums in 64 bits, stored or added to what is there.
     Sums64 {
         out: *mut i64,
@@ -313,7 +308,11 @@ impl Sink<'_> {
 
     /// Whether the channels of a pixel share stored bytes.
     pub(crate) fn packs(&self) -> bool {
-        matches!(self, Sink::Packed { .. })
+        match self {
+            Sink::Packed { .. } => true,
+            Sink::Layer(layer) => layer.packs(),
+            _ => false,
+        }
     }
 
     /// Stores the results of channels `first..` of output pixel `pixel`, from the sums that `value` makes of a channel
@@ -359,6 +358,8 @@ impl Sink<'_> {
                     out.write(at, first, codes);
                 }
             }
+            // SAFETY: the caller's promise.
+            Sink::Layer(layer) => unsafe { layer.store(pixel, outputs, first, sums, value) },
             Sink::Sums64 { out, add } => {
                 // SAFETY: as above, by the promise that `Product::run_into` was given.
                 let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
@@ -381,7 +382,7 @@ impl Sink<'_> {
 }
 
 /// The numbers of channels `first..first + count`; the whole list if it holds one number for all channels, or none.
-fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
+pub(crate) fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
     if list.len() <= 1 { list } else { &list[first..first + count] }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::levels::Bits;
-use crate::route::Route;
+use crate::route::{Isa, Route};
 
 /// Why a product cannot be set up or run. Every safe entry point checks before it computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,17 @@ pub enum KernelError {
         /// What is wrong, and what would be right.
         what: &'static str,
     },
+    /// Results that do not fit between the channels of the tensor that they belong to.
+    Rows {
+        /// Name of the tensor.
+        operand: &'static str,
+        /// Channels of the tensor.
+        stride: usize,
+        /// The first channel that is used.
+        first: usize,
+        /// Number of channels that are used.
+        outputs: usize,
+    },
     /// Levels that a product cannot use.
     Levels {
         /// Name of the operand that they belong to.
@@ -81,6 +92,11 @@ pub enum KernelError {
     Unavailable {
         /// The route that was asked for.
         route: Route,
+    },
+    /// This processor does not have the instruction set.
+    UnavailableIsa {
+        /// The instruction set that was asked for.
+        isa: Isa,
     },
     /// The product of the sizes does not fit the address space.
     TooLarge,
@@ -114,8 +130,12 @@ impl fmt::Display for KernelError {
                 )
             }
             KernelError::Epilogue { what } => f.write_str(what),
+            KernelError::Rows { operand, stride, first, outputs } => {
+                write!(f, "{outputs} channels from channel {first} do not fit the {stride} channels of the {operand}")
+            }
             KernelError::Levels { operand, what } => write!(f, "the levels of the {operand} {what}"),
             KernelError::Unavailable { route } => write!(f, "this processor cannot run the route {route}"),
+            KernelError::UnavailableIsa { isa } => write!(f, "this processor does not have the instructions of {isa}"),
             KernelError::TooLarge => f.write_str("the sizes do not fit the address space"),
         }
     }

@@ -1,12 +1,15 @@
 //! From values to codes, and from codes to the bytes that a loop reads.
 //!
-//! The loops stand in [`portable`] and, on x86, in `avx2`; [`loops`] chooses between the two by the route's instruction set.
+//! The loops stand in [`portable`] and, on x86, in `avx2` and `avx512`; [`loops`] chooses among them by the route's instruction set.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod loops;
 mod portable;
 mod quantize;
+pub(crate) mod unpack;
 
 pub use quantize::Quantize;
 
@@ -32,7 +35,7 @@ pub(crate) fn codes(layout: &Layout, group: BitGroup, first: usize, codes: &[u8]
     match group.stored_as {
         StoredAs::Plane => loops::words(layout.vectors, codes, group.low, bytes),
         StoredAs::NibbleOffsets { .. } => loops::nibble_offsets(layout.vectors, codes, group, bytes),
-        StoredAs::SixBitOffsets { .. } => portable::six_bit_offsets(codes, group, bytes),
+        StoredAs::SixBitOffsets { .. } => loops::six_bit_offsets(layout.vectors, codes, group, bytes),
         StoredAs::Shorts => loops::shorts(layout.vectors, codes, bytes),
         StoredAs::Bytes => loops::bytes(layout.vectors, codes, group, bytes),
     }

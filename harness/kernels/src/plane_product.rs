@@ -38,7 +38,8 @@ const TASK_PIXELS: usize = 64;
 /// // Weights -0.5 and +0.5; activations 0, 0.25, 1 and 1.25.
 /// let weights = LevelTable::planes(one, vec![-0.5], vec![1.0]).ok_or("levels")?;
 /// let activations = LevelTable::planes(two, vec![0.0], vec![0.25, 1.0]).ok_or("levels")?;
-/// let product = PlaneProduct::new(Conv2d::matrix(1, 1, 3), &[1, 0, 1], &weights, two, Route::choose(one, one, 1))?;
+/// let shape = Conv2d::matrix(1, 1, 3);
+/// let product = PlaneProduct::new(shape, &[1, 0, 1], &weights, two, Route::choose(&shape, one, one))?;
 /// let mut packed = product.activations();
 /// packed.fill_codes(&[3, 1, 2])?;
 /// let mut out = [0.0];

@@ -1,6 +1,7 @@
 //! Products of codes: set up once, and run many times without allocating.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::activations::Activations;
 use crate::arch;
@@ -35,7 +36,7 @@ const BLANK_PASS: Pass<'_> =
 /// let one = Bits::new(1).ok_or("1 to 8 bits")?;
 /// let shape = Conv2d::matrix(2, 1, 3);
 /// // Codes 0 and 1 stand for -1 and +1.
-/// let product = Product::new(shape, &[1, 0, 1], one, one, Route::choose(one, one, shape.pixels()), &Grid::signs())?;
+/// let product = Product::new(shape, &[1, 0, 1], one, one, Route::choose(&shape, one, one), &Grid::signs())?;
 /// let mut activations = product.activations();
 /// activations.fill_codes(&[1, 1, 1, 0, 1, 0])?;
 /// let mut sums = [0; 2];
@@ -49,7 +50,8 @@ pub struct Product {
     /// `[height, width]` of the output.
     output: [usize; 2],
     layout: Layout,
-    weights: Panels,
+    /// Shared with the products of other batches.
+    weights: Arc<Panels>,
     /// Stride of the window in stored pixels, `[down, right]`.
     stride: [usize; 2],
     /// The contiguous runs of a window: their distances from its first stored pixel, and their length in pixels.
@@ -108,7 +110,21 @@ impl Product {
         let segments = blank.bit_groups.iter().map(|placed| in_bytes(placed.pixel_bytes)).collect();
         let correction = Correction::new(&shape, output, &layout, &packed, grid);
         let stride = blank.stored.stride(&shape);
-        Ok(Product { shape, output, layout, stride, weights: packed, runs, segments, blank, correction })
+        let weights = Arc::new(packed);
+        Ok(Product { shape, output, layout, stride, weights, runs, segments, blank, correction })
+    }
+
+    /// The same product for another number of images (rows of a matrix), with the weights shared. It keeps the loop that was
+    /// chosen for the first number.
+    ///
+    /// # Errors
+    /// When `batch` is zero or the sizes do not fit the address space.
+    pub fn with_batch(&self, batch: usize) -> Result<Product, KernelError> {
+        let shape = Conv2d { batch, ..self.shape };
+        shape.output()?;
+        let (channels, groups) = (self.blank.channels, self.blank.groups);
+        let blank = Activations::zeroed(self.layout.clone(), StoredPixels::of(&shape)?, channels, groups)?;
+        Ok(Product { shape, blank, ..self.clone() })
     }
 
     /// The shape that it was made for.
@@ -161,7 +177,7 @@ impl Product {
         self.check(activations)?;
         output.check([self.shape.batch, self.output[0], self.output[1]], self.shape.outputs)?;
         // SAFETY: activations and output are the ones that were checked.
-        unsafe { self.run_into(activations, output.sink(), pool) };
+        unsafe { self.run_into(activations, output.sink(self.layout.vectors), pool) };
         Ok(())
     }
 

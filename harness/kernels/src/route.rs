@@ -4,7 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::geometry::Conv2d;
 use crate::levels::Bits;
+use crate::tuning::{Source, Tuning};
 
 /// Output pixels up to which a product waits for its weights to be read rather than for them to be taken apart.
 pub(crate) const FEW_PIXELS: usize = 8;
@@ -95,51 +97,11 @@ impl Route {
         self.isa.is_available()
     }
 
-    /// The route expected to be fastest on this processor for weights of `weights` bits and activations of
-    /// `activations` bits in a product of `pixels` output pixels or rows, by the measured cost of a multiply-accumulate
-    /// in each family.
+    /// The route expected to be fastest on this processor for a product of this shape whose activations are quantized from
+    /// f32 values; see [`Tuning`] for other activations and for measuring.
     #[must_use]
-    pub fn choose(weights: Bits, activations: Bits, pixels: usize) -> Route {
-        Route::choose_on(Isa::best(), weights, activations, pixels)
-    }
-
-    /// [`Route::choose`] on a given instruction set.
-    #[must_use]
-    pub fn choose_on(isa: Isa, weights: Bits, activations: Bits, pixels: usize) -> Route {
-        let (w, a) = (weights.get(), activations.get());
-        let family = match isa {
-            // Plain code has a fast 64-bit population count and no byte shuffle.
-            Isa::Portable => {
-                if w * a <= 4 {
-                    Family::Popcount
-                } else {
-                    Family::Int8
-                }
-            }
-            // Many pixels share weights that need not be unpacked. There is a table pass for every weight plane and every
-            // four activation bits. It takes the longer, the fewer K-steps fill a byte: at four bits more than half the
-            // time of byte products.
-            Isa::Avx2 if pixels > FEW_PIXELS => match (w, a) {
-                (1, 1..=5) | (2, 1..=2) | (3, 1) => Family::Table,
-                _ => Family::Int8,
-            },
-            // For few pixels weights are unpacked in the loop, which takes less time with tables.
-            Isa::Avx2 => match (w, a) {
-                (1, _) | (2 | 3, 1..=4) => Family::Table,
-                _ => Family::Int8,
-            },
-            Isa::Neon => match (w, a) {
-                (1, _) | (2, 1..=4) => Family::Table,
-                _ => Family::Int8,
-            },
-            // The population count is an instruction here, and so is the dot product of bytes.
-            Isa::Avx512 => match (w, a) {
-                (1, 1) => Family::Popcount,
-                (1, 2..=4) | (2, 1..=2) => Family::Table,
-                _ => Family::Int8,
-            },
-        };
-        Route { family, isa }
+    pub fn choose(shape: &Conv2d, weights: Bits, activations: Bits) -> Route {
+        Tuning { shape: *shape, weights, activations, source: Source::Values }.choose()
     }
 }
 
@@ -211,14 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_chosen_can_run() {
-        for w in 1..=8 {
-            for a in 1..=8 {
-                for pixels in [1, FEW_PIXELS + 1] {
-                    assert!(Route::choose(Bits::new(w).unwrap(), Bits::new(a).unwrap(), pixels).is_available());
-                }
-            }
-        }
+    fn a_portable_route_is_available_everywhere() {
         assert!(Route::available().any(|route| route.isa == Isa::Portable));
     }
 }

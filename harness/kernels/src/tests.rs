@@ -1,7 +1,10 @@
 //! Every route against the definition, with one line per route in `conformance!`.
 
+mod code_pooling;
 mod end_to_end;
 mod epilogues;
+mod float_products;
+mod layers;
 mod naive;
 #[cfg(target_arch = "x86_64")]
 mod packed_operands;

@@ -2,18 +2,23 @@
 
 use crate::route::Isa;
 
-/// Whether packing and epilogue may use AVX2. There is no other way to make one than to ask for those of an instruction
+/// Whether packing and epilogue may use AVX2 and AVX-512. There is no other way to make one than to ask for those of an instruction
 /// set, so a positive answer is proof that the processor has the instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Vectors {
     avx2: bool,
+    avx512: bool,
 }
 
 impl Vectors {
-    /// Those of routes on `isa`, as far as this processor has them: AVX2 on both x86 sets, none on the others. (On Arm the
+    /// Those of routes on `isa`, as far as this processor has them: AVX2 on both x86 sets, AVX-512 on the second, none on the
+    /// others. (On Arm the
     /// compiler turns the plain loops into vector ones by itself, NEON being part of the baseline.)
     pub(crate) fn of(isa: Isa) -> Vectors {
-        Vectors { avx2: matches!(isa, Isa::Avx2 | Isa::Avx512) && Isa::Avx2.is_available() }
+        Vectors {
+            avx2: matches!(isa, Isa::Avx2 | Isa::Avx512) && Isa::Avx2.is_available(),
+            avx512: isa == Isa::Avx512 && Isa::Avx512.is_available(),
+        }
     }
 
     /// Whether AVX2 may be used; if so, the processor has it. Loops ask once per call.
@@ -23,6 +28,17 @@ impl Vectors {
         #[cfg(test)]
         probe::count(self.avx2);
         self.avx2
+    }
+
+    /// Whether the features of [`Isa::Avx512`] may be used; if so, the processor has them. Loops ask once per call.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) fn avx512(self) -> bool {
+        #[cfg(test)]
+        if self.avx512 {
+            probe::count(true);
+        }
+        self.avx512
     }
 }
 

@@ -21,7 +21,7 @@ use crate::route::Route;
 /// use harness_kernels::{Conv2d, Grid, Pool, Route, WideProduct, levels::Bits};
 /// let eight = Bits::new(8).ok_or("1 to 8 bits")?;
 /// let shape = Conv2d::matrix(1, 1, 40_000);
-/// let route = Route::choose(eight, eight, shape.pixels());
+/// let route = Route::choose(&shape, eight, eight);
 /// let product = WideProduct::new(shape, &vec![255; 40_000], eight, eight, route, &Grid::codes())?;
 /// let mut activations = product.activations();
 /// activations.fill_codes(&vec![255; 40_000])?;

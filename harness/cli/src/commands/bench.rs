@@ -26,7 +26,7 @@ pub(crate) struct BenchArguments {
         conflicts_with = "training"
     )]
     bits: Vec<String>,
-    /// Routes to time: best (the one that a product takes by default), all, or names such as popcount-avx2
+    /// Routes to time: best (the one that a product takes by default), all (every family on the widest instruction set), or names such as popcount-avx2
     #[arg(long, value_delimiter = ',', default_value = "best", conflicts_with = "training")]
     routes: Vec<String>,
     /// Write bench.json, tables and figures into this folder

@@ -51,6 +51,18 @@ fn json_says_what_ran_and_the_folder_keeps_it() {
     assert_eq!(table.lines().count(), 3, "{table}");
 }
 
+/// All families on the widest instruction set, and what the chosen one loses.
+#[test]
+fn the_chosen_route_is_compared_with_the_best() {
+    let output = bench(&["--shapes", "3x40x70", "--bits", "w1a1,w2a2", "--rounds", "3", "--routes", "all", "-q"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = |name: &str| text.lines().filter(|line| line.starts_with("3x40x70 ") && line.contains(name)).count();
+    assert!(rows("popcount-") >= 2 && rows("table-") >= 2 && rows("int8-") >= 2, "{text}");
+    assert!(text.lines().filter(|line| line.contains(" *  ")).count() >= 2, "{text}");
+    assert!(text.contains("The chosen route takes over 1.10 times") && text.contains("of 2 pairs"), "{text}");
+}
+
 #[test]
 fn nonsense_is_refused_before_anything_runs() {
     for (arguments, message) in [

@@ -20,7 +20,7 @@ pub(crate) fn run(shapes: &[(&str, Conv2d)]) {
 
 fn group(criterion: &mut Criterion, name: &str, shape: Conv2d, w: u8, a: u8) {
     let (w, a) = (bits(w), bits(a));
-    let route = Route::choose(w, a, shape.pixels());
+    let route = Route::choose(&shape, w, a);
     let weights = codes(shape.outputs * shape.depth(), w);
     let product = Product::new(shape, &weights, w, a, route, &Grid::codes()).expect("a shape that fits");
     let mut packed = product.activations();

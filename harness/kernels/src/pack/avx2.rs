@@ -18,7 +18,12 @@ pub(super) fn words(codes: &[u8], bit: u8, bytes: &mut [u8]) {
         let high = _mm256_movemask_epi8(_mm256_sll_epi16(high, shift)) as u32;
         word.copy_from_slice(&(u64::from(high) << 32 | u64::from(low)).to_le_bytes());
     }
-    portable::words(&codes[64 * whole..], bit, &mut bytes[8 * whole..]);
+    let rest = &codes[64 * whole..];
+    if !rest.is_empty() {
+        let mut last = [0; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        words(&last, bit, &mut bytes[8 * whole..8 * whole + 8]);
+    }
 }
 
 #[target_feature(enable = "avx2")]
@@ -47,7 +52,16 @@ pub(super) fn nibble_offsets(codes: &[u8], group: BitGroup, bytes: &mut [u8]) {
             unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), both) };
         }
     }
-    portable::nibble_offsets(&codes[32 * whole..], group, &mut bytes[8 * whole * group.k_step_bytes..]);
+    let (rest, bytes) = (&codes[32 * whole..], &mut bytes[8 * whole * group.k_step_bytes..]);
+    if !rest.is_empty() {
+        // The last K-steps go through buffers of a whole chunk; codes past the end are zero.
+        let (mut last, mut packed) = ([0; 32], [0; 32]);
+        last[..rest.len()].copy_from_slice(rest);
+        let packed = &mut packed[..8 * group.k_step_bytes];
+        nibble_offsets(&last, group, packed);
+        let length = rest.len().div_ceil(4) * group.k_step_bytes;
+        bytes[..length].copy_from_slice(&packed[..length]);
+    }
 }
 
 #[target_feature(enable = "avx2")]
@@ -116,6 +130,51 @@ pub(super) fn uniform(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) 
         store_bytes(parts, codes);
     }
     portable::uniform(&values[whole..], inverse, max, &mut codes[whole..]);
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn uniform_to_zero(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) {
+    let (scale, zero, top) = (_mm256_set1_ps(inverse), _mm256_setzero_ps(), _mm256_set1_ps(max));
+    let whole = values.len() / 32 * 32;
+    for (values, codes) in values.chunks_exact(32).zip(codes.chunks_exact_mut(32)) {
+        let mut parts = [_mm256_setzero_si256(); 4];
+        for (index, part) in parts.iter_mut().enumerate() {
+            // SAFETY: a chunk has four vectors.
+            let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * index)) };
+            // A maximum with NaN is its second operand.
+            let x = _mm256_min_ps(_mm256_max_ps(_mm256_mul_ps(x, scale), zero), top);
+            *part = _mm256_cvtps_epi32(_mm256_ceil_ps(_mm256_sub_ps(x, _mm256_set1_ps(0.5))));
+        }
+        store_bytes(parts, codes);
+    }
+    portable::uniform_to_zero(&values[whole..], inverse, max, &mut codes[whole..]);
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn search(values: &[f32], boundaries: &[f32], codes: &mut [u8]) {
+    // The boundaries and one more that nothing reaches, so that every index of the bisection exists.
+    let mut table = [f32::INFINITY; 256];
+    table[..boundaries.len()].copy_from_slice(boundaries);
+    let whole = values.len() / 32 * 32;
+    for (values, codes) in values.chunks_exact(32).zip(codes.chunks_exact_mut(32)) {
+        let mut parts = [_mm256_setzero_si256(); 4];
+        for (index, part) in parts.iter_mut().enumerate() {
+            // SAFETY: a chunk has four vectors.
+            let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * index)) };
+            let mut step = boundaries.len().div_ceil(2) as i32;
+            while step > 0 {
+                let next = _mm256_add_epi32(*part, _mm256_set1_epi32(step - 1));
+                // SAFETY: there are `2^k - 1` boundaries, at most 255, and the steps halve from `2^(k - 1)`, so the index is at
+                // most their number less one.
+                let boundary = unsafe { _mm256_i32gather_ps::<4>(table.as_ptr(), next) };
+                let reached = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GE_OQ>(x, boundary));
+                *part = _mm256_add_epi32(*part, _mm256_and_si256(reached, _mm256_set1_epi32(step)));
+                step /= 2;
+            }
+        }
+        store_bytes(parts, codes);
+    }
+    portable::search(&values[whole..], boundaries, &mut codes[whole..]);
 }
 
 #[target_feature(enable = "avx2")]

@@ -1,8 +1,8 @@
 //! The packing loops, each in the form that the route's instruction set allows.
 
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
 use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
 use crate::layout::BitGroup;
 use crate::vectors::Vectors;
 
@@ -42,8 +42,27 @@ dispatch!(
     /// See [`portable::uniform`].
     uniform(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]));
 dispatch!(
+    /// See [`portable::uniform_to_zero`].
+    uniform_to_zero(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]));
+dispatch!(
+    /// See [`portable::search`].
+    search(values: &[f32], boundaries: &[f32], codes: &mut [u8]));
+dispatch!(
     /// See [`portable::thresholds`].
     thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]));
+
+/// See [`portable::six_bit_offsets`].
+#[inline]
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+pub(super) fn six_bit_offsets(vectors: Vectors, codes: &[u8], group: BitGroup, bytes: &mut [u8]) {
+    // Miri does not know all of these instructions.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if vectors.avx512() {
+        // SAFETY: the processor has the features of the AVX-512 routes, which is all that the function asks for.
+        return unsafe { avx512::six_bit_offsets(codes, group, bytes) };
+    }
+    portable::six_bit_offsets(codes, group, bytes);
+}
 
 #[cfg(test)]
 mod tests {
@@ -71,13 +90,20 @@ mod tests {
             uniform(widest(), &values, inverse, max, &mut fast);
             portable::uniform(&values, inverse, max, &mut slow);
             prop_assert_eq!(&fast, &slow);
+            uniform_to_zero(widest(), &values, inverse, max, &mut fast);
+            portable::uniform_to_zero(&values, inverse, max, &mut slow);
+            prop_assert_eq!(&fast, &slow);
+            let boundaries: Vec<f32> = (0..max as usize).map(|i| i as f32 / 2.0 - 1.0).collect();
+            search(widest(), &values, &boundaries, &mut fast);
+            portable::search(&values, &boundaries, &mut slow);
+            prop_assert_eq!(&fast, &slow);
             thresholds(widest(), &values, &[0.5, 1.5, 3.0], &mut fast);
             portable::thresholds(&values, &[0.5, 1.5, 3.0], &mut slow);
             prop_assert_eq!(&fast, &slow);
         }
 
         #[test]
-        fn fast_equals_plain(codes in prop::collection::vec(any::<u8>(), 0..300), a in 1u8..=8, w in 1u8..=8) {
+        fn fast_equals_plain(codes in prop::collection::vec(any::<u8>(), 0..800), a in 1u8..=8, w in 1u8..=8) {
             let bits = Bits::new(a).unwrap();
             let codes: Vec<u8> = codes.into_iter().map(|code| code & bits.max_code()).collect();
             let groups = |family| {
@@ -93,6 +119,12 @@ mod tests {
             for group in groups(Family::Table) {
                 nibble_offsets(widest(), &codes, group, &mut fast);
                 portable::nibble_offsets(&codes, group, &mut slow);
+                prop_assert_eq!(&fast, &slow);
+            }
+            let six_bit = Route { family: Family::Table, isa: Isa::Avx512 };
+            for group in Layout::new(six_bit, Bits::new(w).unwrap(), bits, 1).bit_groups {
+                six_bit_offsets(Vectors::of(Isa::Avx512), &codes, group, &mut fast);
+                portable::six_bit_offsets(&codes, group, &mut slow);
                 prop_assert_eq!(&fast, &slow);
             }
             let channels = codes.len().div_ceil(usize::from(a)).max(1);

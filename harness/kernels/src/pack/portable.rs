@@ -65,6 +65,14 @@ pub(super) fn uniform(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) 
     }
 }
 
+/// The codes of [`super::Quantize::UniformTiesToZero`] with `2^bits - 1 = max`.
+#[inline(always)]
+pub(super) fn uniform_to_zero(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) {
+    for (code, &x) in codes.iter_mut().zip(values) {
+        *code = uniform_code_to_zero(x, inverse, max);
+    }
+}
+
 /// For every value, the number of boundaries that it reaches. NaN reaches none.
 #[inline(always)]
 pub(super) fn thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]) {
@@ -95,6 +103,16 @@ const ROUND: f32 = 12_582_912.0;
 pub(super) fn uniform_code(x: f32, inverse: f32, max: f32) -> u8 {
     // The maximum with 0 comes first: it turns NaN into 0.
     ((x * inverse).max(0.0).min(max) + ROUND).to_bits() as u8
+}
+
+/// The code of one value: `round_half_to_zero(clamp(x * inverse, 0, max))`, and 0 for NaN.
+#[inline(always)]
+pub(super) fn uniform_code_to_zero(x: f32, inverse: f32, max: f32) -> u8 {
+    // Rounding up after half is taken away, which is exact wherever a tie is possible.
+    let below = (x * inverse).max(0.0).min(max) - 0.5;
+    let nearest = below + ROUND;
+    let up = u32::from(below > nearest - ROUND);
+    (nearest.to_bits() + up) as u8
 }
 
 /// Offsets into the six-channel tables: per digit, one bit of each of six codes, times the 64 bytes of a table.

@@ -15,6 +15,14 @@ pub enum Quantize {
         /// Reciprocal of the distance of two levels.
         inverse: f32,
     },
+    /// The same with ties rounded to zero, `round_half_to_zero(clamp(x * inverse, 0, 2^k - 1))`: Balanced Quantization's
+    /// activations.
+    UniformTiesToZero {
+        /// Bit width k.
+        bits: Bits,
+        /// Reciprocal of the distance of two levels.
+        inverse: f32,
+    },
     /// `code(x) = #{ t : x >= t }` with measured boundaries: exact for every quantizer whose code never decreases as x grows.
     Thresholds {
         /// Bit width k.
@@ -29,7 +37,9 @@ impl Quantize {
     #[must_use]
     pub fn bits(&self) -> Bits {
         match *self {
-            Quantize::Uniform { bits, .. } | Quantize::Thresholds { bits, .. } => bits,
+            Quantize::Uniform { bits, .. }
+            | Quantize::UniformTiesToZero { bits, .. }
+            | Quantize::Thresholds { bits, .. } => bits,
         }
     }
 
@@ -38,6 +48,9 @@ impl Quantize {
     pub fn code(&self, x: f32) -> u8 {
         match self {
             Quantize::Uniform { bits, inverse } => portable::uniform_code(x, *inverse, f32::from(bits.max_code())),
+            Quantize::UniformTiesToZero { bits, inverse } => {
+                portable::uniform_code_to_zero(x, *inverse, f32::from(bits.max_code()))
+            }
             Quantize::Thresholds { boundaries, .. } => boundaries.code(x),
         }
     }
@@ -48,11 +61,14 @@ impl Quantize {
             Quantize::Uniform { bits, inverse } => {
                 loops::uniform(vectors, values, *inverse, f32::from(bits.max_code()), codes);
             }
+            Quantize::UniformTiesToZero { bits, inverse } => {
+                loops::uniform_to_zero(vectors, values, *inverse, f32::from(bits.max_code()), codes);
+            }
             Quantize::Thresholds { boundaries, .. } => match boundaries.as_slice() {
                 &[a] => loops::thresholds(vectors, values, &[a], codes),
                 &[a, b, c] => loops::thresholds(vectors, values, &[a, b, c], codes),
                 &[a, b, c, d, e, f, g] => loops::thresholds(vectors, values, &[a, b, c, d, e, f, g], codes),
-                many => portable::search(values, many, codes),
+                many => loops::search(vectors, values, many, codes),
             },
         }
     }
@@ -61,21 +77,21 @@ impl Quantize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounding::round_half_even;
+    use crate::rounding::{round_half_even, round_half_to_zero};
     use crate::route::Isa;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn uniform_is_the_formula(pattern: u32, k in 1u8..=8, inverse in 0.01f32..300.0) {
-            let x = f32::from_bits(pattern);
+        fn uniform_is_the_formula(
+            x in prop_oneof![any::<u32>().prop_map(f32::from_bits), (-9i32..600).prop_map(|halves| halves as f32 / 2.0)],
+            k in 1u8..=8, inverse in prop_oneof![Just(1.0f32), 0.01f32..300.0],
+        ) {
             let bits = Bits::new(k).unwrap();
-            let expected = if x.is_nan() {
-                0
-            } else {
-                round_half_even((x * inverse).clamp(0.0, f32::from(bits.max_code()))) as u8
-            };
-            prop_assert_eq!(Quantize::Uniform { bits, inverse }.code(x), expected);
+            let clamped = (x * inverse).clamp(0.0, f32::from(bits.max_code()));
+            let expected = |round: fn(f32) -> f32| if x.is_nan() { 0 } else { round(clamped) as u8 };
+            prop_assert_eq!(Quantize::Uniform { bits, inverse }.code(x), expected(round_half_even));
+            prop_assert_eq!(Quantize::UniformTiesToZero { bits, inverse }.code(x), expected(round_half_to_zero));
         }
 
         #[test]
@@ -88,7 +104,11 @@ mod tests {
             let n = f32::from(bits.max_code());
             let uniform = Quantize::Uniform { bits, inverse: n };
             let boundaries = Thresholds::of(bits, |x| uniform.code(x));
-            for quantize in [uniform, Quantize::Thresholds { bits, boundaries }] {
+            for quantize in [
+                uniform,
+                Quantize::UniformTiesToZero { bits, inverse: n },
+                Quantize::Thresholds { bits, boundaries },
+            ] {
                 let expected: Vec<u8> = values.iter().map(|&x| quantize.code(x)).collect();
                 for isa in Isa::ALL {
                     let mut codes = vec![9; values.len()];

@@ -112,8 +112,8 @@ fn eight_planes_by_eight() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let route = Route::choose(bits(1), bits(1), 1);
     let shape = Conv2d::matrix(2, 3, 4);
+    let route = Route::choose(&shape, bits(1), bits(1));
     let make = |levels: &LevelTable| PlaneProduct::new(shape, &[1; 12], levels, bits(2), route);
     let error = |levels| make(&levels).unwrap_err().to_string();
     let even = LevelTable::affine(bits(1), 1, vec![0], vec![1.0]).unwrap();

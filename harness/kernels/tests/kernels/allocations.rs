@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use harness_kernels::levels::{Bits, LevelTable};
 use harness_kernels::thresholds::Thresholds;
-use harness_kernels::{Conv2d, Grid, Output, PlaneProduct, Pool, Product, Quantize, Requantize, Route, WideProduct};
+use harness_kernels::{
+    Clip, CodePooling, CodesOut, Conv2d, Grid, LayerCodes, LayerOutput, Output, PlaneProduct, Pool, Pooling, Product,
+    Quantize, Requantize, Residual, Route, Rows, WideProduct,
+};
 
 /// The system's allocator, counting the requests of threads for which counting is switched on.
 struct Counting;
@@ -104,10 +107,36 @@ fn products_of(shape: Conv2d, w: Bits, a: Bits, route: Route, pool: &Pool) {
     let count = shape.batch * product.output()[0] * product.output()[1] * channels;
     let (mut sums, mut scaled, mut small) = (vec![0; count], vec![0.0; count], vec![0; count]);
     let (scale, bias) = (vec![0.5; channels], vec![0.25; channels]);
+    let [height, width] = product.output();
+    let pooling = Pooling {
+        batch: shape.batch,
+        height,
+        width,
+        channels,
+        kernel: [2; 2],
+        stride: [1; 2],
+        padding: [1; 2],
+        ceil: false,
+    };
+    let pooling = CodePooling::new(pooling, &vec![true; channels], route.isa).unwrap();
+    let mut pooled = vec![0; shape.batch * pooling.output().iter().product::<usize>() * channels];
+    let next_uniform = Quantize::UniformTiesToZero { bits: next, inverse: 0.3 };
     let found = allocations(|| {
         packed.fill_codes(&inputs).unwrap();
         packed.fill(&values, &uniform, pool).unwrap();
         packed.fill(&values, &measured, pool).unwrap();
+        let codes = |out| Some(LayerCodes { scale: &scale, bias: &bias, quantize: &next_uniform, out });
+        let layer = LayerOutput {
+            scale: &scale,
+            bias: &bias,
+            residual: Residual::InPlace,
+            clip: Clip::Relu,
+            values: Some(Rows { data: &mut scaled, stride: channels, first: 0 }),
+            codes: [codes(CodesOut::Packed(&mut after)), codes(CodesOut::Bytes(&mut small))],
+        };
+        product.run(&packed, Output::Layer(layer), pool).unwrap();
+        pooling.run(&small, CodesOut::Bytes(&mut pooled), pool).unwrap();
+        after.read_codes(&mut small).unwrap();
         product.run(&packed, Output::Sums(&mut sums), pool).unwrap();
         let out = Output::Scaled { out: &mut scaled, scale: &scale, bias: &bias, relu: true };
         product.run(&packed, out, pool).unwrap();

@@ -25,6 +25,10 @@ pub struct BenchReport {
     pub threads: usize,
     /// Measurement rounds; every candidate was timed once per round.
     pub rounds: usize,
+    /// Numbers of the cores that the threads of the native kernels were pinned to, the calling thread's first; of two threads of
+    /// libtorch, too. Empty where they were not pinned, and in files of earlier writers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cores: Vec<usize>,
     /// Memory bandwidth by buffer size, ascending.
     pub memory: Vec<MemoryBandwidth>,
     /// The operators of libtorch, on every shape.

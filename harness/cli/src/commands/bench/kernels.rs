@@ -1,5 +1,6 @@
 //! `harness bench` without `--training`: the native kernels beside libtorch and beside the processor's limits.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use harness_bench::pairs::Pair;
 use harness_bench::run::{self, NOISY, Request};
 use harness_bench::{BenchError, shapes};
 use harness_engine::environment::{Revision, environment};
-use harness_kernels::Route;
+use harness_kernels::{Family, Isa, Route};
 use harness_records::atomic;
 use harness_records::bench_report::{BenchReport, Bound, KernelResult, LibtorchResult};
 use harness_reports::{Format, Kernels, write_kernels};
@@ -49,7 +50,7 @@ fn request(arguments: &BenchArguments) -> Result<Request, BenchError> {
     let pairs = arguments.bits.iter().map(|bits| bits.parse::<Pair>()).collect::<Result<_, _>>()?;
     let routes = match arguments.routes.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["best"] => None,
-        ["all"] => Some(Route::available().collect()),
+        ["all"] => Some(Family::ALL.map(|family| Route { family, isa: Isa::best() }).to_vec()),
         ref names => Some(names.iter().map(|name| route(name)).collect::<Result<_, _>>()?),
     };
     let threads = usize::from(arguments.threads.unwrap_or(1));
@@ -121,29 +122,83 @@ fn text(report: &BenchReport) -> String {
     let memory: Vec<String> =
         report.memory.iter().map(|memory| format!("{} {:.0} GB/s", size(memory.bytes), memory.gb_per_s)).collect();
     format!(
-        "{}, {} thread{}, libtorch {} ({}), medians of {} rounds\nreading: {}\n\n{}\n\n{}\n\n{}",
+        "{}, {} thread{}{}, libtorch {} ({}), medians of {} rounds\nreading: {}\n\n{}\n\n{}\n\n{}{}",
         environment.cpu,
         report.threads,
         if report.threads == 1 { "" } else { "s" },
+        pinned(report),
         environment.libtorch,
         environment.cpu_capability,
         report.rounds,
         memory.join(", "),
         columns(&libtorch_header, &libtorch),
         columns(&header, &rows),
+        choices(&report.kernels),
         "us, GOP/s: time and speed on packed activations. x f32, x int8: speed over the fastest libtorch operator (marked \
          *),\nwith quantizing and packing included for the native kernel; libtorch's int8 input is quantized already. of \
          limit: fraction\nof the rate of the route's innermost instructions alone, or of reading the weights (mem). packing: \
-         its fraction of the\ntime of packing and product. noisy: the interquartile range is above 10% of the median."
+         its fraction of the\ntime of packing and product. *: the route that a product takes by default. Every measurement starts when no other\nthread of the process runs. noisy: the interquartile range is above 10% of the median."
     )
 }
+
+/// The cores that threads were pinned to, in words.
+fn pinned(report: &BenchReport) -> String {
+    let cores: Vec<String> = report.cores.iter().map(usize::to_string).collect();
+    match (&cores[..], report.threads) {
+        ([], _) => ", not pinned".to_owned(),
+        ([core], _) => format!(" on core {core}"),
+        (_, 2) => format!(" on cores {}", cores.join(", ")),
+        _ => format!(" on cores {} (those of libtorch anywhere)", cores.join(", ")),
+    }
+}
+
+/// What the chosen routes lose against the fastest that were timed, packing included; nothing where no other was timed.
+fn choices(kernels: &[KernelResult]) -> String {
+    let mut cells: BTreeMap<(&str, &str), Vec<&KernelResult>> = BTreeMap::new();
+    for kernel in kernels {
+        cells.entry((&kernel.shape, &kernel.bits)).or_default().push(kernel);
+    }
+    let total = |kernel: &KernelResult| kernel.time_s + kernel.pack_s;
+    let loss = |(&(shape, bits), kernels): (&(&str, &str), &Vec<&KernelResult>)| {
+        let chosen = kernels.iter().find(|kernel| kernel.chosen)?;
+        let best = kernels.iter().min_by(|a, b| total(a).total_cmp(&total(b)))?;
+        (kernels.len() > 1)
+            .then(|| (total(chosen) / total(best), [shape, bits, &chosen.route, &best.route].map(str::to_owned)))
+    };
+    let mut losses: Vec<(f64, [String; 4])> = cells.iter().filter_map(loss).collect();
+    if losses.is_empty() {
+        return String::new();
+    }
+    let count = losses.len();
+    losses.retain(|(loss, _)| *loss > MUCH);
+    losses.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let worst: Vec<Vec<String>> = losses
+        .iter()
+        .map(|(loss, [shape, bits, chosen, best])| {
+            vec![shape.clone(), bits.clone(), chosen.clone(), best.clone(), format!("{loss:.2}")]
+        })
+        .collect();
+    let said = format!(
+        "The chosen route takes over {MUCH:.2} times the time of the best one, packing included, for {} of {count} pairs of shape \
+         and bits.\n",
+        losses.len()
+    );
+    if worst.is_empty() {
+        said + "\n"
+    } else {
+        format!("{said}{}\n\n", columns(&["shape", "bits", "chosen", "best", "times"], &worst))
+    }
+}
+
+/// A choice that takes this many times as long as the best one counts as a loss.
+const MUCH: f64 = 1.1;
 
 fn kernel(kernel: &KernelResult) -> Vec<String> {
     let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
     vec![
         kernel.shape.clone(),
         kernel.bits.clone(),
-        kernel.route.clone(),
+        format!("{}{}", kernel.route, if kernel.chosen { " *" } else { "" }),
         format!("{:.1}", kernel.time_s * 1e6),
         format!("{:.0}", kernel.gops),
         ratio(kernel.speedup_f32()),

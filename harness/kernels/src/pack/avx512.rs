@@ -1,0 +1,102 @@
+//! The packing loops with AVX-512.
+
+use std::arch::x86_64::*;
+
+use crate::layout::BitGroup;
+
+/// Codes that fill whole K-steps of six and whole words of 64: 32 K-steps.
+const CHUNK: usize = 192;
+
+/// See `portable::six_bit_offsets`. A digit's bits are gathered into words as for bit-planes, and the fields of six bits are
+/// taken out of them eight at a time.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi")]
+pub(super) fn six_bit_offsets(codes: &[u8], group: BitGroup, bytes: &mut [u8]) {
+    let digits = group.digits();
+    for (chunk, out) in codes.chunks(CHUNK).zip(bytes.chunks_mut(CHUNK / 6 * group.k_step_bytes)) {
+        // The last chunk may be shorter: codes past its end are zero.
+        let mut vectors = [_mm512_setzero_si512(); 3];
+        for (vector, codes) in vectors.iter_mut().zip(chunk.chunks(64)) {
+            *vector = load(codes);
+        }
+        let mut offsets = [_mm512_setzero_si512(); 3];
+        for (digit, offsets) in offsets.iter_mut().enumerate().take(digits) {
+            let bit = _mm512_set1_epi8((1u8 << (group.low as usize + digit)) as i8);
+            *offsets = offsets_of(vectors.map(|codes| _mm512_test_epi8_mask(codes, bit)));
+        }
+        store(offsets, digits, &mut out[..chunk.len().div_ceil(6) * group.k_step_bytes]);
+    }
+}
+
+/// At most 64 codes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn load(codes: &[u8]) -> __m512i {
+    // SAFETY: bytes past the end are not read.
+    unsafe { _mm512_maskz_loadu_epi8(first(codes.len()), codes.as_ptr().cast()) }
+}
+
+/// A mask of the first `count` of 64.
+#[inline]
+fn first(count: usize) -> u64 {
+    if count < 64 { (1 << count) - 1 } else { u64::MAX }
+}
+
+/// The 32 fields of six bits of 192 bits, each times 64, in 16 bits.
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn offsets_of([a, b, c]: [u64; 3]) -> __m512i {
+    // Eight fields are 48 bits. Each word starts with the first of its fields.
+    let words = _mm256_setr_epi64x(a as i64, (a >> 48 | b << 16) as i64, (b >> 32 | c << 32) as i64, (c >> 16) as i64);
+    let at = _mm256_set1_epi64x(0x2a24_1e18_120c_0600);
+    let fields = _mm256_and_si256(_mm256_multishift_epi64_epi8(at, words), _mm256_set1_epi8(63));
+    _mm512_slli_epi16::<6>(_mm512_cvtepu8_epi16(fields))
+}
+
+/// Stores the offsets of at most 32 K-steps, digit by digit within each; as many as `out` has room for.
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn store([a, b, c]: [__m512i; 3], digits: usize, out: &mut [u8]) {
+    // SAFETY: an index vector has 64 bytes.
+    let index = |numbers: &[u16; 32]| unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) };
+    for (part, out) in out.chunks_mut(64).enumerate() {
+        let numbers = match digits {
+            1 => a,
+            2 => _mm512_permutex2var_epi16(a, index(&PAIRS[part]), b),
+            _ => {
+                let [two, three] = &TRIPLES[part];
+                _mm512_permutex2var_epi16(_mm512_permutex2var_epi16(a, index(two), b), index(three), c)
+            }
+        };
+        // SAFETY: bytes past the end of `out` are not written.
+        unsafe { _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), first(out.len()), numbers) };
+    }
+}
+
+/// For each of two vectors, where its numbers come from: 0 to 31 in the first digit, 32 to 63 in the second.
+static PAIRS: [[u16; 32]; 2] = {
+    let mut tables = [[0; 32]; 2];
+    let mut at = 0;
+    while at < 64 {
+        tables[at / 32][at % 32] = (at / 2 + at % 2 * 32) as u16;
+        at += 1;
+    }
+    tables
+};
+
+/// For each of three vectors, where its numbers come from: first among the first two digits, as in [`PAIRS`], then in the
+/// result (0 to 31) or in the third digit (32 to 63).
+static TRIPLES: [[[u16; 32]; 2]; 3] = {
+    let mut tables = [[[0; 32]; 2]; 3];
+    let mut at = 0;
+    while at < 96 {
+        let (k_step, digit, place) = (at / 3, at % 3, at % 32);
+        if digit < 2 {
+            tables[at / 32][0][place] = (k_step + digit * 32) as u16;
+            tables[at / 32][1][place] = place as u16;
+        } else {
+            tables[at / 32][1][place] = (k_step + 32) as u16;
+        }
+        at += 1;
+    }
+    tables
+};
