@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use harness_records::record::Status;
 
+use crate::bit_widths::FLOAT_WIDTH;
 use crate::difference::Difference;
 use crate::error::ReportError;
-use crate::labels::FLOAT_WIDTH;
 use crate::published::{self, Published};
 use crate::sheet::Value;
 use crate::trials::Trials;

@@ -14,3 +14,9 @@ pub(crate) fn one_line(text: &str) -> String {
     let kept = text.chars().filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
     kept.map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
 }
+
+/// A plain word as it is, other text between quotes.
+pub(crate) fn plain_or_quoted(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+    if plain { text.to_owned() } else { format!("{text:?}") }
+}

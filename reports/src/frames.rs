@@ -7,8 +7,9 @@ use polars::prelude::{
     UInt64Chunked,
 };
 
+use crate::bit_widths::{is_float, width};
 use crate::error::ReportError;
-use crate::labels::{Labels, is_float, width};
+use crate::labels::Labels;
 
 /// Trials as columns. Names and types:
 ///

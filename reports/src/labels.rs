@@ -18,10 +18,9 @@ use harness_records::options::{OptionValue, Options};
 use harness_records::record::RunRecord;
 use serde_json::Value;
 
+use crate::bit_widths::{is_float, width};
+use crate::encode::plain_or_quoted;
 use crate::names::Names;
-
-/// Bits of a full-precision value.
-pub(crate) const FLOAT_WIDTH: u32 = 32;
 
 /// What differs among the configurations of a report, and what does not.
 #[derive(Debug)]
@@ -236,19 +235,6 @@ impl Labels {
     }
 }
 
-/// Bit width of a choice, full precision as 32.
-pub(crate) fn width(choice: &MethodChoice) -> u32 {
-    match choice.bits {
-        Some(bits) if !choice.is_float() => u32::from(bits),
-        _ => FLOAT_WIDTH,
-    }
-}
-
-/// True when nothing of a trial is quantized.
-pub(crate) fn is_float(quant: &QuantConfig) -> bool {
-    [&quant.weights, &quant.activations, &quant.gradients].iter().all(|choice| choice.is_float())
-}
-
 const KEEP_FLOAT: &str = "quant.keep_float";
 
 fn option_pairs(options: &Options) -> Vec<(String, String)> {
@@ -261,12 +247,6 @@ fn option_text(value: &OptionValue) -> String {
         OptionValue::Text(text) => plain_or_quoted(text),
         other => other.to_string(),
     }
-}
-
-/// A plain word as it is, other text between quotes.
-pub(crate) fn plain_or_quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
-    if plain { text.to_owned() } else { format!("{text:?}") }
 }
 
 /// Keys that mean nothing to most trials: left out where they have their defaults.

@@ -23,6 +23,7 @@
 
 mod accuracy;
 mod batch_norm;
+mod bit_widths;
 mod claims;
 mod commits;
 mod difference;
@@ -37,9 +38,6 @@ mod kernels;
 mod labels;
 mod names;
 mod numbers;
-#[cfg(test)]
-#[path = "opened/tests.rs"]
-mod opened;
 mod pictures;
 mod pivot;
 mod plot;

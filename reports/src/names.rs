@@ -14,7 +14,8 @@ use harness_records::config::{MethodChoice, QuantConfig};
 use harness_records::options::{About, OptionValue, Options};
 use harness_records::record::RunRecord;
 
-use crate::labels::{plain_or_quoted, width};
+use crate::bit_widths::width;
+use crate::encode::plain_or_quoted;
 
 /// What one line of a figure is about: a combination of methods without bit widths.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

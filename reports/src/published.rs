@@ -2,8 +2,8 @@
 
 use harness_records::config::{MethodChoice, TrialConfig};
 
+use crate::bit_widths::width;
 use crate::error::ReportError;
-use crate::labels::width;
 
 /// All of them, see the head of the file.
 static FILE: &str = include_str!("published.csv");

@@ -1,5 +1,7 @@
 //! Whole reports, from records to files.
 
+mod opened;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

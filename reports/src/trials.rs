@@ -8,10 +8,11 @@ use harness_records::record::{RunRecord, Status};
 
 use crate::Verified;
 use crate::accuracy::{self, Row};
+use crate::bit_widths::{is_float, width};
 use crate::error::ReportError;
 use crate::frames::Frame;
 use crate::kernels::Kernels;
-use crate::labels::{Labels, is_float, width};
+use crate::labels::Labels;
 
 /// What tables and figures are made from.
 #[derive(Debug)]

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::accuracy::{IDENTITY, Row};
+use crate::bit_widths::FLOAT_WIDTH;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
 use crate::figures::measure::Measure;
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
-use crate::labels::FLOAT_WIDTH;
 use crate::plot::axes::{Panel, Scale};
 use crate::plot::chart::{Chart, Plot};
 use crate::plot::item::Item;

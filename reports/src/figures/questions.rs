@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::accuracy::Row;
-use crate::labels::FLOAT_WIDTH;
+use crate::bit_widths::FLOAT_WIDTH;
 
 /// A question about bit widths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,9 +1,9 @@
 //! Accuracy over seeds: one row a configuration, with its difference to full precision.
 
 use crate::accuracy::{Metric, Row};
+use crate::bit_widths::FLOAT_WIDTH;
 use crate::difference::Difference;
 use crate::error::ReportError;
-use crate::labels::FLOAT_WIDTH;
 use crate::numbers::{difference, mean_and_spread, two_decimals};
 use crate::published::Published;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};

@@ -93,7 +93,8 @@ fn grid(rows: &[Row], marks: &[Mark], trials: &Trials) -> Result<Grid, ReportErr
         rows.iter().map(|row| ((!row.is_float, setting_order(row)), widths(row))).collect();
     let place = |row: &Row| columns.keys().position(|key| *key == (!row.is_float, setting_order(row))).unwrap_or(0);
     let several = |of: fn(&Row) -> &String| rows.iter().map(of).collect::<BTreeSet<_>>().len() > 1;
-    let keys: [(&str, fn(&Row) -> &String); 3] =
+    type PlaceKey = (&'static str, fn(&Row) -> &String);
+    let keys: [PlaceKey; 3] =
         [("Data set", |row| &row.dataset), ("Model", |row| &row.model), ("Setting", |row| &row.setting)];
     let keys: Vec<_> = keys.into_iter().filter(|(_, of)| several(*of)).collect();
     let cell = |(row, mark): (&Row, &Mark)| {

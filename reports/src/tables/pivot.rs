@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use harness_records::record::RunRecord;
 use harness_records::trial;
 
+use crate::bit_widths::width;
 use crate::encode::one_line;
 use crate::error::ReportError;
-use crate::labels::width;
 use crate::numbers::mean_and_spread;
 use crate::pivot::{Cell, summaries, wide};
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
@@ -116,7 +116,7 @@ impl Pivot {
             return Err(wrong(format!("no trial that the filters leave has a value of `{}`", self.value)));
         }
         let mut groups = summaries(&keys, &values)?;
-        groups.sort_by(|a, b| natural(&a.0).cmp(&natural(&b.0)));
+        groups.sort_by_key(|(keys, _)| natural(keys));
         let columns: BTreeSet<(Vec<Natural>, String)> = groups
             .iter()
             .filter_map(|(keys, _)| keys.last())

@@ -51,7 +51,9 @@ fn grid(rows: &[Row], trials: &Trials) -> Grid {
         left("In full precision"),
     ];
     // A configuration stands here once, whatever data sets and models it was run on.
-    let mut lines: BTreeMap<(bool, String, [u32; 3], Vec<String>), Vec<String>> = BTreeMap::new();
+    // By place in the table: full precision first, then names and bit widths.
+    type Place = (bool, String, [u32; 3], Vec<String>);
+    let mut lines: BTreeMap<Place, Vec<String>> = BTreeMap::new();
     for row in rows {
         let quant = &trials.records[row.example].config.quant;
         let kept = if row.is_float { "all".to_owned() } else { quant.keep_float.join(", ") };

@@ -2,9 +2,9 @@
 
 use harness_records::record::RunRecord;
 
+use crate::bit_widths::width;
 use crate::error::ReportError;
 use crate::frames::status_name;
-use crate::labels::width;
 use crate::numbers::two_decimals;
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
 use crate::tables::Table;

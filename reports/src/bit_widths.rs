@@ -1,0 +1,19 @@
+//! Bit widths of what is quantized.
+
+use harness_records::config::{MethodChoice, QuantConfig};
+
+/// Bits of a full-precision value.
+pub(crate) const FLOAT_WIDTH: u32 = 32;
+
+/// Bit width of a choice, full precision as 32.
+pub(crate) fn width(choice: &MethodChoice) -> u32 {
+    match choice.bits {
+        Some(bits) if !choice.is_float() => u32::from(bits),
+        _ => FLOAT_WIDTH,
+    }
+}
+
+/// True when nothing of a trial is quantized.
+pub(crate) fn is_float(quant: &QuantConfig) -> bool {
+    [&quant.weights, &quant.activations, &quant.gradients].iter().all(|choice| choice.is_float())
+}
