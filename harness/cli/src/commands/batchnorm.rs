@@ -38,7 +38,7 @@ pub(crate) struct BatchnormArguments {
     #[arg(long = "set", value_name = "OPTION=VALUE")]
     sets: Vec<String>,
     /// Draw how often naive rounding errs at each shift, and the smallest exact shift of each channel, to this file
-    /// (.svg or .png); the numbers go beside it as .csv
+    /// (.svg, .pdf or .png); the numbers go beside it as .csv
     #[arg(long, value_name = "FILE")]
     figure: Option<PathBuf>,
     /// Print what came out as JSON on standard output, not as a line on standard error

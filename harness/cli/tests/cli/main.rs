@@ -14,6 +14,7 @@ mod faults;
 mod listings;
 mod quantize;
 mod refused;
+mod reports;
 mod runs;
 mod support;
 mod sweep;

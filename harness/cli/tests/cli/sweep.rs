@@ -166,6 +166,6 @@ fn the_tables_asked_for_are_printed() {
     // Whatever is written; and without a sweep file, what most people look for.
     assert_eq!(printed(&["sweep.yaml", "--format", "csv"]), both);
     let accuracy = printed(&["runs"]);
-    assert!(accuracy.starts_with("# Accuracy") && !accuracy.contains("# Claims"), "{accuracy}");
+    assert!(accuracy.starts_with("# Results") && !accuracy.contains("# Claims"), "{accuracy}");
     assert!(printed(&["runs", "--tables", "claims"]).starts_with("# Claims"));
 }

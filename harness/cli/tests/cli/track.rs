@@ -202,7 +202,7 @@ fn bad_input_is_refused() {
         (&["check", "--against", "HEAD", "--alpha", "1"], "expected a number between 0 and 1"),
         (&["check", "--against", "HEAD", "--history", "other"], "has records"),
         (&["log", "--filter", "lenet"], "no configuration of the history has `lenet` in its name"),
-        (&["log", "--out", "log.gif"], ".svg, .png or .html"),
+        (&["log", "--out", "log.gif"], ".svg, .pdf, .png or .html"),
         (&["bisect", "--good", &commit], "--sweep"),
         (&["bisect", "--good", &commit, "--sweep", "absent.yaml"], "absent.yaml"),
         (&["record", "absent"], "there are no trials in it"),

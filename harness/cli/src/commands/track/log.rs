@@ -27,7 +27,7 @@ pub(crate) struct TrackLogArguments {
     /// Only configurations whose name has this in it
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Draw it to this file (.svg, .png or .html; the numbers of a picture go beside it as .csv)
+    /// Draw it to this file (.svg, .pdf, .png or .html; the numbers of a picture go beside it as .csv)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
