@@ -4,8 +4,6 @@ mod accuracy_grid;
 pub(crate) mod accuracy_vs_bits;
 mod configs;
 mod epochs;
-#[cfg(test)]
-mod golden;
 mod groups;
 mod kernel_speed;
 mod layers;

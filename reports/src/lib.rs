@@ -58,12 +58,14 @@ use std::path::{Path, PathBuf};
 
 use harness_records::catalog::Catalog;
 use harness_records::record::RunRecord;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::encode::csv::csv;
 use crate::encode::latex::latex;
 use crate::encode::latex_figure::figure_latex;
 use crate::encode::parquet::parquet;
 use crate::figures::{Drawn, Figure};
+use crate::plot::canvas::Canvas;
 use crate::plot::pdf::pdf;
 use crate::plot::png::png;
 use crate::plot::svg::svg;
@@ -225,12 +227,19 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
     }
     let tables = sections;
     let theme = Theme::new(input.layout.style, input.layout.columns)?;
-    let mut sections = Vec::new();
+    let mut drawn = Vec::new();
     for figure in figures {
-        let drawn = figure.draw(&trials, &theme)?;
-        if !(input.figures.leaves_out_empty() && matches!(drawn, Drawn::Nothing(_))) {
-            sections.push(folder.figure(figure, drawn, &theme)?);
+        let drawing = figure.draw(&trials, &theme)?;
+        if !(input.figures.leaves_out_empty() && matches!(drawing, Drawn::Nothing(_))) {
+            drawn.push((figure, drawing));
         }
+    }
+    // Pixels take longer than everything else in a report: figures get their formats side by side.
+    let encode = |(figure, drawing): &(&dyn Figure, Drawn)| encoded(figure.title(), drawing, formats, &theme);
+    let encoded: Vec<Vec<EncodedPage>> = drawn.par_iter().map(encode).collect::<Result<_, _>>()?;
+    let mut sections = Vec::new();
+    for ((figure, drawing), pages) in drawn.into_iter().zip(encoded) {
+        sections.push(folder.figure(figure, drawing, pages)?);
     }
     let figures = sections;
     if folder.wants(Format::Markdown) {
@@ -261,10 +270,39 @@ pub fn write_kernels(kernels: &Kernels, out: &Path, formats: &[Format]) -> Resul
     for figure in figures::OF_KERNELS {
         let drawn = figure.draw(&trials, &theme)?;
         if matches!(drawn, Drawn::Picture(_)) {
-            folder.figure(*figure, drawn, &theme)?;
+            let pages = encoded(figure.title(), &drawn, formats, &theme)?;
+            folder.figure(*figure, drawn, pages)?;
         }
     }
     Ok(folder.written)
+}
+
+/// A page of a figure in the formats that are wanted.
+struct EncodedPage {
+    /// The drawing as SVG, where the page or a file needs it.
+    svg: Option<String>,
+    files: Vec<(Format, Vec<u8>)>,
+}
+
+/// The pages of a figure in the formats that are wanted; none where there is nothing to draw.
+fn encoded(title: &str, drawn: &Drawn, formats: &[Format], theme: &Theme) -> Result<Vec<EncodedPage>, ReportError> {
+    let Drawn::Picture(picture) = drawn else { return Ok(Vec::new()) };
+    let vectors = formats.contains(&Format::Svg) || formats.contains(&Format::Html);
+    let encode = |canvas: &Canvas| {
+        let drawing = vectors.then(|| svg(canvas, theme.lettering.face, &picture.caption));
+        let mut files = Vec::new();
+        for &format in formats {
+            let bytes = match (format, &drawing) {
+                (Format::Svg, Some(drawing)) => drawing.clone().into_bytes(),
+                (Format::Pdf, _) => pdf(canvas, &theme.lettering, title),
+                (Format::Png, _) => png(canvas, &theme.lettering)?,
+                _ => continue,
+            };
+            files.push((format, bytes));
+        }
+        Ok(EncodedPage { svg: drawing, files })
+    };
+    picture.pages.par_iter().map(encode).collect()
 }
 
 /// The folder of a report while it is written.
@@ -312,7 +350,12 @@ impl Folder<'_> {
         Ok(TableSection { name, title, sheet, files })
     }
 
-    fn figure(&mut self, figure: &dyn Figure, drawn: Drawn, theme: &Theme) -> Result<FigureSection, ReportError> {
+    fn figure(
+        &mut self,
+        figure: &dyn Figure,
+        drawn: Drawn,
+        pages: Vec<EncodedPage>,
+    ) -> Result<FigureSection, ReportError> {
         let title = figure.title();
         let picture = match drawn {
             Drawn::Picture(picture) => picture,
@@ -326,17 +369,9 @@ impl Folder<'_> {
             page => format!("figures/{}-{}.{ending}", figure.name(), page + 1),
         };
         let (mut files, mut pictures, mut drawings) = (Vec::new(), Vec::new(), Vec::new());
-        let vectors = self.wants(Format::Svg) || self.wants(Format::Html);
-        for (page, canvas) in picture.pages.iter().enumerate() {
-            let drawing = vectors.then(|| svg(canvas, theme.lettering.face, &picture.caption));
+        for (page, EncodedPage { svg, files: encoded }) in pages.into_iter().enumerate() {
             let mut shown = None;
-            for &format in self.formats {
-                let bytes = match (format, &drawing) {
-                    (Format::Svg, Some(drawing)) => drawing.clone().into_bytes(),
-                    (Format::Pdf, _) => pdf(canvas, &theme.lettering, title),
-                    (Format::Png, _) => png(canvas, &theme.lettering)?,
-                    _ => continue,
-                };
+            for (format, bytes) in encoded {
                 let name = name(page, format.name());
                 self.write(&name, &bytes)?;
                 // Vectors are sharp at any size: the page shows them where it can choose. No browser shows a PDF there.
@@ -346,7 +381,7 @@ impl Folder<'_> {
                 files.push(name);
             }
             pictures.extend(shown);
-            drawings.extend(drawing);
+            drawings.extend(svg);
         }
         if self.wants(Format::Pdf) && self.wants(Format::Latex) {
             let pages: Vec<String> = (0..picture.pages.len()).map(|page| name(page, "pdf")).collect();

@@ -1,5 +1,7 @@
 //! Every figure, from records to paper.
 
+mod golden;
+
 use harness_records::bench_report::{KernelResult, Quartiles};
 use harness_records::config::MethodChoice;
 use harness_records::record::{EpochRecord, Metrics, RunRecord, SiteRecord, ValuesRecord};
