@@ -66,7 +66,7 @@ pub(crate) struct Row {
 /// One metric of one configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Metric {
-    by_seed: BTreeMap<u64, f64>,
+    pub(crate) by_seed: BTreeMap<u64, f64>,
     /// Mean and spread; `None` where no trial has a value.
     pub(crate) summary: Option<Summary>,
     /// Against full precision in the same place; `None` where there is none, and for full precision itself.
@@ -74,6 +74,11 @@ pub(crate) struct Metric {
 }
 
 impl Row {
+    /// Data set, model and setting.
+    pub(crate) fn place(&self) -> [&str; 3] {
+        [&self.dataset, &self.model, &self.setting]
+    }
+
     /// What stands in the columns [`IDENTITY`].
     pub(crate) fn identity(&self) -> [Value; IDENTITY.len()] {
         let [weights, activations, gradients] = self.widths.map(Value::from);
@@ -81,6 +86,15 @@ impl Row {
             [&self.dataset, &self.model, &self.setting, &self.method].map(|label| Value::from(label.as_str()));
         [dataset, model, setting, method, weights, activations, gradients]
     }
+}
+
+/// Rows by data set, model and setting, in order.
+pub(crate) fn by_place<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeMap<[&'a str; 3], Vec<&'a Row>> {
+    let mut places: BTreeMap<[&str; 3], Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        places.entry(row.place()).or_default().push(row);
+    }
+    places
 }
 
 impl Metric {

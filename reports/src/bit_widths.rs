@@ -17,3 +17,16 @@ pub(crate) fn width(choice: &MethodChoice) -> u32 {
 pub(crate) fn is_float(quant: &QuantConfig) -> bool {
     [&quant.weights, &quant.activations, &quant.gradients].iter().all(|choice| choice.is_float())
 }
+
+/// Bit widths of weights, activations and gradients.
+pub(crate) fn widths(quant: &QuantConfig) -> [u32; 3] {
+    [&quant.weights, &quant.activations, &quant.gradients].map(width)
+}
+
+/// `2/32`: bit widths of weights and activations, and of gradients where those are quantized.
+pub(crate) fn in_words([weights, activations, gradients]: [u32; 3]) -> String {
+    match gradients {
+        FLOAT_WIDTH => format!("{weights}/{activations}"),
+        gradients => format!("{weights}/{activations}/{gradients}"),
+    }
+}

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::bit_widths::{is_float, width};
 use crate::encode::plain_or_quoted;
-use crate::names::Names;
+use crate::names::{self, Names};
 
 /// What differs among the configurations of a report, and what does not.
 #[derive(Debug)]
@@ -103,9 +103,7 @@ impl Labels {
         let mut names: BTreeMap<String, String> = BTreeMap::new();
         for record in records {
             let config = &record.config;
-            let roles = (&config.quant.weights, &config.quant.activations, &config.quant.gradients);
-            // Plain numbers and words always have a JSON form.
-            let combination = serde_json::to_string(&roles).unwrap_or_default();
+            let combination = names::key(&config.quant);
             let place = format!("{}\n{}\n{combination}", self.dataset(config), self.model(config));
             names.entry(place.clone()).or_insert_with(|| self.names.series(&config.quant).name);
             for (key, value) in setting_pairs(config, &self.families) {

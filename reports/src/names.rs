@@ -92,20 +92,17 @@ impl Names {
             }
         }
         let shared = shared_roles(combinations.values());
-        let mut needed: BTreeMap<[String; 3], BTreeSet<OptionPlace>> = BTreeMap::new();
+        let mut alike: BTreeMap<[String; 3], Vec<&Combination>> = BTreeMap::new();
         for combination in combinations.values() {
-            needed.entry(combination.methods()).or_default();
+            alike.entry(combination.methods()).or_default().push(combination);
         }
-        for (methods, places) in &mut needed {
-            let alike: Vec<&Combination> = combinations.values().filter(|c| c.methods() == *methods).collect();
-            *places = telling(&alike);
-        }
+        // By methods: the options that are told, and the values that do not say which option they are of.
+        let told: BTreeMap<[String; 3], (BTreeSet<OptionPlace>, BTreeSet<String>)> =
+            alike.into_iter().map(|(methods, alike)| (methods, (telling(&alike), ambiguous(&alike)))).collect();
         let mut series: BTreeMap<String, SeriesName> = BTreeMap::new();
         for (key, combination) in &combinations {
-            let places = &needed[&combination.methods()];
-            let alike = combinations.values().filter(|other| other.methods() == combination.methods());
-            let ambiguous = ambiguous(alike);
-            let name = combination.label.clone().unwrap_or_else(|| short(combination, places, &ambiguous, &shared));
+            let (places, ambiguous) = &told[&combination.methods()];
+            let name = combination.label.clone().unwrap_or_else(|| short(combination, places, ambiguous, &shared));
             series.insert(key.clone(), SeriesName { family: family(combination, &shared), name });
         }
         lengthen(&mut series, &combinations);
@@ -155,8 +152,8 @@ fn roles(quant: &QuantConfig) -> [&MethodChoice; 3] {
     [&quant.weights, &quant.activations, &quant.gradients]
 }
 
-/// The combination in one text.
-fn key(quant: &QuantConfig) -> String {
+/// What is quantized how, bit widths included, in one text.
+pub(crate) fn key(quant: &QuantConfig) -> String {
     // Plain numbers and words always have a JSON form.
     serde_json::to_string(&roles(quant)).unwrap_or_default()
 }
@@ -295,9 +292,9 @@ fn short(
 }
 
 /// Values that more than one option of these combinations has: such a value does not say which option it is of.
-fn ambiguous<'a>(alike: impl Iterator<Item = &'a Combination>) -> BTreeSet<String> {
+fn ambiguous(alike: &[&Combination]) -> BTreeSet<String> {
     let mut options: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-    for (name, value) in alike.flat_map(|combination| &combination.parts).flat_map(|part| &part.options) {
+    for (name, value) in alike.iter().flat_map(|combination| &combination.parts).flat_map(|part| &part.options) {
         options.entry(value.to_string()).or_default().insert(name);
     }
     options.into_iter().filter(|(_, names)| names.len() > 1).map(|(value, _)| value).collect()

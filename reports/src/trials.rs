@@ -8,7 +8,7 @@ use harness_records::record::{RunRecord, Status};
 
 use crate::Verified;
 use crate::accuracy::{self, Row};
-use crate::bit_widths::{is_float, width};
+use crate::bit_widths::{self, is_float};
 use crate::error::ReportError;
 use crate::frames::Frame;
 use crate::kernels::Kernels;
@@ -126,18 +126,15 @@ impl Trials {
         parts.extend(Some(self.labels.setting(config)).filter(|setting| !setting.is_empty()));
         parts.push(match is_float(&config.quant) {
             true => self.labels.quant(&config.quant),
-            false => format!("{} {}", self.labels.quant(&config.quant), widths(record)),
+            false => format!(
+                "{} {}",
+                self.labels.quant(&config.quant),
+                bit_widths::in_words(bit_widths::widths(&config.quant))
+            ),
         });
         parts.push(format!("seed {}", record.seed));
         format!("{} ({})", parts.join(", "), record.id)
     }
-}
-
-/// Bit widths of weights / activations, and / gradients where those are quantized.
-fn widths(record: &RunRecord) -> String {
-    let quant = &record.config.quant;
-    let both = format!("{}/{}", width(&quant.weights), width(&quant.activations));
-    if quant.gradients.is_float() { both } else { format!("{both}/{}", width(&quant.gradients)) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accuracy::{IDENTITY, Row};
+use crate::accuracy::{IDENTITY, Row, by_place};
 use crate::bit_widths::FLOAT_WIDTH;
 use crate::encode::one_line;
 use crate::error::ReportError;
@@ -56,10 +56,7 @@ impl Figure for AccuracyGrid {
     fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let looks = Looks::new(&trials.labels.names);
-        let mut places: BTreeMap<[&str; 3], Vec<&Row>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.widths[2] == FLOAT_WIDTH) {
-            places.entry([&row.dataset, &row.model, &row.setting]).or_default().push(row);
-        }
+        let places = by_place(rows.iter().filter(|row| row.widths[2] == FLOAT_WIDTH));
         let titles = Titles::of(places.keys().copied());
         let (mut matrices, mut left_out): (Vec<Matrix<'_>>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
         for (place, rows) in &places {

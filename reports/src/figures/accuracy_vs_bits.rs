@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accuracy::{IDENTITY, Row};
+use crate::accuracy::{IDENTITY, Row, by_place};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
@@ -39,7 +39,7 @@ impl Figure for AccuracyVsBits {
             return Ok(Drawn::Nothing("no trial finished with an accuracy or a perplexity".to_owned()));
         }
         let looks = Looks::new(&trials.labels.names);
-        let spread = Spread::of(shown.filter_map(|row| Measure::of([row].into_iter())?.summary(row)));
+        let spread = Spread::of(shown.filter_map(|row| Measure::of_row(row)?.summary(row)));
         let contents = contents(rows, spread);
         let panels = contents.iter().map(|content| plot(content, &looks, spread)).collect();
         let pages = Chart::new(panels, legend(&contents, &looks)).draw(theme);
@@ -81,10 +81,7 @@ struct Content<'a> {
 const SHARED: f64 = 0.4;
 
 fn contents(rows: &[Row], spread: Spread) -> Vec<Content<'_>> {
-    let mut places: BTreeMap<[&str; 3], Vec<&Row>> = BTreeMap::new();
-    for row in rows {
-        places.entry([&row.dataset, &row.model, &row.setting]).or_default().push(row);
-    }
+    let places = by_place(rows.iter());
     let titles = Titles::of(places.keys().copied());
     let mut all = Vec::new();
     for (place, rows) in &places {
@@ -303,7 +300,7 @@ fn caption(contents: &[Content<'_>], rows: &[Row], spread: Spread, trials: &Tria
     if contents.iter().any(|content| content.means().iter().any(|mean| content.beyond(*mean))) {
         sentences.push("Arrows: values beyond the axis, in numbers.".to_owned());
     }
-    let shown = |row: &&Row| Measure::of([*row].into_iter()).is_some_and(|measure| measure.published(row).is_some());
+    let shown = |row: &&Row| Measure::of_row(row).is_some_and(|measure| measure.published(row).is_some());
     let sources: BTreeSet<String> =
         rows.iter().filter(shown).filter_map(|row| Some(row.published.as_ref()?.cited())).collect();
     if !sources.is_empty() {
@@ -313,8 +310,7 @@ fn caption(contents: &[Content<'_>], rows: &[Row], spread: Spread, trials: &Tria
     sentences.extend(trials.labels.remarks());
     let mut caption = sentences.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ");
     if contents.len() > 1 {
-        let places = rows.iter().map(|row| [row.dataset.as_str(), &row.model, &row.setting]);
-        caption.push_str(&Titles::of(places).common());
+        caption.push_str(&Titles::of(rows.iter().map(Row::place)).common());
     }
     caption
 }
@@ -336,7 +332,7 @@ fn data(rows: &[Row]) -> Data {
     let interval = |row: &Row| row.top1.summary.and_then(Summary::interval_95);
     let row = |row: &Row| {
         let (top1, perplexity) = (row.top1.summary, row.perplexity.summary);
-        let published = Measure::of([row].into_iter()).and_then(|measure| match measure {
+        let published = Measure::of_row(row).and_then(|measure| match measure {
             Measure::Top1 => measure.published(row).map(|value| value / PERCENT),
             Measure::Perplexity => measure.published(row),
         });

@@ -50,7 +50,7 @@ impl Config<'_> {
 
     /// Data set, model and setting.
     pub(crate) fn place(&self) -> [&str; 3] {
-        [&self.row.dataset, &self.row.model, &self.row.setting]
+        self.row.place()
     }
 }
 

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use harness_records::record::{RunRecord, Status};
 use harness_stats::Summary;
 
 use crate::accuracy::Row;
 use crate::plot::axes::Scale;
 use crate::published::Metric;
-use crate::trials::Trials;
 
 /// Fractions are shown in percent.
 pub(crate) const PERCENT: f64 = 100.0;
@@ -28,6 +26,19 @@ impl Measure {
             return Some(Measure::Top1);
         }
         rows.any(|row| row.perplexity.summary.is_some()).then_some(Measure::Perplexity)
+    }
+
+    /// The metric of one row.
+    pub(crate) fn of_row(row: &Row) -> Option<Measure> {
+        Measure::of([row].into_iter())
+    }
+
+    /// Results of the trials that ended well, by seed, in the unit of the axis.
+    pub(crate) fn by_seed(self, row: &Row) -> BTreeMap<u64, f64> {
+        match self {
+            Measure::Top1 => row.top1.by_seed.iter().map(|(seed, top1)| (*seed, PERCENT * top1)).collect(),
+            Measure::Perplexity => row.perplexity.by_seed.clone(),
+        }
     }
 
     /// Mean and spread in the unit of the axis.
@@ -131,21 +142,6 @@ impl Spread {
             (Spread::Interval, _) => format!("Means over {seeds}; bars: 95 % confidence interval of the mean."),
         }
     }
-}
-
-/// Results of the trials of a row that ended well, by seed, in the unit of the axis.
-pub(crate) fn by_seed(trials: &Trials, row: &Row, measure: Measure) -> BTreeMap<u64, f64> {
-    let records = row.members.iter().map(|&member| &trials.records[member]);
-    let ended = records.filter(|record| record.status == Status::Ok);
-    let value = |record: &RunRecord| {
-        let metrics = record.metrics.as_ref()?;
-        let value = match measure {
-            Measure::Top1 => metrics.top1.map(|top1| PERCENT * top1),
-            Measure::Perplexity => metrics.perplexity,
-        };
-        Some((record.seed, value.filter(|value| value.is_finite())?))
-    };
-    ended.filter_map(value).collect()
 }
 
 /// A value with its spread and the number of seeds in words.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::accuracy::Row;
-use crate::bit_widths::FLOAT_WIDTH;
+use crate::bit_widths::{self, FLOAT_WIDTH};
 
 /// A question about bit widths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,14 +80,9 @@ fn in_bits(width: u32) -> String {
     }
 }
 
-/// Bit widths of weights / activations, and / gradients where those are quantized.
+/// Bit widths of a row, see [`bit_widths::in_words`].
 pub(crate) fn widths(row: &Row) -> String {
-    let [weights, activations, gradients] = row.widths;
-    if gradients == FLOAT_WIDTH {
-        format!("{weights}/{activations}")
-    } else {
-        format!("{weights}/{activations}/{gradients}")
-    }
+    bit_widths::in_words(row.widths)
 }
 
 /// Where settings of bit widths stand in a list: weights alone first, then weights and activations, activations alone

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness_stats::{Summary, holm, p_of_means};
 
-use crate::accuracy::{IDENTITY, Row};
+use crate::accuracy::{IDENTITY, Row, by_place};
+use crate::difference::Difference;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
-use crate::figures::measure::{AXIS_GAP, Measure, by_seed, outlier_limit};
+use crate::figures::measure::{AXIS_GAP, Measure, outlier_limit};
 use crate::figures::questions::{SettingOrder, setting_order, widths};
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
@@ -87,16 +88,13 @@ impl Figure for Ranking {
 
 fn settings(trials: &Trials) -> Result<Vec<Setting<'_>>, ReportError> {
     let rows = trials.rows()?;
-    let mut places: BTreeMap<[&str; 3], Vec<&Row>> = BTreeMap::new();
-    for row in rows {
-        places.entry([&row.dataset, &row.model, &row.setting]).or_default().push(row);
-    }
+    let places = by_place(rows.iter());
     let titles = Titles::of(places.keys().copied());
     let mut settings = Vec::new();
     for (place, rows) in &places {
         let Some(measure) = Measure::of(rows.iter().copied()) else { continue };
-        let results = |row: &Row| by_seed(trials, row, measure);
-        let float = rows.iter().find(|row| row.is_float).map(|row| results(row)).filter(|float| !float.is_empty());
+        let float =
+            rows.iter().find(|row| row.is_float).map(|row| measure.by_seed(row)).filter(|float| !float.is_empty());
         let mut by_widths: BTreeMap<SettingOrder, Vec<&Row>> = BTreeMap::new();
         for row in rows.iter().filter(|row| !row.is_float && measure.summary(row).is_some()) {
             by_widths.entry(setting_order(row)).or_default().push(row);
@@ -105,28 +103,20 @@ fn settings(trials: &Trials) -> Result<Vec<Setting<'_>>, ReportError> {
             let head = titles.head(*place);
             let head = if head.is_empty() { head } else { format!("{head}: ") };
             let title = format!("{head}W/A {}", widths(rows[0]));
-            settings.push(setting(title, measure, float.as_ref(), rows, results));
+            settings.push(setting(title, measure, float.as_ref(), rows));
         }
     }
     Ok(settings)
 }
 
-fn setting<'a>(
-    title: String,
-    measure: Measure,
-    float: Option<&BTreeMap<u64, f64>>,
-    rows: &[&'a Row],
-    results: impl Fn(&Row) -> BTreeMap<u64, f64>,
-) -> Setting<'a> {
+fn setting<'a>(title: String, measure: Measure, float: Option<&BTreeMap<u64, f64>>, rows: &[&'a Row]) -> Setting<'a> {
     let entry = |row: &&'a Row| {
-        let by_seed = results(row);
+        let by_seed = measure.by_seed(row);
         let values: Vec<f64> = by_seed.values().copied().collect();
-        let shown = match float {
-            Some(float) if float.keys().eq(by_seed.keys()) => {
-                Summary::of(&by_seed.iter().map(|(seed, value)| value - float[seed]).collect::<Vec<_>>())?
-            }
+        let shown = match float.and_then(|float| Some((float, Difference::between(&by_seed, float)?))) {
+            Some((_, Difference::Paired(summary))) => summary,
             // Other seeds: the mean of full precision is all there is to compare with.
-            Some(float) => {
+            Some((float, Difference::Unpaired(_))) => {
                 let reference = Summary::of(&float.values().copied().collect::<Vec<_>>())?.mean;
                 Summary::of(&values.iter().map(|value| value - reference).collect::<Vec<_>>())?
             }
@@ -262,8 +252,7 @@ fn caption(settings: &[Setting<'_>], trials: &Trials) -> String {
     }
     sentences.extend(trials.labels.remarks());
     let rows = settings.iter().flat_map(|setting| &setting.entries).map(|entry| entry.row);
-    let places = rows.map(|row| [row.dataset.as_str(), &row.model, &row.setting]);
-    sentences.join(" ") + &Titles::of(places).common()
+    sentences.join(" ") + &Titles::of(rows.map(Row::place)).common()
 }
 
 fn data(settings: &[Setting<'_>]) -> Data {

@@ -6,7 +6,7 @@ use harness_stats::{holm, p_of_means};
 
 use crate::accuracy::{IDENTITY, Row};
 use crate::error::ReportError;
-use crate::figures::measure::{Measure, by_seed};
+use crate::figures::measure::Measure;
 use crate::figures::questions::{SettingOrder, setting_order, widths};
 use crate::numbers::{mean_and_spread, two_decimals};
 use crate::pivot::{Cell, wide};
@@ -37,7 +37,7 @@ impl Table for Paper {
 
     fn build(&self, trials: &Trials) -> Result<Sheet, ReportError> {
         let rows = trials.rows()?;
-        let marks = marks(rows, trials);
+        let marks = marks(rows);
         Ok(Sheet { grid: grid(rows, &marks, trials)?, data: data(rows, &marks) })
     }
 }
@@ -55,11 +55,11 @@ enum Mark {
 
 /// The mark of each row. Only rows of one data set, model, setting and bit widths are compared, and only where there are
 /// several; without two seeds each, nothing can be told from the best.
-fn marks(rows: &[Row], trials: &Trials) -> Vec<Mark> {
+fn marks(rows: &[Row]) -> Vec<Mark> {
     let mut marks = vec![Mark::Plain; rows.len()];
     let mut columns: BTreeMap<([&str; 3], [u32; 3]), Vec<usize>> = BTreeMap::new();
     for (i, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_float) {
-        columns.entry(([&row.dataset, &row.model, &row.setting], row.widths)).or_default().push(i);
+        columns.entry((row.place(), row.widths)).or_default().push(i);
     }
     for members in columns.values() {
         let Some(measure) = Measure::of(members.iter().map(|&i| &rows[i])) else { continue };
@@ -74,10 +74,9 @@ fn marks(rows: &[Row], trials: &Trials) -> Vec<Mark> {
         let Some(&best) = known.iter().rev().max_by(by_mean).filter(|_| known.len() > 1) else { continue };
         marks[best] = Mark::Best;
         let others: Vec<usize> = known.iter().copied().filter(|&i| i != best).collect();
-        let results = |i: usize| by_seed(trials, &rows[i], measure);
-        let top = results(best);
+        let top = measure.by_seed(&rows[best]);
         let tested: Vec<(usize, f64)> =
-            others.iter().filter_map(|&i| Some((i, p_of_means(&top, &results(i))?))).collect();
+            others.iter().filter_map(|&i| Some((i, p_of_means(&top, &measure.by_seed(&rows[i]))?))).collect();
         let adjusted = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
         for ((i, _), p) in tested.iter().zip(adjusted) {
             if p >= LEVEL {
@@ -131,7 +130,7 @@ fn grid(rows: &[Row], marks: &[Mark], trials: &Trials) -> Result<Grid, ReportErr
 const BOLD: &str = "\u{2}";
 
 fn shown(row: &Row, mark: Mark) -> String {
-    let Some(measure) = Measure::of([row].into_iter()) else { return NO_RESULT.to_owned() };
+    let Some(measure) = Measure::of_row(row) else { return NO_RESULT.to_owned() };
     let Some(summary) = measure.summary(row) else { return NO_RESULT.to_owned() };
     let mut text = mean_and_spread(summary);
     if mark == Mark::Alike {
@@ -145,7 +144,7 @@ fn shown(row: &Row, mark: Mark) -> String {
 }
 
 fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
-    let measures: BTreeSet<Measure> = rows.iter().filter_map(|row| Measure::of([row].into_iter())).collect();
+    let measures: BTreeSet<Measure> = rows.iter().filter_map(Measure::of_row).collect();
     let what: Vec<&str> = measures
         .iter()
         .map(|measure| match measure {
@@ -154,8 +153,7 @@ fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
         })
         .collect();
     let what = if what.is_empty() { "no result".to_owned() } else { what.join(" or ") };
-    let mut seeds: Vec<usize> =
-        rows.iter().filter_map(|row| Some(Measure::of([row].into_iter())?.summary(row)?.n)).collect();
+    let mut seeds: Vec<usize> = rows.iter().filter_map(|row| Some(Measure::of_row(row)?.summary(row)?.n)).collect();
     seeds.sort_unstable();
     let over = match (seeds.first(), seeds.last()) {
         (Some(1), Some(1)) => "one seed each".to_owned(),
@@ -178,12 +176,12 @@ fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
         };
         notes.push(format!("Bold: the best method of a column.{alike}"));
     }
-    if rows.iter().any(|row| Measure::of([row].into_iter()).is_none()) {
+    if rows.iter().any(|row| Measure::of_row(row).is_none()) {
         notes.push(format!("{NO_RESULT}: no trial finished."));
     }
     let published: Vec<_> = rows
         .iter()
-        .filter(|row| Measure::of([*row].into_iter()).is_some_and(|measure| measure.published(row).is_some()))
+        .filter(|row| Measure::of_row(row).is_some_and(|measure| measure.published(row).is_some()))
         .filter_map(|row| row.published.as_ref())
         .collect();
     let sources: BTreeSet<String> = published.iter().map(|number| number.cited()).collect();
@@ -197,7 +195,7 @@ fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
     if published.iter().any(|number| number.from_memory) {
         notes.push(format!("{FROM_MEMORY} Quoted from memory, not verified against the paper."));
     }
-    let places: BTreeSet<[&str; 3]> = rows.iter().map(|row| [row.dataset.as_str(), &row.model, &row.setting]).collect();
+    let places: BTreeSet<[&str; 3]> = rows.iter().map(Row::place).collect();
     if let (1, Some(place)) = (places.len(), places.first()) {
         let parts: Vec<&str> = place.iter().copied().filter(|part| !part.is_empty()).collect();
         notes.push(format!("All on {}.", parts.join(", ")));
@@ -209,7 +207,7 @@ fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
 fn data(rows: &[Row], marks: &[Mark]) -> Data {
     let facts = ["metric", "n", "mean", "sd", "mark", "published", "failed", "diverged"];
     let row = |(row, mark): (&Row, &Mark)| {
-        let measure = Measure::of([row].into_iter());
+        let measure = Measure::of_row(row);
         let summary = measure.and_then(|measure| measure.summary(row));
         let facts = [
             measure.map_or(Value::Absent, |measure| match measure {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use harness_records::record::RunRecord;
 use harness_records::trial;
 
-use crate::bit_widths::width;
+use crate::bit_widths;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::numbers::mean_and_spread;
@@ -207,10 +207,7 @@ fn natural(keys: &[String]) -> Vec<Natural> {
 /// The value of a key in words: of the table of trials, bit widths together, or of the configuration.
 fn text(trials: &Trials, record: &RunRecord, key: &str) -> Option<String> {
     if key == BITS {
-        let quant = &record.config.quant;
-        let both = format!("{}/{}", width(&quant.weights), width(&quant.activations));
-        let gradients = width(&quant.gradients);
-        return Some(if quant.gradients.is_float() { both } else { format!("{both}/{gradients}") });
+        return Some(bit_widths::in_words(bit_widths::widths(&record.config.quant)));
     }
     if let Some(of) = fact(key) {
         return match of(trials, record) {
