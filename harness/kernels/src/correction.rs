@@ -62,6 +62,27 @@ impl Correction {
         Correction { scale, by_sum, constant, rows: classes.rows, columns: classes.columns }
     }
 
+    /// Adds `constant(n, taps)` to the sums of output channel `n` in windows of which exactly `taps`, ascending, lie inside the
+    /// image.
+    pub(crate) fn add_constants(
+        &mut self,
+        shape: &Conv2d,
+        output: [usize; 2],
+        mut constant: impl FnMut(usize, &[usize]) -> i32,
+    ) {
+        let classes = BorderClasses::new(shape, output);
+        let outputs = shape.outputs;
+        // Without constants so far, all windows are of one class here.
+        self.constant.resize(classes.count() * outputs, 0);
+        for (class, constants) in self.constant.chunks_exact_mut(outputs).enumerate() {
+            let taps: Vec<usize> = classes.taps(class).collect();
+            for (n, sum) in constants.iter_mut().enumerate() {
+                *sum = sum.wrapping_add(constant(n, &taps));
+            }
+        }
+        (self.rows, self.columns) = (classes.rows, classes.columns);
+    }
+
     /// Corrects the sums, and stores what the sink makes of them, with the vector instructions that `vectors` allow. The
     /// group's first channel is channel `group` of all `outputs`.
     ///

@@ -7,6 +7,9 @@ use std::fmt;
 pub struct Bits(u8);
 
 impl Bits {
+    /// One bit.
+    pub const ONE: Bits = Bits(1);
+
     /// `None` outside 1..=8.
     #[must_use]
     pub const fn new(bits: u8) -> Option<Bits> {

@@ -7,6 +7,7 @@ use crate::error::KernelError;
 use crate::geometry::Conv2d;
 use crate::levels::{Bits, LevelTable};
 use crate::pack::Quantize;
+use crate::plane_levels::{PlaneLevels, Terms};
 use crate::pool::Pool;
 use crate::product::Product;
 use crate::route::Route;
@@ -16,11 +17,13 @@ const TASK_PIXELS: usize = 64;
 
 /// A convolution or matrix product of levels that are sums of planes, `offset + sum_i scale_i * bit_i`
 /// ([`LevelTable::Planes`]): weights with levels for each output channel or for all, activations with levels for each
-/// image or for all.
+/// image or for all. One of the two operands may be evenly spaced instead, `(step * code - zero) * scale`
+/// ([`LevelTable::Affine`]): a sum with the single integer `step * code - zero` in the place of the bits, and no offset
+/// (0 in the formula). Its codes are then multiplied whole, in one product for each plane of the other operand.
 ///
-/// With `P_ij` the number of places of a window at which bit `i` of the weight and bit `j` of the activation are set,
-/// `A_j` that of bit `j` of the activations and `W_i` that of bit `i` of the weights over the places inside the image,
-/// of which there are `K`, all exact integers:
+/// With `P_ij` the sum over a window of the products of integer `i` of the weight and integer `j` of the activation, `A_j`
+/// that of integer `j` of the activations alone and `W_i` that of integer `i` of the weights over the places inside the
+/// image, of which there are `K`, all exact:
 ///
 /// ```text
 /// y = sum_ij (s_i * t_j) * P_ij  +  o_w * (sum_j t_j * A_j)  +  o_a * (sum_i s_i * W_i + o_w * K)
@@ -50,9 +53,9 @@ const TASK_PIXELS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct PlaneProduct {
     shape: Conv2d,
-    activation_bits: Bits,
-    /// Each weight plane's scale of every output channel, and its product with a plane of activations.
-    planes: Vec<(Vec<f32>, Product)>,
+    activation_terms: Terms,
+    /// Each weight term's scale of every output channel, and its product with a term of the activations.
+    terms: Vec<(Vec<f32>, Product)>,
     /// Offset of the weights of every output channel.
     offset: Vec<f32>,
     classes: BorderClasses,
@@ -60,67 +63,21 @@ pub struct PlaneProduct {
     inside: Vec<f32>,
 }
 
-/// The activations of a [`PlaneProduct`]: one packed tensor for each plane.
+/// The activations of a [`PlaneProduct`]: one packed tensor for each plane, or one of whole codes.
 #[derive(Debug, Clone)]
 pub struct PlaneActivations {
-    bits: Bits,
-    planes: Vec<Activations>,
-}
-
-/// The levels of one operand, whose form has been checked: one row, or a row per output channel or image.
-#[derive(Clone, Copy)]
-struct PlaneLevels<'a> {
-    offset: &'a [f32],
-    scales: &'a [f32],
-    bits: usize,
-}
-
-impl<'a> PlaneLevels<'a> {
-    /// The levels of `operand`, with one row or `rows` rows.
-    fn of(
-        levels: &'a LevelTable,
-        operand: &'static str,
-        bits: Bits,
-        rows: usize,
-    ) -> Result<PlaneLevels<'a>, KernelError> {
-        let wrong = |what| Err(KernelError::Levels { operand, what });
-        let LevelTable::Planes { bits: found, offset, scales } = levels else {
-            return wrong("are evenly spaced, expected sums of planes; use Product".to_owned());
-        };
-        if *found != bits {
-            return wrong(format!("are those of {found} bits, expected {bits}"));
-        }
-        if offset.len() != 1 && offset.len() != rows {
-            return wrong(format!("have {} rows, expected 1 or {rows}", offset.len()));
-        }
-        let bits = usize::from(bits.get());
-        if scales.len() != offset.len() * bits {
-            return wrong(format!("have {} scales, expected {}", scales.len(), offset.len() * bits));
-        }
-        Ok(PlaneLevels { offset, scales, bits })
-    }
-
-    /// Distance of two rows in `offset`, 0 where one row serves all; in `scales` it is `bits` times as large.
-    fn step(self) -> usize {
-        usize::from(self.offset.len() > 1)
-    }
-
-    fn offset(self, row: usize) -> f32 {
-        self.offset[row * self.step()]
-    }
-
-    fn scale(self, row: usize, plane: usize) -> f32 {
-        self.scales[row * self.step() * self.bits + plane]
-    }
+    terms: Terms,
+    tensors: Vec<Activations>,
 }
 
 impl PlaneProduct {
     /// Packs `weights`, codes `[outputs, channels / groups, kernel height, kernel width]` row-major (for a matrix,
-    /// `[columns, depth]`), which stand for `levels`: one row for all, or one for each output channel. `route` is that
-    /// of products of one bit by one bit.
+    /// `[columns, depth]`), which stand for `levels`: one row for all, or one for each output channel. The activations are
+    /// planes of `activation_bits` bits. `route` is that of products of the bits that are multiplied at a time: one of the
+    /// activations by one of the weights, or by whole codes where these are evenly spaced.
     ///
     /// # Errors
-    /// As for [`Product::new`]; also when the levels are not sums of planes or have another number of rows.
+    /// As for [`Product::new`]; also when the levels are a codebook or have another number of rows.
     pub fn new(
         shape: Conv2d,
         weights: &[u8],
@@ -128,35 +85,62 @@ impl PlaneProduct {
         activation_bits: Bits,
         route: Route,
     ) -> Result<PlaneProduct, KernelError> {
+        PlaneProduct::mixed(shape, weights, levels, Terms::Planes(activation_bits), route)
+    }
+
+    /// [`PlaneProduct::new`] for activations that may be evenly spaced.
+    ///
+    /// # Errors
+    /// As for [`PlaneProduct::new`]; also when both operands are evenly spaced, which [`Product`] computes with one product.
+    pub fn mixed(
+        shape: Conv2d,
+        weights: &[u8],
+        levels: &LevelTable,
+        activations: Terms,
+        route: Route,
+    ) -> Result<PlaneProduct, KernelError> {
         let output = shape.output()?;
         let bits = levels.bits();
-        let levels = PlaneLevels::of(levels, "weights", bits, shape.outputs)?;
+        let scales = PlaneLevels::of(levels, "weights", bits, shape.outputs)?;
         if let Some(index) = weights.iter().position(|&code| code > bits.max_code()) {
             return Err(KernelError::Code { operand: "weights", index, code: weights[index], bits });
         }
-        let one = Bits::new(1).ok_or(KernelError::TooLarge)?;
-        let plane = |plane: u8| {
-            let codes: Vec<u8> = weights.iter().map(|code| code >> plane & 1).collect();
-            let scales = (0..shape.outputs).map(|n| levels.scale(n, usize::from(plane))).collect();
-            Ok((scales, Product::new(shape, &codes, one, one, route, &Grid::codes())?))
+        let (weight_step, weight_zero, count, term_bits) = match (levels, activations) {
+            (LevelTable::Affine { .. }, Terms::Whole { .. }) => {
+                let what = "are evenly spaced like those of the activations; use Product".to_owned();
+                return Err(KernelError::Levels { operand: "weights", what });
+            }
+            (LevelTable::Affine { step, zero, .. }, Terms::Planes(_)) => (*step, zero.clone(), 1, bits),
+            _ => (1, vec![0], bits.get(), Bits::ONE),
         };
-        let planes: Vec<(Vec<f32>, Product)> = (0..bits.get()).map(plane).collect::<Result<_, KernelError>>()?;
-        let offset: Vec<f32> = (0..shape.outputs).map(|n| levels.offset(n)).collect();
+        let [activation_step, activation_zero] = activations.grid();
+        let grid = Grid { activation_step, activation_zero, weight_step, weight_zero };
+        let term = |term: u8| {
+            let scales = (0..shape.outputs).map(|n| scales.scale(n, usize::from(term))).collect();
+            let codes: Vec<u8> = weights.iter().map(|code| code >> term & term_bits.max_code()).collect();
+            let product = Product::new(shape, &codes, term_bits, activations.term_bits(), route, &grid)?;
+            Ok((scales, product))
+        };
+        let terms: Vec<(Vec<f32>, Product)> = (0..count).map(term).collect::<Result<_, KernelError>>()?;
+        let offset: Vec<f32> = (0..shape.outputs).map(|n| scales.offset(n)).collect();
         let classes = BorderClasses::new(&shape, output);
         let channels = shape.channels / shape.groups;
         let inside = |class: usize, n: usize| {
+            let places = classes.taps(class).count() * channels;
+            let zero = i64::from(grid.weight_zero[n % grid.weight_zero.len()]);
             let mut sum = 0.0;
-            for (scales, product) in &planes {
-                let ones: i32 = classes.taps(class).map(|tap| product.tap_sum(n, tap)).sum();
-                sum += scales[n] * ones as f32;
+            for (scales, product) in &terms {
+                let codes: i64 = classes.taps(class).map(|tap| i64::from(product.tap_sum(n, tap))).sum();
+                let integers = i64::from(weight_step) * codes - zero * places as i64;
+                sum += scales[n] * integers as f32;
             }
-            sum + offset[n] * (classes.taps(class).count() * channels) as f32
+            sum + offset[n] * places as f32
         };
         let inside = (0..classes.count())
             .flat_map(|class| (0..shape.outputs).map(move |n| (class, n)))
             .map(|(class, n)| inside(class, n))
             .collect();
-        Ok(PlaneProduct { shape, activation_bits, planes, offset, classes, inside })
+        Ok(PlaneProduct { shape, activation_terms: activations, terms, offset, classes, inside })
     }
 
     /// The shape that it was made for.
@@ -168,10 +152,10 @@ impl PlaneProduct {
     /// Activations to fill: code 0 everywhere.
     #[must_use]
     pub fn activations(&self) -> PlaneActivations {
-        let planes = (0..self.activation_bits.get()).filter_map(|_| self.planes.first());
+        let tensors = (0..self.activation_terms.count()).filter_map(|_| self.terms.first());
         PlaneActivations {
-            bits: self.activation_bits,
-            planes: planes.map(|(_, product)| product.activations()).collect(),
+            terms: self.activation_terms,
+            tensors: tensors.map(|(_, product)| product.activations()).collect(),
         }
     }
 
@@ -179,7 +163,7 @@ impl PlaneProduct {
     /// `levels`: one row for all, or one for each image. Does not allocate.
     ///
     /// # Errors
-    /// When `activations` were made for another product, the levels are not sums of planes or have another number of
+    /// When `activations` were made for another product, the levels are not those of its terms or have another number of
     /// rows, or `out` has the wrong length; nothing is written then.
     pub fn run(
         &self,
@@ -188,34 +172,31 @@ impl PlaneProduct {
         out: &mut [f32],
         pool: &Pool,
     ) -> Result<(), KernelError> {
-        let levels = PlaneLevels::of(levels, "activations", self.activation_bits, self.shape.batch)?;
-        if activations.bits != self.activation_bits {
+        let levels = PlaneLevels::of_activations(levels, self.activation_terms, self.shape.batch)?;
+        if activations.terms != self.activation_terms {
             return Err(KernelError::Layout {
-                expected: format!("{} planes", self.activation_bits),
-                found: format!("{} planes", activations.bits),
+                expected: format!("{:?}", self.activation_terms),
+                found: format!("{:?}", activations.terms),
             });
         }
-        let pixels = self.planes.first().map_or(0, |(_, product)| product.pixels());
+        let pixels = self.terms.first().map_or(0, |(_, product)| product.pixels());
         let expected = pixels * self.shape.outputs;
         if out.len() != expected {
             return Err(KernelError::Length { operand: "output", expected, found: out.len() });
         }
-        for (_, product) in &self.planes {
-            for plane in &activations.planes {
-                product.check(plane)?;
+        for (_, product) in &self.terms {
+            for tensor in &activations.tensors {
+                product.check(tensor)?;
             }
         }
-        for (i, (weight, product)) in self.planes.iter().enumerate() {
-            for (j, plane) in activations.planes.iter().enumerate() {
-                let activation = ByImage {
-                    numbers: &levels.scales[j..],
-                    step: levels.step() * levels.bits,
-                    pixels: pixels / self.shape.batch,
-                };
+        for (i, (weight, product)) in self.terms.iter().enumerate() {
+            for (j, tensor) in activations.tensors.iter().enumerate() {
+                let activation =
+                    ByImage { numbers: &levels.scales[j..], step: levels.step(), pixels: pixels / self.shape.batch };
                 let sink = Sink::Weighted { out: out.as_mut_ptr(), weight, activation, add: i + j > 0 };
                 // SAFETY: the activations and the length of the output were checked; there is a scale for every
                 // channel and every image.
-                unsafe { product.run_into(plane, sink, pool) };
+                unsafe { product.run_into(tensor, sink, pool) };
             }
         }
         self.add_offsets(activations, levels, out, pool);
@@ -224,22 +205,27 @@ impl PlaneProduct {
 
     /// Adds the terms that have an offset.
     fn add_offsets(&self, activations: &PlaneActivations, levels: PlaneLevels<'_>, out: &mut [f32], pool: &Pool) {
-        let Some((_, product)) = self.planes.first() else { return };
+        let Some((_, product)) = self.terms.first() else { return };
         let [height, width] = product.output();
         let (outputs, pixels) = (self.shape.outputs, product.pixels());
         let to = OutputRows { start: out.as_mut_ptr(), length: outputs };
+        let [step, zero] = self.activation_terms.grid().map(i64::from);
+        let channels = (self.shape.channels / self.shape.groups) as i64;
         pool.run(pixels.div_ceil(TASK_PIXELS), &|task| {
             for pixel in task * TASK_PIXELS..((task + 1) * TASK_PIXELS).min(pixels) {
                 let image = pixel / (height * width);
                 let class = self.classes.rows[pixel / width % height] + self.classes.columns[pixel % width];
                 let inside = &self.inside[class * outputs..(class + 1) * outputs];
+                // What is subtracted from the codes of the window, of which padding has none.
+                let zeros = if zero == 0 { 0 } else { zero * channels * self.classes.taps(class).count() as i64 };
                 // SAFETY: the output has a row for every pixel, and every pixel is one task's alone.
                 let row = unsafe { to.row(pixel) };
                 let group_outputs = outputs / self.shape.groups;
                 for group in 0..self.shape.groups {
                     let mut window = 0.0;
-                    for (j, plane) in activations.planes.iter().enumerate() {
-                        window += levels.scale(image, j) * product.window_sum(plane, group, pixel) as f32;
+                    for (j, tensor) in activations.tensors.iter().enumerate() {
+                        let codes = i64::from(product.window_sum(tensor, group, pixel));
+                        window += levels.scale(image, j) * (step * codes - zeros) as f32;
                     }
                     let channels = group * group_outputs..(group + 1) * group_outputs;
                     let (weights, inside) = (&self.offset[channels.clone()], &inside[channels.clone()]);
@@ -276,13 +262,13 @@ impl PlaneActivations {
     /// Bit width of the codes.
     #[must_use]
     pub fn bits(&self) -> Bits {
-        self.bits
+        self.terms.bits()
     }
 
     /// `[batch, height, width, channels]` without padding.
     #[must_use]
     pub fn shape(&self) -> [usize; 4] {
-        self.planes.first().map_or([0; 4], Activations::shape)
+        self.tensors.first().map_or([0; 4], Activations::shape)
     }
 
     /// Packs codes, `[batch, height, width, channels]` row-major.
@@ -291,7 +277,7 @@ impl PlaneActivations {
     /// When the length disagrees with the shape or a code does not fit the bits; nothing is written then.
     pub fn fill_codes(&mut self, codes: &[u8]) -> Result<(), KernelError> {
         self.check_length(codes.len())?;
-        let bits = self.bits;
+        let bits = self.bits();
         if let Some(index) = codes.iter().position(|&code| code > bits.max_code()) {
             return Err(KernelError::Code { operand: "activations", index, code: codes[index], bits });
         }
@@ -305,28 +291,30 @@ impl PlaneActivations {
     /// When the length disagrees with the shape or the quantizer has other bits; nothing is written then.
     pub fn fill(&mut self, values: &[f32], quantize: &Quantize, pool: &Pool) -> Result<(), KernelError> {
         self.check_length(values.len())?;
-        if quantize.bits() != self.bits {
+        let bits = self.bits();
+        if quantize.bits() != bits {
             return Err(KernelError::Layout {
-                expected: format!("{}-bit codes", self.bits),
+                expected: format!("{bits}-bit codes"),
                 found: format!("a quantizer of {} bits", quantize.bits()),
             });
         }
-        let Some(vectors) = self.planes.first().map(|plane| plane.layout.vectors) else { return Ok(()) };
+        let Some(vectors) = self.tensors.first().map(|tensor| tensor.layout.vectors) else { return Ok(()) };
         self.fill_by(|at, out| quantize.codes(vectors, &values[at..at + out.len()], out), Some(pool));
         Ok(())
     }
 
-    /// Packs every plane of the codes that `codes` writes, see [`Activations::fill_by`].
+    /// Packs every term of the codes that `codes` writes, see [`Activations::fill_by`].
     fn fill_by(&mut self, codes: impl Fn(usize, &mut [u8]) + Sync, pool: Option<&Pool>) {
-        for (j, plane) in self.planes.iter_mut().enumerate() {
-            let channels = plane.channels;
-            let bit = |at: usize, out: &mut [u8]| {
+        let mask = self.terms.term_bits().max_code();
+        for (j, tensor) in self.tensors.iter_mut().enumerate() {
+            let channels = tensor.channels;
+            let term = |at: usize, out: &mut [u8]| {
                 codes(at, out);
                 for code in out {
-                    *code = *code >> j & 1;
+                    *code = *code >> j & mask;
                 }
             };
-            plane.fill_by(channels, 0, bit, pool);
+            tensor.fill_by(channels, 0, term, pool);
         }
     }
 

@@ -61,6 +61,8 @@ pub struct Product {
     /// Empty activations that [`Product::activations`] hands out copies of.
     blank: Activations,
     correction: Correction,
+    /// Bound of the magnitude of the sums.
+    max_sum: i64,
 }
 
 impl Product {
@@ -101,6 +103,7 @@ impl Product {
         if depth > limit {
             return Err(KernelError::Overflow { depth, limit });
         }
+        let max_sum = max_product(weight_bits, activation_bits, grid) * depth as i64;
         let layout = Layout::new(route, weight_bits, activation_bits, shape.pixels());
         let (channels, outputs) = (shape.channels / shape.groups, shape.outputs / shape.groups);
         let packed = Panels::pack(&layout, weights, shape.groups, outputs, channels, shape.taps());
@@ -111,7 +114,7 @@ impl Product {
         let correction = Correction::new(&shape, output, &layout, &packed, grid);
         let stride = blank.stored.stride(&shape);
         let weights = Arc::new(packed);
-        Ok(Product { shape, output, layout, stride, weights, runs, segments, blank, correction })
+        Ok(Product { shape, output, layout, stride, weights, runs, segments, blank, correction, max_sum })
     }
 
     /// The same product for another number of images (rows of a matrix), with the weights shared. It keeps the loop that was
@@ -125,6 +128,50 @@ impl Product {
         let (channels, groups) = (self.blank.channels, self.blank.groups);
         let blank = Activations::zeroed(self.layout.clone(), StoredPixels::of(&shape)?, channels, groups)?;
         Ok(Product { shape, blank, ..self.clone() })
+    }
+
+    /// The same product with a constant added to its sums: `constant(n, taps)` for output channel `n` in windows of which
+    /// exactly the pixels `taps` lie inside the image, ascending indices into `[kernel height, kernel width]` row-major.
+    ///
+    /// It serves inputs for which [`Grid`] has no zero point, such as the bytes of an image of which each channel has a mean of
+    /// its own. Padding is the number zero, not such a mean, so that what is to be subtracted depends on the taps.
+    ///
+    /// ```
+    /// use harness_kernels::{Conv2d, Grid, Output, Pool, Product, Route, levels::Bits};
+    /// let (two, eight) = (Bits::new(2).ok_or("1 to 8 bits")?, Bits::new(8).ok_or("1 to 8 bits")?);
+    /// // A row of three bytes in one channel of mean 100, and a window of three pixels.
+    /// let shape = Conv2d { height: 1, kernel: [1, 3], padding: [0, 1], ..Conv2d::same(1, 3, 1, 1, 3) };
+    /// let weights = [3, 1, 2];
+    /// let product = Product::new(shape, &weights, two, eight, Route::choose(&shape, two, eight), &Grid::codes())?;
+    /// let inside = |taps: &[usize]| taps.iter().map(|&tap| i64::from(weights[tap])).sum::<i64>();
+    /// let product = product.with_constants(|_, taps| -100 * inside(taps))?;
+    /// let mut pixels = product.activations();
+    /// pixels.fill_codes(&[101, 100, 90])?;
+    /// let mut sums = [0; 3];
+    /// product.run(&pixels, Output::Sums(&mut sums), &Pool::new(1))?;
+    /// // At both ends one of the three pixels is padding.
+    /// assert_eq!(sums, [1 * 1 + 2 * 0, 3 * 1 + 1 * 0 - 2 * 10, 3 * 0 - 1 * 10]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a sum may not fit 32 bits.
+    pub fn with_constants(mut self, constant: impl Fn(usize, &[usize]) -> i64) -> Result<Product, KernelError> {
+        let room = i64::from(i32::MAX) - self.max_sum;
+        let mut largest = 0;
+        self.correction.add_constants(&self.shape, self.output, |n, taps| {
+            let constant = constant(n, taps);
+            largest = largest.max(constant.saturating_abs());
+            // What does not fit is refused below.
+            constant as i32
+        });
+        if largest > room {
+            return Err(KernelError::Epilogue {
+                what: "a constant and the largest sum do not fit 32 bits together, expected smaller constants or fewer products",
+            });
+        }
+        self.max_sum += largest;
+        Ok(self)
     }
 
     /// The shape that it was made for.
@@ -390,6 +437,11 @@ impl Product {
 
 /// The largest depth at which neither a sum of products of values nor one of products of codes can overflow 32 bits.
 pub(crate) fn max_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize {
+    (i64::from(i32::MAX) / max_product(weights, activations, grid)) as usize
+}
+
+/// The largest magnitude of a product of values, or of codes.
+fn max_product(weights: Bits, activations: Bits, grid: &Grid) -> i64 {
     let max_magnitude = |step: i32, zero: i32, bits: Bits| {
         let end = i64::from(step) * i64::from(bits.max_code()) - i64::from(zero);
         i64::from(zero).abs().max(end.abs())
@@ -397,5 +449,5 @@ pub(crate) fn max_depth(weights: Bits, activations: Bits, grid: &Grid) -> usize 
     let weight = grid.weight_zero.iter().map(|&zero| max_magnitude(grid.weight_step, zero, weights)).max().unwrap_or(0);
     let values = weight.saturating_mul(max_magnitude(grid.activation_step, grid.activation_zero, activations));
     let codes = i64::from(weights.max_code()) * i64::from(activations.max_code());
-    (i64::from(i32::MAX) / values.max(codes)) as usize
+    values.max(codes)
 }

@@ -1,5 +1,6 @@
 //! Every route against the definition, with one line per route in `conformance!`.
 
+mod border_constants;
 mod code_pooling;
 mod end_to_end;
 mod epilogues;

@@ -5,6 +5,19 @@ use crate::geometry::Conv2d;
 
 /// `[batch, height, width, outputs]` sums of products of values over the windows; padding counts as zero.
 pub(super) fn conv2d(shape: &Conv2d, activations: &[u8], weights: &[u8], grid: &Grid) -> Vec<i64> {
+    let activation =
+        |at: usize| i64::from(grid.activation_step) * i64::from(activations[at]) - i64::from(grid.activation_zero);
+    let depth = shape.depth();
+    let weight = |at: usize| {
+        let zero = grid.weight_zero[at / depth % grid.weight_zero.len()];
+        i64::from(grid.weight_step) * i64::from(weights[at]) - i64::from(zero)
+    };
+    conv2d_of(shape, activation, weight)
+}
+
+/// The same for the values that `activation` and `weight` make of an index into `[batch, height, width, channels]` and into
+/// `[outputs, channels / groups, kernel height, kernel width]`.
+pub(super) fn conv2d_of(shape: &Conv2d, activation: impl Fn(usize) -> i64, weight: impl Fn(usize) -> i64) -> Vec<i64> {
     let [height, width] = shape.output().unwrap();
     let (channels, outputs) = (shape.channels / shape.groups, shape.outputs / shape.groups);
     let mut sums = Vec::new();
@@ -23,12 +36,8 @@ pub(super) fn conv2d(shape: &Conv2d, activations: &[u8], weights: &[u8], grid: &
                             }
                             for c in 0..channels {
                                 let pixel = (n * shape.height + row) * shape.width + column;
-                                let a = activations[pixel * shape.channels + o / outputs * channels + c];
-                                let w = weights[((o * channels + c) * shape.kernel[0] + ky) * shape.kernel[1] + kx];
-                                let a =
-                                    i64::from(grid.activation_step) * i64::from(a) - i64::from(grid.activation_zero);
-                                let zero = grid.weight_zero[o % grid.weight_zero.len()];
-                                let w = i64::from(grid.weight_step) * i64::from(w) - i64::from(zero);
+                                let a = activation(pixel * shape.channels + o / outputs * channels + c);
+                                let w = weight(((o * channels + c) * shape.kernel[0] + ky) * shape.kernel[1] + kx);
                                 sum += a * w;
                             }
                         }
