@@ -103,9 +103,8 @@ impl Cifar {
 
     /// The files of a split.
     fn names(&self, options: &Options, split: Split) -> &'static [&'static str] {
-        let all = self.train.len();
-        let count = options.optional_int(BATCHES.name).and_then(|count| usize::try_from(count).ok()).unwrap_or(all);
-        if split == Split::Train { &self.train[..count.min(all)] } else { self.test }
+        let count = options.size_or_default(&BATCHES).min(self.train.len());
+        if split == Split::Train { &self.train[..count] } else { self.test }
     }
 
     /// Runs `read` on the folder, if it is one, and says of which data set an error is.

@@ -90,22 +90,13 @@ const STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// Classes of the whole ImageNet.
 const CLASSES: usize = 1000;
 
-fn size(options: &Options, doc: &KeyDoc) -> usize {
-    let default = if let KeyDefault::Int(default) = doc.default { default } else { 0 };
-    usize::try_from(options.optional_int(doc.name).unwrap_or(default)).unwrap_or(0)
-}
-
 fn recipe(options: &Options) -> Result<Recipe, DatasetError> {
-    let float = |doc: &KeyDoc| match doc.default {
-        KeyDefault::Float(default) => options.optional_float(doc.name).unwrap_or(default),
-        _ => 0.0,
-    };
     let recipe = Recipe {
-        size: size(options, &SIZE),
-        resize: size(options, &RESIZE),
-        least_area: float(&LEAST_AREA),
+        size: options.size_or_default(&SIZE),
+        resize: options.size_or_default(&RESIZE),
+        least_area: options.float_or_default(&LEAST_AREA),
         flip: options.bool(FLIP.name),
-        jitter: float(&JITTER),
+        jitter: options.float_or_default(&JITTER),
         scaled: options.bool(SCALED.name),
         upright: options.text(ORIENTATION.name) == "apply",
         skip_broken: options.text(BROKEN.name) == "skip",
@@ -170,7 +161,7 @@ impl Dataset for ImageNet {
     }
 
     fn stand_in(&self, options: &Options) -> Option<StandIn> {
-        let side = size(options, &SIZE);
+        let side = options.size_or_default(&SIZE);
         let shape = Shape { channels: 3, height: side, width: side, classes: CLASSES, train: 0, test: 0 };
         Some(StandIn::images(shape))
     }

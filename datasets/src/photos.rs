@@ -6,10 +6,13 @@ mod transform;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
+
+use rayon::ThreadPoolBuilder;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::picture::{Damage, JpegDecoder, Picture, Sampler};
 use crate::{DatasetError, Problem};
@@ -90,34 +93,25 @@ impl Photos {
     /// # Errors
     /// The first file that cannot be read.
     pub fn check(&self, workers: usize, done: &(dyn Fn(usize) + Sync)) -> Result<Vec<(PathBuf, Damage)>, DatasetError> {
-        let (next, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || {
-            let mut sampler = Sampler::default();
-            let mut broken = Vec::new();
-            while let Some((path, _)) = self.files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let bytes = fs::read(path).map_err(|e| (path, e))?;
-                if let Err(damage) = Picture::open(&bytes, self.decoder)
-                    .and_then(|picture| transform::look_at_all(&picture, &mut sampler))
-                {
-                    broken.push((path.clone(), damage));
-                }
-                done(count.fetch_add(1, Ordering::Relaxed) + 1);
-            }
-            Ok::<_, (&PathBuf, std::io::Error)>(broken)
+        let error = |path: Option<&PathBuf>, error| DatasetError {
+            dataset: self.dataset,
+            path: path.cloned(),
+            problem: Box::new(Problem::Read(error)),
         };
-        let parts: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(ScopedJoinHandle::join).collect()
-        });
-        let mut broken = Vec::new();
-        for part in parts {
-            let part = part.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            broken.extend(part.map_err(|(path, error)| DatasetError {
-                dataset: self.dataset,
-                path: Some(path.clone()),
-                problem: Box::new(Problem::Read(error)),
-            })?);
-        }
+        let count = AtomicUsize::new(0);
+        let look = |sampler: &mut Sampler, (path, _): &(PathBuf, u16)| -> Result<_, DatasetError> {
+            let bytes = fs::read(path).map_err(|problem| error(Some(path), problem))?;
+            let seen =
+                Picture::open(&bytes, self.decoder).and_then(|picture| transform::look_at_all(&picture, sampler));
+            done(count.fetch_add(1, Ordering::Relaxed) + 1);
+            Ok(seen.err().map(|damage| (path.clone(), damage)))
+        };
+        // A pool of its own, because the caller says how many threads.
+        let pool = ThreadPoolBuilder::new().num_threads(workers.max(1)).build();
+        let pool = pool.map_err(|problem| error(None, io::Error::other(problem)))?;
+        let looks = || self.files.par_iter().map_init(Sampler::default, look).collect::<Result<Vec<_>, _>>();
+        let seen = pool.install(looks)?;
+        let mut broken: Vec<_> = seen.into_iter().flatten().collect();
         broken.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(broken)
     }

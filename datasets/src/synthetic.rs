@@ -59,10 +59,7 @@ struct Recipe {
 
 impl Recipe {
     fn new(options: &Options) -> Result<Recipe, DatasetError> {
-        let defaults = Options::defaults(ABOUT.options);
-        let number = |doc: KeyDoc| {
-            options.optional_int(doc.name).or(defaults.optional_int(doc.name)).unwrap_or(0).unsigned_abs()
-        };
+        let number = |doc: KeyDoc| options.int_or_default(&doc).unsigned_abs();
         let [channels, height, width, classes, train, test] =
             [CHANNELS, HEIGHT, WIDTH, CLASSES, TRAIN, TEST].map(number);
         let bytes = [channels, height, width, train.max(test)].into_iter().map(u128::from).product();
@@ -84,8 +81,7 @@ impl Recipe {
             train: narrow(train)?,
             test: narrow(test)?,
         };
-        let noise = options.optional_float(NOISE.name).or(defaults.optional_float(NOISE.name)).unwrap_or(0.0);
-        Ok(Recipe { shape, seed: number(SEED), noise })
+        Ok(Recipe { shape, seed: number(SEED), noise: options.float_or_default(&NOISE) })
     }
 
     /// The pattern of one class, `[channels, height, width]`: cells of one random level each, away from the ends of

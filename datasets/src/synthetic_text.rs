@@ -36,15 +36,6 @@ const fn number(name: &'static str, min: i64, max: i64, default: i64, doc: &'sta
 const EOS_ID: u32 = 0;
 const FIRST_WORD: u32 = 2;
 
-fn value(options: &Options, doc: &KeyDoc) -> u64 {
-    let default = if let KeyDefault::Int(default) = doc.default { default } else { 0 };
-    options.optional_int(doc.name).unwrap_or(default).unsigned_abs()
-}
-
-fn size(options: &Options, doc: &KeyDoc) -> usize {
-    usize::try_from(value(options, doc)).unwrap_or(usize::MAX)
-}
-
 /// The chain: which words may follow which.
 struct Chain {
     words: u32,
@@ -71,20 +62,20 @@ impl Dataset for SyntheticText {
 
     fn probe(&self, _: Option<&Path>, options: &Options) -> Result<Contents, DatasetError> {
         Ok(Contents::Text(TextShape {
-            vocabulary: size(options, &VOCABULARY),
-            train: size(options, &TRAIN),
-            validation: size(options, &VALIDATION),
-            test: size(options, &TEST),
+            vocabulary: options.size_or_default(&VOCABULARY),
+            train: options.size_or_default(&TRAIN),
+            validation: options.size_or_default(&VALIDATION),
+            test: options.size_or_default(&TEST),
         }))
     }
 
     fn load(&self, _: Option<&Path>, options: &Options, split: Split) -> Result<Samples, DatasetError> {
-        let words = u32::try_from(value(options, &VOCABULARY)).unwrap_or(u32::MAX);
-        let chain = Chain { words, seed: value(options, &SEED) };
+        let words = u32::try_from(options.int_or_default(&VOCABULARY).unsigned_abs()).unwrap_or(u32::MAX);
+        let chain = Chain { words, seed: options.int_or_default(&SEED).unsigned_abs() };
         let (part, length) = match split {
-            Split::Train => (0, size(options, &TRAIN)),
-            Split::Validation => (1, size(options, &VALIDATION)),
-            Split::Test => (2, size(options, &TEST)),
+            Split::Train => (0, options.size_or_default(&TRAIN)),
+            Split::Validation => (1, options.size_or_default(&VALIDATION)),
+            Split::Test => (2, options.size_or_default(&TEST)),
         };
         let mut rng = random::stream(b"synthwrd", chain.seed, part, 0);
         let mut word = EOS_ID;

@@ -1,7 +1,7 @@
 //! Records as a data frame: one row a trial, one typed column a fact. What reads many trials at once (tables,
 //! figures, exports) reads this.
 
-use harness_records::record::{RunRecord, Status};
+use harness_records::record::{Role, RunRecord, Status};
 use polars::prelude::{
     Column, DataFrame, Float64Chunked, GroupsIndicator, NamedFrom, PolarsError, Series, StringChunked, UInt32Chunked,
     UInt64Chunked,
@@ -81,8 +81,8 @@ impl Frame {
             number("top5", &|r| metrics(r)?.top5),
             number("perplexity", &|r| metrics(r)?.perplexity),
             number("loss", &|r| Some(metrics(r)?.loss)),
-            number("effective_weight_bits", &|r| effective_bits(r, "weight")),
-            number("effective_activation_bits", &|r| effective_bits(r, "activation")),
+            number("effective_weight_bits", &|r| effective_bits(r, Role::Weight)),
+            number("effective_activation_bits", &|r| effective_bits(r, Role::Activation)),
             whole("parameters", &|r| r.model.parameters),
             whole("macs", &|r| r.model.macs),
             whole("weight_bits", &|r| r.model.weight_bits),
@@ -135,7 +135,7 @@ pub(crate) fn status_name(status: Status) -> &'static str {
 }
 
 /// Mean over the quantized layers of one role; `None` where none is quantized.
-fn effective_bits(record: &RunRecord, role: &str) -> Option<f64> {
+fn effective_bits(record: &RunRecord, role: Role) -> Option<f64> {
     let (mut sum, mut count) = (0.0, 0u32);
     for layer in record.layers.iter().filter(|layer| layer.role == role) {
         sum += layer.effective_bits;
@@ -155,7 +155,10 @@ mod tests {
     #[test]
     fn columns_hold_what_the_records_say() {
         let records = [
-            record().weights(method("dorefa", 2, &[])).effective_bits(&[("weight", 1.5), ("weight", 2.0)]).build(),
+            record()
+                .weights(method("dorefa", 2, &[]))
+                .effective_bits(&[(Role::Weight, 1.5), (Role::Weight, 2.0)])
+                .build(),
             record().seed(4).top1(f64::NAN).build(),
             record().seed(5).top1(0.5).edit(|r| r.status = Status::Diverged).build(),
             record().seed(6).ended(Status::Failed, FailureClass::Oom, "out of memory").build(),

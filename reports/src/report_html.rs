@@ -212,7 +212,7 @@ fn layers(record: &RunRecord) -> Grid {
         let angle = layer.values.as_ref().map(|values| values.cosine.clamp(-1.0, 1.0).acos().to_degrees());
         vec![
             layer.layer.clone(),
-            layer.role.clone(),
+            layer.role.to_string(),
             layer.method.clone(),
             layer.bits.to_string(),
             shape.join("×"),

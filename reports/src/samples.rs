@@ -5,7 +5,8 @@ use harness_records::config::{
 };
 use harness_records::options::{OptionValue, Options};
 use harness_records::record::{
-    Environment, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord, Status, TimeRecord, TrialError,
+    Environment, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RecordedDevice, Role, RunRecord, Status,
+    TimeRecord, TrialError,
 };
 
 pub(crate) fn options(pairs: &[(&str, &str)]) -> Options {
@@ -50,7 +51,7 @@ pub(crate) fn record() -> Builder {
             dirty: Some(false),
             harness: "0.1.0".to_owned(),
             libtorch: "2.11.0".to_owned(),
-            device: "cpu".to_owned(),
+            device: RecordedDevice::Cpu,
             device_name: "Example CPU".to_owned(),
             cpu: "Example CPU".to_owned(),
             cpu_capability: "AVX2".to_owned(),
@@ -98,10 +99,10 @@ impl Builder {
         self
     }
 
-    pub(crate) fn effective_bits(mut self, layers: &[(&str, f64)]) -> Self {
-        let layer = |(index, &(role, effective_bits)): (usize, &(&str, f64))| LayerRecord {
+    pub(crate) fn effective_bits(mut self, layers: &[(Role, f64)]) -> Self {
+        let layer = |(index, &(role, effective_bits)): (usize, &(Role, f64))| LayerRecord {
             layer: format!("layer{index}"),
-            role: role.to_owned(),
+            role,
             method: self.0.config.quant.weights.method.clone(),
             bits: 8,
             shape: vec![10],

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use harness_records::config::MethodChoice;
-use harness_records::record::{FailureClass, RunRecord, Status};
+use harness_records::record::{FailureClass, Role, RunRecord, Status};
 
 use crate::samples::{method, options, record};
 use crate::{Choice, Format, ReportError, ReportInput, Verified, names, write};
@@ -41,7 +41,7 @@ fn quickstart() -> Vec<RunRecord> {
             let base = 0.6 + 0.1 * f64::from(bits);
             let choice = method("dorefa", bits, &[("noise", "yes")]);
             records.push(
-                record().weights(choice).seed(seed).top1(base + noise).effective_bits(&[("weight", 0.75)]).build(),
+                record().weights(choice).seed(seed).top1(base + noise).effective_bits(&[(Role::Weight, 0.75)]).build(),
             );
             let choice = method("uniform", bits, &[]);
             let built = record().quant(choice.clone(), choice, method("dorefa", 6, &[("noise", "no")])).seed(seed);

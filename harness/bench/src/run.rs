@@ -354,7 +354,7 @@ mod tests {
             dirty: None,
             harness: "0.1.0".to_owned(),
             libtorch: "2".to_owned(),
-            device: "cpu".to_owned(),
+            device: harness_records::record::RecordedDevice::Cpu,
             device_name: "Example CPU".to_owned(),
             cpu: "Example CPU".to_owned(),
             cpu_capability: "AVX2".to_owned(),

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use harness_engine::event::Event;
-use harness_records::record::{EpochRecord, Metrics, Status, TrialError};
+use harness_records::record::{EpochRecord, Metrics, RecordedDevice, Status, TrialError};
 use harness_records::trial::Trial;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -53,7 +53,7 @@ impl Progress {
     /// Shows one event.
     pub(crate) fn see(&mut self, event: &Event) {
         match event {
-            Event::Started { id, resumed_epochs, device, .. } => self.started(id, *resumed_epochs, device),
+            Event::Started { id, resumed_epochs, device, .. } => self.started(id, *resumed_epochs, *device),
             Event::Step { id, epoch, done, total, loss, top1, samples_per_second } => {
                 let learned = match top1 {
                     Some(top1) => {
@@ -95,7 +95,7 @@ impl Progress {
         }
     }
 
-    fn started(&mut self, id: &str, resumed: u32, device: &str) {
+    fn started(&mut self, id: &str, resumed: u32, device: RecordedDevice) {
         let name = self.name(id);
         if let Some(bars) = &mut self.bars {
             bars.add(id, &name);

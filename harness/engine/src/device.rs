@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use harness_records::record::RecordedDevice;
 use harness_torch::cuda::{self, Cuda};
 use tch::Device;
 
@@ -72,12 +73,12 @@ pub fn all_gpus() -> Vec<Device> {
     (0..usize::try_from(tch::Cuda::device_count()).unwrap_or(0)).map(Device::Cuda).collect()
 }
 
-/// `cpu` or `cuda:0`, as records name devices.
+/// The device as records name it.
 #[must_use]
-pub fn name(device: Device) -> String {
+pub fn recorded(device: Device) -> RecordedDevice {
     match device {
-        Device::Cuda(index) => format!("cuda:{index}"),
-        _ => "cpu".to_owned(),
+        Device::Cuda(index) => RecordedDevice::Cuda(index),
+        _ => RecordedDevice::Cpu,
     }
 }
 

@@ -44,7 +44,7 @@ pub fn environment(revision: &Revision, device: Device, threads: u32) -> Environ
         dirty: revision.dirty,
         harness: env!("CARGO_PKG_VERSION").to_owned(),
         libtorch: harness_torch::version(),
-        device: device::name(device),
+        device: device::recorded(device),
         device_name: match device {
             Device::Cuda(index) => gpu_name(index).unwrap_or_else(|| "unknown GPU".to_owned()),
             _ => cpu.clone(),

@@ -1,6 +1,6 @@
 //! What a worker reports while it works: one JSON object a line on its standard output.
 
-use harness_records::record::{EpochRecord, Metrics, Status, TrialError};
+use harness_records::record::{EpochRecord, Metrics, RecordedDevice, Status, TrialError};
 use serde::{Deserialize, Serialize};
 
 /// One report.
@@ -16,7 +16,7 @@ pub enum Event {
         /// Epochs that a checkpoint spares it.
         resumed_epochs: u32,
         /// `cpu` or `cuda:0`.
-        device: String,
+        device: RecordedDevice,
     },
     /// Some steps are done; sent a few times a second at most.
     Step {

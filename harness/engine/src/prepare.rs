@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use harness_datasets::Contents;
 use harness_models::{ModelError, Plan};
 use harness_records::config::DatasetChoice;
-use harness_records::record::ModelRecord;
+use harness_records::record::{ModelRecord, Role};
 use harness_records::store::Store;
 use harness_records::trial::Trial;
 
@@ -34,8 +34,8 @@ pub struct Prepared {
 pub struct SiteSummary {
     /// Layer name.
     pub layer: String,
-    /// `weight`, `activation` or `gradient`.
-    pub role: String,
+    /// Weight, activation or gradient.
+    pub role: Role,
     /// Method name.
     pub method: &'static str,
     /// Bit width.
@@ -100,7 +100,7 @@ fn prepare_one(
         Plan::new(&config.model, &config.quant, input, classes).map_err(|error| (key_of(&error), error.into()))?;
     let sites = plan.sites().map(|planned| SiteSummary {
         layer: planned.site.layer.clone(),
-        role: planned.site.role.to_string(),
+        role: planned.site.role,
         method: planned.method.about().about.name,
         bits: planned.site.bits.get(),
     });

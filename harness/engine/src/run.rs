@@ -134,7 +134,7 @@ fn train(
         id: job.trial.id.clone(),
         attempt,
         resumed_epochs: progress.epochs_done(),
-        device: device::name(job.device),
+        device: device::recorded(job.device),
     });
     let mut last = None;
     for epoch in progress.epochs_done() + 1..=config.train.epochs {

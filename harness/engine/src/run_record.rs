@@ -66,7 +66,7 @@ pub(crate) fn layer_record(site: SiteStatistics) -> LayerRecord {
     let (statistics, values) = (site.statistics.clone(), site.statistics.values);
     LayerRecord {
         layer: site.layer,
-        role: site.role.to_string(),
+        role: site.role,
         method: site.method.to_owned(),
         bits: site.bits,
         shape: site.shape,
@@ -89,7 +89,7 @@ pub(crate) fn layer_record(site: SiteStatistics) -> LayerRecord {
 pub(crate) fn site_record(site: &SiteStatistics) -> SiteRecord {
     SiteRecord {
         layer: site.layer.clone(),
-        role: site.role.to_string(),
+        role: site.role,
         relative_mse: site.statistics.relative_mse,
         effective_bits: site.statistics.effective_bits,
         fraction: site.statistics.fraction,

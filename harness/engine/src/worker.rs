@@ -95,7 +95,7 @@ pub fn decide(state: &TrialState, retry_failed: bool) -> Decision {
     match state {
         TrialState::New => Decision::Run("new".to_owned()),
         TrialState::Partial(epochs) => Decision::Resume { epochs: *epochs },
-        TrialState::Leased(owner) => {
+        TrialState::Running { owner, .. } => {
             let owner = owner.as_ref().map_or_else(String::new, |o| format!(" ({}, process {})", o.host, o.pid));
             Decision::Skip(format!("running in another process{owner}"))
         }

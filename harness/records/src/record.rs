@@ -2,8 +2,14 @@
 
 pub mod bench_report;
 mod correct_samples;
+mod device;
 pub mod losses;
 pub(crate) mod number;
+mod role;
 mod run_record;
+mod view;
 
+pub use device::RecordedDevice;
+pub use role::Role;
 pub use run_record::*;
+pub use view::RecordView;

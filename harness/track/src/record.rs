@@ -7,7 +7,7 @@ use std::path::Path;
 use harness_records::bench_report::{BenchReport, KernelResult};
 use harness_records::catalog::Catalog;
 use harness_records::config::{MethodChoice, TrialConfig};
-use harness_records::record::{Environment, RunRecord, Status};
+use harness_records::record::{Environment, RecordedDevice, RunRecord, Status};
 use harness_records::trial::trial_id;
 
 use crate::error::TrackError;
@@ -49,11 +49,10 @@ pub fn entry(record: &RunRecord, commit: &Commit, catalog: &Catalog) -> Entry {
 /// equal.
 #[must_use]
 pub fn hardware(environment: &Environment) -> String {
-    let kind = environment.device.split(':').next().unwrap_or("cpu");
-    let Environment { device_name, cpu_capability, platform, .. } = environment;
-    match kind {
-        "cpu" => format!("{device_name} ({cpu_capability}), {platform}"),
-        kind => format!("{device_name} ({kind}), {platform}"),
+    let Environment { device, device_name, cpu_capability, platform, .. } = environment;
+    match device {
+        RecordedDevice::Cpu => format!("{device_name} ({cpu_capability}), {platform}"),
+        RecordedDevice::Cuda(_) => format!("{device_name} ({}), {platform}", device.kind()),
     }
 }
 

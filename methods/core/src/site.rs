@@ -1,33 +1,10 @@
 //! Where a quantizer stands, and when it is called.
 
-use std::fmt;
-
+pub use harness_records::record::Role;
 use harness_torch::random;
 use tch::Device;
 
 use crate::Bits;
-
-/// What a quantizer stands for in the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Parameters of a convolution or linear layer, `[C_out, ...]`.
-    Weight,
-    /// Input of a convolution or linear layer, `[N, ...]`. The quantizer takes the place of the non-linearity: it
-    /// is given what comes out of batch normalization and bounds it itself.
-    Activation,
-    /// Gradient with respect to the output of a convolution or linear layer, `[N, ...]`.
-    Gradient,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Weight => "weight",
-            Role::Activation => "activation",
-            Role::Gradient => "gradient",
-        })
-    }
-}
 
 /// One place in one network.
 #[derive(Debug, Clone, PartialEq)]

@@ -67,12 +67,7 @@ static ABOUT: MethodAbout = MethodAbout {
                 default: KeyDefault::Text("exact"),
                 doc: "the optimum, or the approximate search of the authors' code (LS-2 and LS-T)",
             },
-            KeyDoc {
-                name: "skip",
-                kind: KeyKind::Int { min: 1, max: 1000 },
-                default: KeyDefault::Int(scales::DEFAULT_SKIP as i64),
-                doc: "the official solver searches every skip-th number of a row",
-            },
+            scales::SKIP,
             KeyDoc {
                 name: "average",
                 kind: KeyKind::Choice(&["off", "eval", "always"]),

@@ -1,6 +1,6 @@
 //! Work on the rows of a matrix on the CPU, spread over the threads that libtorch may use.
 
-use std::thread;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 /// Fewer numbers than this in all are not worth a second thread.
 const LEAST_SHARED: usize = 1 << 15;
@@ -29,18 +29,20 @@ pub(crate) fn for_each<A: Send, B: Send>(
     let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1).clamp(1, rows);
     let threads = if numbers < LEAST_SHARED { 1 } else { threads };
     let share = rows.div_ceil(threads);
-    thread::scope(|scope| {
-        let (mut a, mut b, mut start) = (first, second, 0);
-        // The calling thread takes the last share itself.
-        while rows - start > share {
-            let (a_share, a_rest) = a.split_at_mut(share * a_width);
-            let (b_share, b_rest) = b.split_at_mut(share * b_width);
-            let run = &run;
-            scope.spawn(move || run(start, a_share, b_share, share));
-            (a, b, start) = (a_rest, b_rest, start + share);
-        }
-        run(start, a, b, rows - start);
-    });
+    let (mut a, mut b, mut shares) = (first, second, Vec::with_capacity(threads));
+    for start in (0..rows).step_by(share) {
+        let count = share.min(rows - start);
+        let (a_share, a_rest) = a.split_at_mut(count * a_width);
+        let (b_share, b_rest) = b.split_at_mut(count * b_width);
+        shares.push((start, a_share, b_share, count));
+        (a, b) = (a_rest, b_rest);
+    }
+    if threads == 1 {
+        shares.into_iter().for_each(|(start, a, b, count)| run(start, a, b, count));
+    } else {
+        // As many shares as threads, so that no more of rayon's threads work than libtorch may use.
+        shares.into_par_iter().for_each(|(start, a, b, count)| run(start, a, b, count));
+    }
 }
 
 #[cfg(test)]

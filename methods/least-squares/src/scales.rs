@@ -1,6 +1,6 @@
 //! Which scales a row gets.
 
-use harness_method_core::{Bits, MethodError, Options};
+use harness_method_core::{Bits, KeyDefault, KeyDoc, KeyKind, MethodError, Options};
 use harness_torch::{on_host, slices};
 use tch::{Device, Kind, Tensor};
 
@@ -17,8 +17,13 @@ pub(crate) enum Scales<'a> {
     Given(&'a Tensor),
 }
 
-/// The official solver searches every third number of a row unless told otherwise, as the authors' code does.
-pub(crate) const DEFAULT_SKIP: u16 = 3;
+/// The default is that of the authors' code.
+pub(crate) const SKIP: KeyDoc = KeyDoc {
+    name: "skip",
+    kind: KeyKind::Int { min: 1, max: 1000 },
+    default: KeyDefault::Int(3),
+    doc: "the official solver searches every skip-th number of a row",
+};
 
 /// Variant, solver and number of scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +43,7 @@ enum Variant {
 impl Solver {
     pub(crate) fn new(options: &Options, bits: Bits) -> Solver {
         let levels = if options.text("variant") == "ternary" { LevelCount::Three } else { LevelCount::Four };
-        let skip = options
-            .optional_int("skip")
-            .and_then(|skip| usize::try_from(skip).ok())
-            .unwrap_or(usize::from(DEFAULT_SKIP));
+        let skip = options.size_or_default(&SKIP);
         let variant = match (options.text("variant"), bits.get()) {
             ("greedy", _) | ("optimal", 1) => Variant::Greedy,
             _ if options.text("solver") == "official" => Variant::Official(levels, skip),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness_records::record::{LayerRecord, RunRecord, Status};
+use harness_records::record::{LayerRecord, Role, RunRecord, Status};
 
 /// A number of a trial, or one of each of its layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +39,13 @@ impl Statistic {
         let mut values = match self {
             Statistic::Top1 => whole(record.metrics.as_ref().and_then(|m| m.top1).map(|top1| 100.0 * top1)),
             Statistic::EffectiveBits { weights } => {
-                layers(record, "weight", |l| (size(l) >= weights).then(|| l.effective_bits - f64::from(l.bits)))
+                layers(record, Role::Weight, |l| (size(l) >= weights).then(|| l.effective_bits - f64::from(l.bits)))
             }
-            Statistic::WeightError => layers(record, "weight", |l| Some(l.relative_mse)),
-            Statistic::ActivationError => layers(record, "activation", |l| Some(l.relative_mse)),
+            Statistic::WeightError => layers(record, Role::Weight, |l| Some(l.relative_mse)),
+            Statistic::ActivationError => layers(record, Role::Activation, |l| Some(l.relative_mse)),
             Statistic::BitOps => whole(Some(record.model.bit_ops as f64)),
             Statistic::EpochSeconds { weights } => {
-                let large = record.layers.iter().any(|l| l.role == "weight" && size(l) >= weights);
+                let large = record.layers.iter().any(|l| l.role == Role::Weight && size(l) >= weights);
                 let seconds: f64 = record.epochs.iter().map(|epoch| epoch.train_seconds).sum();
                 whole((large && !record.epochs.is_empty()).then(|| seconds / record.epochs.len() as f64))
             }
@@ -111,7 +111,7 @@ fn whole(value: Option<f64>) -> Values {
     value.map(|value| (String::new(), value)).into_iter().collect()
 }
 
-fn layers(record: &RunRecord, role: &str, value: impl Fn(&LayerRecord) -> Option<f64>) -> Values {
+fn layers(record: &RunRecord, role: Role, value: impl Fn(&LayerRecord) -> Option<f64>) -> Values {
     let layers = record.layers.iter().filter(|layer| layer.role == role);
     layers.filter_map(|layer| Some((layer.layer.clone(), value(layer)?))).collect()
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use harness_records::config::MethodChoice;
-use harness_records::record::{EpochRecord, FailureClass, LayerRecord, Metrics, RunRecord, Status};
+use harness_records::record::{EpochRecord, FailureClass, LayerRecord, Metrics, Role, RunRecord, Status};
 
 use super::{CLAIMS, Finding, Outcome, Proof, Verdict, findings};
 use crate::samples::{Builder, method, record};
@@ -125,10 +125,10 @@ fn equal_accuracy_is_a_matter_of_the_spread_over_seeds() {
     check(&[80.0, 70.0, 90.0], &[70.0, 80.0, 90.0], Verdict::Undecided);
 }
 
-fn layer(name: &str, role: &str, weights: i64, bits: u8, effective_bits: f64, relative_mse: f64) -> LayerRecord {
+fn layer(name: &str, role: Role, weights: i64, bits: u8, effective_bits: f64, relative_mse: f64) -> LayerRecord {
     LayerRecord {
         layer: name.to_owned(),
-        role: role.to_owned(),
+        role,
         method: "m".to_owned(),
         bits,
         shape: vec![weights],
@@ -148,22 +148,22 @@ fn with_layers(arm: Builder, layers: &[LayerRecord]) -> Vec<RunRecord> {
 #[test]
 fn the_layer_that_speaks_against_the_claim_decides() {
     let codes = |worst: f64| {
-        let layers = [layer("a", "weight", 900, 2, 2.0, 0.1), layer("b", "weight", 900, 2, worst, 0.1)];
+        let layers = [layer("a", Role::Weight, 900, 2, 2.0, 0.1), layer("b", Role::Weight, 900, 2, worst, 0.1)];
         with_layers(record().weights(balanced(2, "median")), &layers)
     };
     assert_eq!(verdicts(&one(&codes(1.995), "B1"))[0], Verdict::Supported);
     assert_eq!(verdicts(&one(&codes(1.9), "B1"))[0], Verdict::Refuted);
     // For the uniform grid the layer with the most entropy does, and small layers do not count.
     let uniform = |large: f64| {
-        let layers = [layer("a", "weight", 900, 2, large, 0.1), layer("b", "weight", 400, 2, 2.0, 0.1)];
+        let layers = [layer("a", Role::Weight, 900, 2, large, 0.1), layer("b", Role::Weight, 400, 2, 2.0, 0.1)];
         with_layers(record().weights(uniform(2)), &layers)
     };
     assert_eq!(verdicts(&one(&uniform(1.5), "B1"))[6], Verdict::Supported);
     assert_eq!(verdicts(&one(&uniform(1.8), "B1"))[6], Verdict::Refuted);
 
     let errors = |min: f64| {
-        let balanced = [layer("a", "weight", 900, 2, 2.0, 0.5), layer("b", "weight", 900, 2, 2.0, min)];
-        let squares = [layer("a", "weight", 900, 2, 2.0, 0.1), layer("b", "weight", 900, 2, 2.0, 0.2)];
+        let balanced = [layer("a", Role::Weight, 900, 2, 2.0, 0.5), layer("b", Role::Weight, 900, 2, 2.0, min)];
+        let squares = [layer("a", Role::Weight, 900, 2, 2.0, 0.1), layer("b", Role::Weight, 900, 2, 2.0, 0.2)];
         let fit = method("least-squares", 2, &[("variant", "optimal"), ("solver", "exact")]);
         [with_layers(record().weights(balanced_w2()), &balanced), with_layers(record().weights(fit), &squares)].concat()
     };
@@ -206,7 +206,7 @@ fn times_are_of_large_layers_on_one_device() {
             r.epochs = vec![epoch(seconds - 0.5), epoch(seconds + 0.5)];
             r.environment.device_name = device.to_owned();
         });
-        with_layers(arm, &[layer("a", "weight", weights, 2, 2.0, 0.1)])
+        with_layers(arm, &[layer("a", Role::Weight, weights, 2, 2.0, 0.1)])
     };
     let check = |mean: Vec<RunRecord>, median: Vec<RunRecord>, expected: Verdict| {
         let records = [mean, median].concat();

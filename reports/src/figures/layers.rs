@@ -1,6 +1,6 @@
 //! Quantized layers of the finished networks: values before and after, and error and angle by layer.
 
-use harness_records::record::{LayerRecord, ValuesRecord};
+use harness_records::record::{LayerRecord, Role, ValuesRecord};
 
 use crate::accuracy::IDENTITY;
 use crate::encode::one_line;
@@ -60,7 +60,7 @@ impl Figure for WeightHistograms {
         for config in &configs {
             // The first seed stands for all: a mean of histograms is the histogram of no network.
             let Some(record) = config.records.first() else { continue };
-            let weights = record.layers.iter().filter(|layer| layer.role == "weight");
+            let weights = record.layers.iter().filter(|layer| layer.role == Role::Weight);
             let measured = weights.filter_map(|layer| Some((layer, layer.values.as_ref()?)));
             for (number, (layer, values)) in measured.enumerate() {
                 if number < most && panels.len() < MOST_PANELS {
@@ -211,13 +211,13 @@ impl Figure for LayerError {
 }
 
 /// Roles whose layers have an error.
-const ROLES: [&str; 2] = ["weight", "activation"];
+const ROLES: [Role; 2] = [Role::Weight, Role::Activation];
 
 /// One configuration over the layers of a role.
 struct LayerLine {
     /// Data set, model and setting.
     place: String,
-    role: &'static str,
+    role: Role,
     /// The configuration with its bit widths.
     configuration: String,
     /// What the legend calls it.
@@ -228,7 +228,7 @@ struct LayerLine {
 
 /// Lines of all members of a group, role by role.
 fn lines(group: &PanelGroup<'_>) -> Vec<LayerLine> {
-    let line = |member: &Member<'_>, role: &'static str| {
+    let line = |member: &Member<'_>, role: Role| {
         let config = member.config;
         let of_role = |layer: &&LayerRecord| layer.role == role;
         let names: Vec<String> =
@@ -267,7 +267,7 @@ impl LayerLine {
         let fact = |(name, error, angle): &LayerPoint| {
             vec![
                 Value::from(&*self.place),
-                Value::from(self.role),
+                Value::from(self.role.name()),
                 Value::from(&*self.configuration),
                 Value::from(&**name),
                 mean(error),
@@ -280,7 +280,7 @@ impl LayerLine {
     }
 }
 
-fn panels_of(title: &str, role: &str, lines: &[&LayerLine]) -> Vec<Plot> {
+fn panels_of(title: &str, role: Role, lines: &[&LayerLine]) -> Vec<Plot> {
     let mut names: Vec<&str> = Vec::new();
     for (name, ..) in lines.iter().flat_map(|line| &line.layers) {
         if !names.contains(&name.as_str()) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use harness_records::record::{RunRecord, SiteRecord};
+use harness_records::record::{Role, RunRecord, SiteRecord};
 
 use crate::encode::one_line;
 use crate::error::ReportError;
@@ -36,7 +36,7 @@ const MOST_LAYERS: usize = 8;
 const BALANCED: &str = "balanced";
 
 /// Sites of a role after every epoch.
-fn sites<'a>(record: &'a RunRecord, role: &'a str) -> impl Iterator<Item = (u32, &'a SiteRecord)> {
+fn sites<'a>(record: &'a RunRecord, role: Role) -> impl Iterator<Item = (u32, &'a SiteRecord)> {
     let of_epoch = |epoch: &'a harness_records::record::EpochRecord| epoch.sites.iter().map(|site| (epoch.epoch, site));
     record.epochs.iter().flat_map(of_epoch).filter(move |(_, site)| site.role == role)
 }
@@ -61,8 +61,9 @@ impl Figure for CodePopulations {
     fn draw(&self, trials: &Trials, theme: &Theme) -> Result<Drawn, ReportError> {
         let rows = trials.rows()?;
         let mut configs = configs(rows, trials);
-        configs
-            .retain(|config| config.records.iter().any(|r| sites(r, "weight").any(|(_, s)| !s.code_counts.is_empty())));
+        configs.retain(|config| {
+            config.records.iter().any(|r| sites(r, Role::Weight).any(|(_, s)| !s.code_counts.is_empty()))
+        });
         if configs.is_empty() {
             return Ok(Drawn::Nothing("no record holds populations over training (older records do not)".to_owned()));
         }
@@ -76,14 +77,14 @@ impl Figure for CodePopulations {
         for config in configs.iter().take(MOST_PANELS / 2) {
             let Some(first) = config.records.first() else { continue };
             let mut names: Vec<&str> = Vec::new();
-            for (_, site) in sites(first, "weight") {
+            for (_, site) in sites(first, Role::Weight) {
                 if !names.contains(&site.layer.as_str()) {
                     names.push(&site.layer);
                 }
             }
             // The largest layer has the smoothest populations.
             let size = |name: &&&str| {
-                let site = sites(first, "weight").find(|(_, site)| site.layer == **name);
+                let site = sites(first, Role::Weight).find(|(_, site)| site.layer == **name);
                 site.map_or(0, |(_, site)| site.code_counts.iter().sum::<u64>())
             };
             let Some(largest) = names.iter().max_by_key(size).copied() else { continue };
@@ -106,7 +107,7 @@ impl Figure for CodePopulations {
             let (mut items, mut all) = (Vec::new(), Vec::new());
             for (place, name) in names.into_iter().enumerate() {
                 let of_layer = |r: &&RunRecord| {
-                    sites(r, "weight")
+                    sites(r, Role::Weight)
                         .filter(|(_, s)| s.layer == name)
                         .map(|(e, s)| (e, s.effective_bits))
                         .collect::<Vec<_>>()
@@ -157,7 +158,7 @@ impl Figure for CodePopulations {
 /// Percentage of the weights of a layer at each code, over epochs.
 fn populations(config: &Config<'_>, layer: &str) -> Vec<Vec<EpochPoint>> {
     let counts = |record: &&RunRecord| {
-        sites(record, "weight")
+        sites(record, Role::Weight)
             .filter(|(_, site)| site.layer == layer)
             .map(|(epoch, site)| (epoch, site.code_counts.clone()))
             .collect::<Vec<_>>()
@@ -200,7 +201,7 @@ impl Figure for StochasticPortion {
         let rows = trials.rows()?;
         let mut configs = configs(rows, trials);
         configs.retain(|config| {
-            config.records.iter().any(|record| sites(record, "weight").any(|(_, site)| site.fraction < 1.0))
+            config.records.iter().any(|record| sites(record, Role::Weight).any(|(_, site)| site.fraction < 1.0))
         });
         if configs.is_empty() {
             return Ok(Drawn::Nothing("no trial left a fraction of its weights in full precision".to_owned()));
@@ -219,7 +220,7 @@ impl Figure for StochasticPortion {
                 for member in &group.members {
                     // Mean over the layers of a trial, then over trials.
                     let of_record = |record: &&RunRecord| {
-                        let values = sites(record, "weight").map(|(epoch, site)| (epoch, of(site)));
+                        let values = sites(record, Role::Weight).map(|(epoch, site)| (epoch, of(site)));
                         over_epochs(values).into_iter().map(|point| (point.epoch, point.mean)).collect::<Vec<_>>()
                     };
                     let points = over_epochs(member.config.records.iter().flat_map(of_record));

@@ -4,7 +4,7 @@ mod golden;
 
 use harness_records::bench_report::{KernelResult, Quartiles};
 use harness_records::config::MethodChoice;
-use harness_records::record::{EpochRecord, Metrics, RunRecord, SiteRecord, ValuesRecord};
+use harness_records::record::{EpochRecord, Metrics, Role, RunRecord, SiteRecord, ValuesRecord};
 
 use crate::figures::{Drawn, FIGURES, Figure, Picture, find};
 use crate::kernels::{Kernels, testing};
@@ -18,8 +18,9 @@ use crate::trials::Trials;
 fn full(name: &str, bits: u8, seed: u64, layers: usize, epochs: u32) -> RunRecord {
     let choice = || method(name, bits, &[]);
     let top1 = 0.7 + 0.02 * f64::from(bits) + 0.001 * seed as f64;
-    let roles: Vec<(&str, f64)> =
-        (0..2 * layers).map(|i| (if i % 2 == 0 { "weight" } else { "activation" }, 0.9 * f64::from(bits))).collect();
+    let roles: Vec<(Role, f64)> = (0..2 * layers)
+        .map(|i| (if i % 2 == 0 { Role::Weight } else { Role::Activation }, 0.9 * f64::from(bits)))
+        .collect();
     let built = record().quant(choice(), choice(), MethodChoice::float()).seed(seed).top1(top1).effective_bits(&roles);
     built
         .edit(|r| {
@@ -38,7 +39,7 @@ fn full(name: &str, bits: u8, seed: u64, layers: usize, epochs: u32) -> RunRecor
             }
             let site = |layer: usize, epoch: u32| SiteRecord {
                 layer: format!("conv{}", layer + 1),
-                role: "weight".to_owned(),
+                role: Role::Weight,
                 relative_mse: 0.2 / f64::from(epoch),
                 effective_bits: f64::from(bits) * (0.8 + 0.01 * f64::from(epoch)),
                 fraction: if name == "stochastic" { 0.5 + 0.5 * f64::from(epoch) / f64::from(epochs) } else { 1.0 },

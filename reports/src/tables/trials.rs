@@ -124,7 +124,7 @@ pub(crate) const FACTS: &[Fact] = &[
     ("seconds", |_, r| Value::from(Some(r.time.seconds))),
     ("started", |_, r| Value::Whole(r.time.started)),
     ("commit", |_, r| r.environment.commit.as_deref().map_or(Value::Absent, Value::from)),
-    ("device", |_, r| Value::from(&*r.environment.device)),
+    ("device", |_, r| Value::from(&*r.environment.device.to_string())),
     ("device_name", |_, r| Value::from(&*r.environment.device_name)),
     ("config", |_, r| serde_json::to_string(&r.config).map_or(Value::Absent, Value::Text)),
 ];

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use harness_records::record::Role;
+
 use crate::samples::{method, record};
 use crate::{Choice, Format, ReportInput, write};
 
@@ -13,7 +15,7 @@ fn written(formats: &[Format]) -> tempfile::TempDir {
     for seed in 0..3u64 {
         for (bits, top1) in [(1, 0.71), (2, 0.955), (4, 0.962), (8, 0.8)] {
             let built = record().weights(method("dorefa", bits, &[])).seed(seed).top1(top1);
-            records.push(built.effective_bits(&[("weight", 0.75)]).build());
+            records.push(built.effective_bits(&[(Role::Weight, 0.75)]).build());
         }
         records.push(record().seed(seed).top1(0.98).build());
     }

@@ -73,7 +73,7 @@ enum RoleChoice {
 struct Summary {
     method: &'static str,
     bits: u8,
-    role: String,
+    role: Role,
     options: BTreeMap<String, OptionValue>,
     seed: u64,
     shape: Vec<usize>,
@@ -134,7 +134,7 @@ pub(crate) fn run(arguments: &QuantizeArguments) -> Outcome {
     let summary = Summary {
         method: method.about().about.name,
         bits: bits.get(),
-        role: role.to_string(),
+        role,
         options: options.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
         seed: arguments.seed,
         shape,

@@ -266,7 +266,7 @@ fn split(entries: impl Iterator<Item = ScanEntry>) -> (Vec<RunRecord>, Vec<Strin
             TrialState::Done(record) | TrialState::Failed(record) => records.push(*record),
             TrialState::Broken(reason) => problems.push(format!("trial {}: {reason}", entry.id)),
             TrialState::Partial(epochs) => problems.push(format!("trial {} stopped after {epochs} epochs", entry.id)),
-            TrialState::Leased(_) => problems.push(format!("trial {} is still running", entry.id)),
+            TrialState::Running { .. } => problems.push(format!("trial {} is still running", entry.id)),
             TrialState::New => problems.push(format!("trial {} has not got through its first epoch", entry.id)),
         }
     }

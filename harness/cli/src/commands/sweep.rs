@@ -149,7 +149,7 @@ pub(crate) fn run(arguments: &SweepArguments, volume: Volume) -> Outcome {
     };
     if arguments.dry_run {
         let script = cluster.map(|kind| campaign.script(kind, &told)).transpose()?;
-        let place = cluster.map_or_else(|| device::name(device), str::to_owned);
+        let place = cluster.map_or_else(|| device::recorded(device).to_string(), str::to_owned);
         return Plan { spec: &spec, prepared: &prepared, place: &place, gpu: arguments.gpu, script }
             .print(arguments.json);
     }
@@ -209,7 +209,7 @@ fn execute(
         talk(format_args!(
             "{} trials on {}: {} to run, {skipped} to skip",
             prepared.len(),
-            device::name(device),
+            device::recorded(device),
             trials.len()
         ));
     }

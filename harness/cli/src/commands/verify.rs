@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &VerifyArguments, volume: Volume) -> Outcome {
         return Err(refuse(format_args!("{shown} has not ended well, expected a finished trial")));
     };
     // A GPU gives other bits than a CPU: only the same kind can be expected to agree.
-    let wanted = if arguments.device == "auto" { kind(&record.environment.device) } else { &arguments.device };
+    let wanted = if arguments.device == "auto" { record.environment.device.kind() } else { &arguments.device };
     let device = wanted.parse::<DeviceChoice>().map_err(refuse)?.resolve().map_err(refuse)?;
     if let Some(root) = &arguments.root {
         record.config.dataset.root = Some(root.clone());
@@ -67,11 +67,6 @@ pub(crate) fn run(arguments: &VerifyArguments, volume: Volume) -> Outcome {
         talk(format_args!("not noted beside the record: {error}"));
     }
     if difference.is_some() { Err(Stop::Failed) } else { Ok(()) }
-}
-
-/// `cuda` of `cuda:3`.
-fn kind(device: &str) -> &str {
-    device.split(':').next().unwrap_or(device)
 }
 
 /// Whether the files of the networks differ, where both are there.

@@ -131,7 +131,7 @@ impl<'a> Pool<'a> {
         let (program, arguments) = self.local.command.split_first().ok_or_else(|| io::Error::other("no command"))?;
         let mut child = Command::new(program)
             .args(arguments)
-            .args(["--device", &device::name(device)])
+            .args(["--device", &device::recorded(device).to_string()])
             // So that a GPU has the same number for libtorch as for the driver.
             .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
             // What CUDA needs for deterministic matrix products; harmless without a GPU.

@@ -134,7 +134,7 @@ impl<E> Persistent<'_, E> {
             !taken.contains(&trial.id)
                 && matches!(
                     self.store.trial(&trial.sweep, &trial.id).state(),
-                    TrialState::Leased(_) | TrialState::New | TrialState::Partial(_)
+                    TrialState::Running { .. } | TrialState::New | TrialState::Partial(_)
                 )
         };
         let passed = trials.iter().filter(|trial| matches!(ends.get(&trial.id), Some(End::Passed(_))));

@@ -179,6 +179,28 @@ impl Options {
         }
     }
 
+    /// The whole number of the option that `doc` describes: the given value, otherwise its default, and 0 where it has
+    /// neither.
+    #[must_use]
+    pub fn int_or_default(&self, doc: &KeyDoc) -> i64 {
+        let default = || if let KeyDefault::Int(default) = doc.default { default } else { 0 };
+        self.optional_int(doc.name).unwrap_or_else(default)
+    }
+
+    /// [`Options::int_or_default`] as a size; 0 for a negative number.
+    #[must_use]
+    pub fn size_or_default(&self, doc: &KeyDoc) -> usize {
+        usize::try_from(self.int_or_default(doc)).unwrap_or(0)
+    }
+
+    /// The number of the option that `doc` describes: the given value, otherwise its default, and 0 where it has
+    /// neither.
+    #[must_use]
+    pub fn float_or_default(&self, doc: &KeyDoc) -> f64 {
+        let default = || if let KeyDefault::Float(default) = doc.default { default } else { 0.0 };
+        self.optional_float(doc.name).unwrap_or_else(default)
+    }
+
     /// A word or text; empty when absent.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
@@ -199,6 +221,19 @@ impl FromIterator<(String, OptionValue)> for Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_description_gives_the_default_of_an_option_without_a_value() {
+        let doc = |default| KeyDoc { name: "width", kind: KeyKind::Int { min: -9, max: 9 }, default, doc: "" };
+        let given = Options::from_iter([("width".to_owned(), OptionValue::Int(-4))]);
+        let absent = Options::default();
+        assert_eq!(given.int_or_default(&doc(KeyDefault::Int(7))), -4);
+        assert_eq!(given.size_or_default(&doc(KeyDefault::Int(7))), 0);
+        assert_eq!(absent.size_or_default(&doc(KeyDefault::Int(7))), 7);
+        assert_eq!(absent.int_or_default(&doc(KeyDefault::Required)), 0);
+        assert_eq!(absent.float_or_default(&doc(KeyDefault::Float(0.5))), 0.5);
+        assert_eq!(given.float_or_default(&doc(KeyDefault::Float(0.5))), -4.0);
+    }
 
     #[test]
     fn an_option_without_a_value_is_named() {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::trial_config::TrialConfig;
 pub use crate::record::correct_samples::CorrectSamples;
+use crate::record::device::RecordedDevice;
 pub use crate::record::losses::Losses;
+use crate::record::role::Role;
 
 /// Format this version writes.
 ///
@@ -241,8 +243,8 @@ pub struct EpochRecord {
 pub struct SiteRecord {
     /// Layer name.
     pub layer: String,
-    /// `weight` or `activation`.
-    pub role: String,
+    /// Weight or activation.
+    pub role: Role,
     /// As in [`LayerRecord`].
     #[serde(with = "crate::record::number")]
     pub relative_mse: f64,
@@ -261,8 +263,8 @@ pub struct SiteRecord {
 pub struct LayerRecord {
     /// Layer name, `conv2`.
     pub layer: String,
-    /// `weight` or `activation`.
-    pub role: String,
+    /// Weight or activation.
+    pub role: Role,
     /// Method name.
     pub method: String,
     /// Bit width.
@@ -343,8 +345,8 @@ pub struct Environment {
     pub harness: String,
     /// Version of libtorch.
     pub libtorch: String,
-    /// `cpu` or `cuda:0`.
-    pub device: String,
+    /// The device that computed.
+    pub device: RecordedDevice,
     /// Marketing name of the CPU or GPU that computed.
     pub device_name: String,
     /// CPU model.

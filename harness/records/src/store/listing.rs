@@ -4,50 +4,11 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::record::{FORMAT, Metrics, Status, TrialError};
+use crate::record::{Metrics, RecordView, RecordedDevice, Status, TrialError};
 use crate::store::error::StoreError;
-use crate::store::files::read_json;
-use crate::store::lease::{Holder, Owner};
 use crate::store::root::Store;
+use crate::store::state::TrialState;
 use crate::store::trial_dir::TrialDir;
-
-/// How far a listed trial is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
-    /// Nothing has been kept of it yet.
-    New,
-    /// It has a checkpoint after so many epochs, and nobody works on it.
-    Partial(u32),
-    /// Somebody works on it; who, where that is known.
-    Running(Option<Owner>),
-    /// It ended well.
-    Ok,
-    /// The loss became NaN or infinite.
-    Diverged,
-    /// It failed.
-    Failed,
-    /// Its files cannot be used, for this reason.
-    Broken(String),
-}
-
-impl Standing {
-    /// The names, as [`Standing::name`] gives them.
-    pub const NAMES: [&str; 7] = ["new", "partial", "running", "ok", "diverged", "failed", "broken"];
-
-    /// The name in tables.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Standing::New => "new",
-            Standing::Partial(_) => "partial",
-            Standing::Running(_) => "running",
-            Standing::Ok => "ok",
-            Standing::Diverged => "diverged",
-            Standing::Failed => "failed",
-            Standing::Broken(_) => "broken",
-        }
-    }
-}
 
 /// A trial in a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,9 +20,7 @@ pub struct Listed {
     /// Its folder.
     pub path: PathBuf,
     /// How far it is.
-    pub standing: Standing,
-    /// What its record says, where it has one.
-    pub brief: Option<Brief>,
+    pub state: TrialState<Brief>,
 }
 
 /// What a list shows of a record.
@@ -102,8 +61,8 @@ pub struct BriefTime {
 /// Of what it ran on.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct BriefEnvironment {
-    /// `cpu` or `cuda:0`.
-    pub device: String,
+    /// The device that computed.
+    pub device: RecordedDevice,
     /// Host name.
     pub host: String,
 }
@@ -145,6 +104,16 @@ pub struct BriefMethod {
     pub bits: Option<u8>,
 }
 
+impl RecordView for Brief {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn status(&self) -> Status {
+        self.status
+    }
+}
+
 impl Brief {
     /// In a few words: `digits lenet dorefa w2 a32 seed=0`.
     #[must_use]
@@ -169,34 +138,5 @@ impl Store {
 }
 
 fn listed(sweep: String, dir: &TrialDir) -> Listed {
-    let (standing, brief) = match stand(dir) {
-        Ok(found) => found,
-        Err(error) => (Standing::Broken(error.to_string()), None),
-    };
-    Listed { sweep, id: dir.id.clone(), path: dir.path().to_owned(), standing, brief }
-}
-
-fn stand(dir: &TrialDir) -> Result<(Standing, Option<Brief>), StoreError> {
-    let brief: Option<Brief> = read_json(&dir.record_path())?;
-    if let Some(brief) = &brief {
-        if brief.id != dir.id {
-            let reason = format!("it is the record of trial {}", brief.id);
-            return Err(StoreError::Damaged { path: dir.record_path(), reason });
-        }
-        if brief.format > FORMAT {
-            return Err(StoreError::Newer { path: dir.record_path(), found: brief.format });
-        }
-        if brief.status == Status::Ok {
-            return Ok((Standing::Ok, Some(brief.clone())));
-        }
-    }
-    // A failed trial that is being tried again has a lease.
-    if let Holder::Lives(owner) | Holder::Silent { owner, .. } = dir.holder()? {
-        return Ok((Standing::Running(owner), brief));
-    }
-    Ok(match &brief {
-        Some(Brief { status: Status::Diverged, .. }) => (Standing::Diverged, brief),
-        Some(_) => (Standing::Failed, brief),
-        None => (dir.resume_state()?.map_or(Standing::New, |state| Standing::Partial(state.epoch)), None),
-    })
+    Listed { sweep, id: dir.id.clone(), path: dir.path().to_owned(), state: dir.state_with() }
 }

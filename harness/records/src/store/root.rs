@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
 use std::time::Duration;
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
 use crate::store::atomic;
 use crate::store::error::{StoreError, io_error};
@@ -14,7 +14,7 @@ use crate::store::lease::{self, Watch};
 use crate::store::state::TrialState;
 use crate::store::trial_dir::TrialDir;
 
-/// Trials that are worth a thread of their own to read.
+/// Fewer trials than this are not worth another thread to read them.
 const LEAST_SHARE: usize = 64;
 
 /// All trials under one folder. Clones share what they know about the leases of other machines.
@@ -74,17 +74,8 @@ impl Store {
     /// A folder cannot be read.
     pub fn scan(&self, sweep: Option<&str>) -> Result<Vec<ScanEntry>, StoreError> {
         let trials = self.trials(sweep)?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = trials.len().div_ceil(threads).max(LEAST_SHARE);
-        let states: Vec<TrialState> = std::thread::scope(|scope| {
-            let read = |share: &'_ [(String, TrialDir)]| share.iter().map(|(_, dir)| dir.state()).collect::<Vec<_>>();
-            let shares: Vec<_> = trials.chunks(share).map(|share| scope.spawn(move || read(share))).collect();
-            let wait = |share: ScopedJoinHandle<'_, _>| share.join().unwrap_or_else(|panic| resume_unwind(panic));
-            shares.into_iter().flat_map(wait).collect()
-        });
-        let entry =
-            |((sweep, dir), state): ((String, TrialDir), _)| ScanEntry { sweep, id: dir.id.clone(), state, dir };
-        Ok(trials.into_iter().zip(states).map(entry).collect())
+        let entry = |(sweep, dir): (String, TrialDir)| ScanEntry { sweep, id: dir.id.clone(), state: dir.state(), dir };
+        Ok(trials.into_par_iter().with_min_len(LEAST_SHARE).map(entry).collect())
     }
 
     /// Every trial folder of one sweep, or of all, with the name of its sweep, sorted by sweep and id.

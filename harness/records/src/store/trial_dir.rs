@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::trial_config::{TrialConfig, config_yaml};
-use crate::record::{RunRecord, Status};
+use crate::record::{RecordView, RunRecord, Status};
 use crate::store::atomic;
 use crate::store::error::{StoreError, io_error};
 use crate::store::files::{read_json, to_json};
@@ -184,11 +184,19 @@ impl TrialDir {
     /// # Errors
     /// A record that cannot be read, is damaged, belongs to another trial, or is of a newer format.
     pub fn record(&self) -> Result<Option<RunRecord>, StoreError> {
+        self.record_with()
+    }
+
+    /// What `R` takes of the record; `None` when the trial has not ended.
+    ///
+    /// # Errors
+    /// As [`TrialDir::record`].
+    pub fn record_with<R: RecordView>(&self) -> Result<Option<R>, StoreError> {
         let path = self.record_path();
-        let record: Option<RunRecord> = read_json(&path)?;
+        let record: Option<R> = read_json(&path)?;
         match record {
-            Some(record) if record.id != self.id => {
-                let reason = format!("it is the record of trial {}", record.id);
+            Some(record) if record.id() != self.id => {
+                let reason = format!("it is the record of trial {}", record.id());
                 Err(StoreError::Damaged { path, reason })
             }
             record => Ok(record),

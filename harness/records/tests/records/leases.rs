@@ -65,7 +65,7 @@ fn a_trial_has_one_owner_until_it_is_let_go() {
     let dir = trial(root.path());
     let lease = ours(&dir);
     assert_eq!(held(&dir).pid, std::process::id());
-    assert!(matches!(dir.state(), TrialState::Leased(Some(_))));
+    assert!(matches!(dir.state(), TrialState::Running { owner: Some(_), .. }));
     assert!(lease.beat().unwrap());
     lease.release().unwrap();
     assert_eq!(dir.state(), TrialState::New);
@@ -211,7 +211,7 @@ fn a_lease_that_cannot_be_read_is_respected_for_a_while() {
     fs::write(patient.path().join("lease.7"), "{\"host\": \"ha").unwrap();
     for _ in 0..2 {
         assert!(matches!(patient.claim().unwrap(), Claim::Held(None)));
-        assert_eq!(patient.state(), TrialState::Leased(None));
+        assert_eq!(patient.state(), TrialState::Running { owner: None, earlier: None });
     }
     let hasty = Store::with_stale_after(root.path(), Duration::ZERO).trial("s", ID);
     assert!(matches!(hasty.claim().unwrap(), Claim::Held(None)));

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use harness_records::attempt::{AttemptEnd, Ended};
 use harness_records::record::{
-    CorrectSamples, Environment, EpochRecord, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RunRecord,
-    SiteRecord, Status, TimeRecord, TrialError, ValuesRecord,
+    CorrectSamples, Environment, EpochRecord, FORMAT, FailureClass, LayerRecord, Metrics, ModelRecord, RecordedDevice,
+    Role, RunRecord, SiteRecord, Status, TimeRecord, TrialError, ValuesRecord,
 };
 use harness_records::resume::Resumable;
 use harness_records::spec::read_config;
@@ -33,7 +33,7 @@ pub(crate) fn record(status: Status) -> RunRecord {
         epochs: vec![epoch(f64::NAN), epoch(f64::INFINITY), epoch(f64::NEG_INFINITY), epoch(0.1 + 0.2)],
         layers: vec![LayerRecord {
             layer: "conv1".into(),
-            role: "weight".into(),
+            role: Role::Weight,
             method: "uniform".into(),
             bits: 2,
             shape: vec![20, 1, 5, 5],
@@ -50,7 +50,7 @@ pub(crate) fn record(status: Status) -> RunRecord {
             dirty: None,
             harness: "0.1.0".into(),
             libtorch: "2.11.0".into(),
-            device: "cpu".into(),
+            device: RecordedDevice::Cpu,
             device_name: "a CPU".into(),
             cpu: "a CPU".into(),
             cpu_capability: "AVX2".into(),
@@ -157,7 +157,7 @@ fn a_failed_record_moves_aside_for_the_next_attempt() {
     let Claim::Ours(lease) = dir.claim().unwrap() else { panic!("not ours") };
     assert_eq!(dir.begin_attempt().unwrap(), 1);
     dir.write_record(&record(Status::Diverged)).unwrap();
-    assert!(matches!(dir.state(), TrialState::Leased(_)));
+    assert!(matches!(dir.state(), TrialState::Running { .. }));
     lease.release().unwrap();
     assert!(matches!(dir.state(), TrialState::Failed(record) if record.status == Status::Diverged));
     let Claim::Ours(lease) = dir.claim().unwrap() else { panic!("not ours") };
@@ -203,7 +203,7 @@ fn records_of_the_first_format_are_read() {
     new.correct_samples = Some(CorrectSamples::new([true, false, true]));
     new.epochs[0].sites = vec![SiteRecord {
         layer: "conv1".into(),
-        role: "weight".into(),
+        role: Role::Weight,
         relative_mse: f64::NAN,
         effective_bits: 1.5,
         fraction: 1.0,

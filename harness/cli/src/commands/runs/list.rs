@@ -2,7 +2,8 @@
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use harness_records::listing::{Listed, Standing};
+use harness_records::listing::{Brief, Listed};
+use harness_records::store::TrialState;
 use serde_json::{Value, json};
 
 use super::Chosen;
@@ -26,7 +27,7 @@ pub(super) struct RunsListArguments {
 
 pub(super) fn run(arguments: &RunsListArguments) -> Outcome {
     let wanted = |listed: &Listed| {
-        let is = |state: &String| state == listed.standing.name() || (state == FORMER_PARTIAL && is_partial(listed));
+        let is = |state: &String| state == listed.state.name() || (state == FORMER_PARTIAL && is_partial(listed));
         arguments.states.is_empty() || arguments.states.iter().any(is)
     };
     let mut listed = arguments.chosen.store()?.list(arguments.chosen.sweep.as_deref())?;
@@ -47,26 +48,26 @@ fn states() -> PossibleValuesParser {
         let value = PossibleValue::new(name);
         if name == "partial" { value.alias(FORMER_PARTIAL) } else { value }
     };
-    PossibleValuesParser::new(Standing::NAMES.map(value))
+    PossibleValuesParser::new(TrialState::<Brief>::NAMES.map(value))
 }
 
 fn is_partial(listed: &Listed) -> bool {
-    matches!(listed.standing, Standing::Partial(_))
+    matches!(listed.state, TrialState::Partial(_))
 }
 
 fn object(listed: &Listed) -> Value {
-    let Listed { sweep, id, path, standing, brief } = listed;
-    let brief = brief.as_ref();
-    let (epochs, owner) = match standing {
-        Standing::Partial(epochs) => (Some(*epochs), None),
-        Standing::Running(owner) => (None, owner.as_ref()),
+    let Listed { sweep, id, path, state } = listed;
+    let brief = state.record();
+    let (epochs, owner) = match state {
+        TrialState::Partial(epochs) => (Some(*epochs), None),
+        TrialState::Running { owner, .. } => (None, owner.as_ref()),
         _ => (None, None),
     };
     json!({
         "sweep": sweep,
         "id": id,
         "path": path,
-        "state": standing.name(),
+        "state": state.name(),
         "label": brief.map(|brief| brief.label()),
         "metrics": brief.and_then(|brief| brief.metrics.as_ref()),
         "error": brief.and_then(|brief| brief.error.as_ref()),
@@ -77,18 +78,18 @@ fn object(listed: &Listed) -> Value {
         "device": brief.map(|brief| &brief.environment.device),
         "epochs": epochs,
         "owner": owner.map(|owner| json!({"host": owner.host, "pid": owner.pid})),
-        "broken": if let Standing::Broken(reason) = standing { Some(reason) } else { None },
+        "broken": if let TrialState::Broken(reason) = state { Some(reason) } else { None },
     })
 }
 
 fn row(listed: &Listed) -> Vec<String> {
-    let brief = listed.brief.as_ref();
+    let brief = listed.state.record();
     let error = || brief.and_then(|brief| brief.error.as_ref()).map(|error| error.class.name().to_owned());
     let metrics = brief.and_then(|brief| brief.metrics.as_ref());
-    let result = match &listed.standing {
-        Standing::Running(Some(owner)) => format!("{}, process {}", owner.host, owner.pid),
-        Standing::Partial(epochs) => format!("{epochs} epochs done"),
-        Standing::Broken(reason) => reason.clone(),
+    let result = match &listed.state {
+        TrialState::Running { owner: Some(owner), .. } => format!("{}, process {}", owner.host, owner.pid),
+        TrialState::Partial(epochs) => format!("{epochs} epochs done"),
+        TrialState::Broken(reason) => reason.clone(),
         _ => metrics
             .map(|metrics| match (metrics.top1, metrics.perplexity) {
                 (Some(top1), _) => format!("top-1 {:.2}%", 100.0 * top1),
@@ -102,7 +103,7 @@ fn row(listed: &Listed) -> Vec<String> {
     vec![
         listed.sweep.clone(),
         listed.id.clone(),
-        listed.standing.name().to_owned(),
+        listed.state.name().to_owned(),
         result,
         text(brief.map(|brief| format!("{:.1}", brief.time.seconds))),
         text(brief.map(|brief| brief.attempt.to_string())),
@@ -121,7 +122,7 @@ mod tests {
     fn waiting_means_one_thing() {
         let on_a_cluster = json!([State::Waiting, State::Open, State::Done]);
         for word in on_a_cluster.as_array().unwrap() {
-            assert!(!Standing::NAMES.contains(&word.as_str().unwrap()), "{word}");
+            assert!(!TrialState::<Brief>::NAMES.contains(&word.as_str().unwrap()), "{word}");
         }
     }
 }

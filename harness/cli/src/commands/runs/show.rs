@@ -59,8 +59,8 @@ fn in_words(state: &TrialState) -> String {
     match state {
         TrialState::New => "nothing has been kept of it yet".to_owned(),
         TrialState::Partial(epochs) => format!("has a checkpoint after {epochs} epochs"),
-        TrialState::Leased(Some(owner)) => format!("running on {}, process {}", owner.host, owner.pid),
-        TrialState::Leased(None) => "running".to_owned(),
+        TrialState::Running { owner: Some(owner), .. } => format!("running on {}, process {}", owner.host, owner.pid),
+        TrialState::Running { owner: None, .. } => "running".to_owned(),
         TrialState::Done(_) => "ok".to_owned(),
         TrialState::Failed(record) => match &record.error {
             Some(error) => format!("failed ({}): {}", error.class.name(), error.message),

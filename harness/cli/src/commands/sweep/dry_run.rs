@@ -106,7 +106,7 @@ impl Plan<'_> {
 fn sites(p: &Prepared) -> String {
     let mut layers: Vec<(&str, Vec<String>)> = Vec::new();
     for site in &p.sites {
-        let short = format!("{}{}", &site.role[..1], site.bits);
+        let short = format!("{}{}", &site.role.name()[..1], site.bits);
         match layers.iter_mut().find(|(layer, _)| *layer == site.layer) {
             Some((_, shorts)) => shorts.push(short),
             None => layers.push((&site.layer, vec![short])),

@@ -117,7 +117,7 @@ impl Added {
                     self.leave_out(reason);
                     continue;
                 }
-                TrialState::New | TrialState::Partial(_) | TrialState::Leased(_) => {
+                TrialState::New | TrialState::Partial(_) | TrialState::Running { .. } => {
                     self.leave_out("not finished".to_owned());
                     continue;
                 }

@@ -183,7 +183,7 @@ fn look(trial: &Trial, store: &Store, asked: &Asked) -> TrialStanding {
             metrics = record.metrics;
             (State::Done, String::new())
         }
-        (TrialState::Leased(owner), _) => {
+        (TrialState::Running { owner, .. }, _) => {
             let place = owner.map_or_else(String::new, |owner| format!("on {}, process {}", owner.host, owner.pid));
             (State::Running, place)
         }
