@@ -82,7 +82,7 @@ mod tests {
         let layers = [layer(1.3, 1000), layer(0.9, 12)];
         for folder in BATCH_NORM_FOLDERS {
             let about = folder.about().about;
-            let idle = harness_method_core::conformance::without_effect(about.options, |options| {
+            let idle = harness_records::config::effects::without_effect(about.options, |options| {
                 format!("{:?}", folder.fold(&layers, options))
             });
             assert!(idle.is_empty(), "{}: no value of {idle:?} changes anything", about.name);

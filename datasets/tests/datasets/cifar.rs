@@ -14,7 +14,7 @@ const TRAIN10: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 
 /// `count` records with these label bytes in front of pixels that tell record and place.
-fn records(count: usize, seed: u8, labels: impl Fn(u8) -> Vec<u8>) -> Vec<u8> {
+pub(crate) fn records(count: usize, seed: u8, labels: impl Fn(u8) -> Vec<u8>) -> Vec<u8> {
     let record = |i: usize| {
         let pixels = (0..3072).map(move |p: usize| (p / 12) as u8 ^ (i as u8).wrapping_mul(31) ^ seed);
         labels(i as u8).into_iter().chain(pixels).collect::<Vec<u8>>()

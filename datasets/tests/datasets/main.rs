@@ -9,6 +9,7 @@ mod fetch;
 mod hostile;
 mod idx;
 mod idx_hostile;
+mod options;
 mod photos;
 mod stand_in;
 mod synthetic;

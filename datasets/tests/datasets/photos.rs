@@ -10,7 +10,7 @@ use jpeg_encoder::{ColorType, Encoder};
 use proptest::prelude::*;
 
 /// A photograph of one grey that is darker on the left.
-fn jpeg(width: u16, height: u16, grey: u8) -> Vec<u8> {
+pub(crate) fn jpeg(width: u16, height: u16, grey: u8) -> Vec<u8> {
     let pixel = |x: u16| [if x < width / 2 { grey / 2 } else { grey }; 3];
     let pixels: Vec<u8> = (0..height).flat_map(|_| (0..width).flat_map(pixel)).collect();
     let mut bytes = Vec::new();
@@ -18,7 +18,17 @@ fn jpeg(width: u16, height: u16, grey: u8) -> Vec<u8> {
     bytes
 }
 
-fn put(path: &Path, bytes: &[u8]) {
+/// The file with an APP1 segment that says how the photograph is to be turned, in either order of bytes.
+pub(crate) fn turned(jpeg: &[u8], orientation: u8, big: bool) -> Vec<u8> {
+    let numbers: [&[u8]; 2] = [
+        &[b'I', b'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0],
+        &[b'M', b'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0],
+    ];
+    let body = [b"Exif\0\0", numbers[usize::from(big)]].concat();
+    [&jpeg[..2], &[0xff, 0xe1, 0, body.len() as u8 + 2], &body, &jpeg[2..]].concat()
+}
+
+pub(crate) fn put(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
@@ -55,10 +65,15 @@ fn load(root: &Path, changed: &[(&str, OptionValue)], split: Split) -> Arc<Photo
     Arc::new(samples.photos().unwrap())
 }
 
-type Decoded = Vec<(Vec<u8>, Vec<u16>)>;
+pub(crate) type Decoded = Vec<(Vec<u8>, Vec<u16>)>;
 
 /// Walks through all photographs in batches of `batch`.
-fn walk(photos: &Arc<Photos>, batch: usize, key: Option<(u64, u64)>, workers: usize) -> Result<Decoded, DatasetError> {
+pub(crate) fn walk(
+    photos: &Arc<Photos>,
+    batch: usize,
+    key: Option<(u64, u64)>,
+    workers: usize,
+) -> Result<Decoded, DatasetError> {
     let indices: Vec<u32> = (0..photos.len() as u32).collect();
     let batches = indices.chunks(batch).map(<[u32]>::to_vec).collect();
     let each = 3 * photos.side() * photos.side();
@@ -188,19 +203,9 @@ fn broken_files_stop_or_are_left_out_by_name() {
 
 #[test]
 fn photographs_lie_as_stored_unless_exif_is_to_be_applied() {
-    // An APP1 segment with an orientation, little-endian and big-endian.
-    let exif = |orientation: u8, big: bool| {
-        let numbers: [&[u8]; 2] = [
-            &[b'I', b'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0],
-            &[b'M', b'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0],
-        ];
-        let body = [b"Exif\0\0", numbers[usize::from(big)]].concat();
-        [&[0xff, 0xe1, 0, body.len() as u8 + 2][..], &body].concat()
-    };
     let decoded = |orientation: u8, big: bool, apply: bool| {
         let root = tempfile::tempdir().unwrap();
-        let plain = jpeg(40, 40, 200);
-        let turned = [&plain[..2], &exif(orientation, big), &plain[2..]].concat();
+        let turned = turned(&jpeg(40, 40, 200), orientation, big);
         put(&root.path().join("train/a/1.jpg"), &turned);
         put(&root.path().join("val/a/1.jpg"), &turned);
         let apply = text(if apply { "apply" } else { "ignore" });

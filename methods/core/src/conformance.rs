@@ -14,7 +14,7 @@ mod options;
 mod tests;
 mod variant;
 
-pub use options::{every_option_has_an_effect, without_effect};
+pub use options::every_option_has_an_effect;
 pub use variant::Variant;
 
 use std::collections::BTreeMap;

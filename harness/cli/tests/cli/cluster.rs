@@ -22,8 +22,8 @@ fn status(workplace: &Workplace) -> Value {
 }
 
 /// Waiting, running, done, failed, open.
-fn counts(standing: &Value) -> [u64; 5] {
-    ["waiting", "running", "done", "failed", "open"].map(|name| standing["counts"][name].as_u64().unwrap())
+fn counts(status: &Value) -> [u64; 5] {
+    ["waiting", "running", "done", "failed", "open"].map(|name| status["counts"][name].as_u64().unwrap())
 }
 
 /// Waits for this many records, which asks for less of the machine than a status does.
@@ -85,9 +85,9 @@ fn submitting_again_adds_nothing_and_the_status_tells() {
     assert_eq!((code, &first["submitted"], &first["covered"]), (0, &4.into(), &0.into()), "{first}");
     let (again, code) = workplace.sweep(&submit);
     assert_eq!((code, &again["submitted"], &again["covered"]), (0, &0.into(), &4.into()), "{again}");
-    let standing = status(&workplace);
-    assert_eq!(counts(&standing), [3, 1, 0, 0, 0], "{standing}");
-    assert!(standing["trials"][3]["reason"].as_str().unwrap().contains("JobArrayTaskLimit"), "{standing}");
+    let found = status(&workplace);
+    assert_eq!(counts(&found), [3, 1, 0, 0, 0], "{found}");
+    assert!(found["trials"][3]["reason"].as_str().unwrap().contains("JobArrayTaskLimit"), "{found}");
     let text = workplace.run(&["sweep", "sweep.yaml", "--status"]).stdout;
     assert!(text.starts_with("tiny: 3 waiting, 1 running, 0 done, 0 failed\n"), "{text}");
     // The command of its own tells the same.
@@ -142,11 +142,11 @@ axes:
         (1, &1.into(), &1.into()),
         "{summary}"
     );
-    let standing = status(&workplace);
-    assert_eq!(counts(&standing), [0, 0, 1, 1, 1], "{standing}");
-    let reason = |index: usize| standing["trials"][index]["reason"].as_str().unwrap().to_owned();
-    assert!(reason(0).starts_with("diverged (nan): the loss became"), "{standing}");
-    assert!(reason(1).contains("it builds on"), "{standing}");
+    let found = status(&workplace);
+    assert_eq!(counts(&found), [0, 0, 1, 1, 1], "{found}");
+    let reason = |index: usize| found["trials"][index]["reason"].as_str().unwrap().to_owned();
+    assert!(reason(0).starts_with("diverged (nan): the loss became"), "{found}");
+    assert!(reason(1).contains("it builds on"), "{found}");
 }
 
 /// One trial of 6 epochs of 30 steps.

@@ -21,4 +21,5 @@ mod sweep;
 mod sweep_files;
 mod track;
 mod trained_codes;
+mod training_keys;
 mod verify;

@@ -53,14 +53,14 @@ fn slurm(program: &str, arguments: &[&str]) -> String {
 fn status(workplace: &Workplace) -> Value {
     let ran = workplace.run(&["sweep", "sweep.yaml", "--status", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let standing: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
-    assert_eq!(standing["cluster"], Value::Null, "the cluster answers");
-    standing
+    let status: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
+    assert_eq!(status["cluster"], Value::Null, "the cluster answers");
+    status
 }
 
 /// Waiting, running, done, failed, open.
-fn counts(standing: &Value) -> [u64; 5] {
-    ["waiting", "running", "done", "failed", "open"].map(|name| standing["counts"][name].as_u64().unwrap())
+fn counts(status: &Value) -> [u64; 5] {
+    ["waiting", "running", "done", "failed", "open"].map(|name| status["counts"][name].as_u64().unwrap())
 }
 
 fn wait_until(what: &str, workplace: &Workplace, mut done: impl FnMut() -> bool) {
@@ -186,9 +186,9 @@ fn an_array_with_a_throttle_and_a_failure() {
         workplace.trials("six").iter().filter(|trial| trial.join("record.json").exists()).count() == 6
     });
     assert_eq!((most, throttled), (2, true), "two at the same time, the others wait for them");
-    let standing = status(&workplace);
-    assert_eq!(counts(&standing), [0, 0, 5, 1, 0], "{standing}");
-    let failed = &standing["trials"][5];
+    let found = status(&workplace);
+    assert_eq!(counts(&found), [0, 0, 5, 1, 0], "{found}");
+    let failed = &found["trials"][5];
     assert!(failed["reason"].as_str().unwrap().starts_with("diverged (nan)"), "{failed}");
     let task = failed["task"].as_str().unwrap();
     wait_until("Slurm knows of the failure", &workplace, || {

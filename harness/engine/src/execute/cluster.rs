@@ -8,13 +8,13 @@
 //! | --- | --- |
 //! | `submit` | what is left of a sweep, as arrays of tasks; nothing is submitted twice |
 //! | `task` | one task, on the machine it was given |
-//! | `standing` | how far a sweep is |
+//! | `status` | how far a sweep is |
 //! | `slurm` | the command line of Slurm |
 //! | `mock` | the same without a cluster: the tasks run here, one after the other |
 
 mod mock;
 mod slurm;
-mod standing;
+mod status;
 mod submit;
 mod task;
 
@@ -25,7 +25,7 @@ use harness_records::submission::Submission;
 
 pub use mock::Mock;
 pub use slurm::Slurm;
-pub use standing::{Counts, Standing, State, TrialStanding, standing};
+pub use status::{Counts, SweepStatus, TrialPhase, TrialStatus, status};
 pub use submit::{Submitted, Submitter, cancel};
 pub use task::{TaskEnd, TaskRun};
 

@@ -18,7 +18,7 @@ const CIFAR: [i64; 3] = [3, 32, 32];
 fn every_option_of_every_model_changes_its_layers() {
     for known in MODELS {
         let layers = |options: &Options| format!("{:?}", known.layers(CIFAR, 10, options).unwrap());
-        let idle = harness_methods::core::conformance::without_effect(known.about().options, layers);
+        let idle = harness_records::config::effects::without_effect(known.about().options, layers);
         assert!(idle.is_empty(), "{}: no value of {idle:?} changes a layer", known.about().name);
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! `Broken` is any of them whose files cannot be used. What follows from a state is decided in the engine: whether a
-//! sweep begins the trial (`worker::decide`), and whether a task of a cluster waits for it (`cluster::standing`).
+//! sweep begins the trial (`worker::decide`), and whether a task of a cluster waits for it (`cluster::status`).
 
 use crate::record::{RecordView, RunRecord, Status};
 use crate::store::error::StoreError;

@@ -1,8 +1,8 @@
 //! That every option of a method changes something.
 
 use super::cases::{ALL, EVALUATION, TRAINING, bytes, inputs, patterns, site, variables};
-use crate::{Bits, KeyDoc, KeyKind, Method, MethodError, OptionValue, Options, Role};
-use std::collections::BTreeMap;
+use crate::{Bits, Method, MethodError, Options, Role};
+use harness_records::config::effects::without_effect;
 use std::fmt::{Debug, Write};
 use tch::{Device, Kind, nn};
 
@@ -14,45 +14,6 @@ use tch::{Device, Kind, nn};
 pub fn every_option_has_an_effect(method: &dyn Method) {
     let idle = without_effect(method.about().about.options, |options| behaviour(method, options));
     assert!(idle.is_empty(), "{}: no value of {idle:?} changes anything", method.about().about.name);
-}
-
-/// The options of `docs` that never change `behaviour`. For whatever else is described by a table of options.
-pub fn without_effect(docs: &[KeyDoc], behaviour: impl Fn(&Options) -> String) -> Vec<&'static str> {
-    let resolved = |given: &BTreeMap<String, OptionValue>| Options::resolve(docs, given).ok();
-    let changes = |doc: &KeyDoc| {
-        let others = docs.iter().filter(|other| other.name != doc.name);
-        let others = others.flat_map(|other| values(other.kind).into_iter().map(|value| (other.name, value)));
-        let contexts = std::iter::once(BTreeMap::new())
-            .chain(others.map(|(name, value)| BTreeMap::from([(name.to_owned(), value)])));
-        contexts.into_iter().any(|context| {
-            let Some(base) = resolved(&context).map(|options| behaviour(&options)) else { return false };
-            values(doc.kind).into_iter().any(|value| {
-                let mut given = context.clone();
-                given.insert(doc.name.to_owned(), value);
-                resolved(&given).is_some_and(|options| behaviour(&options) != base)
-            })
-        })
-    };
-    docs.iter().filter(|doc| !changes(doc)).map(|doc| doc.name).collect()
-}
-
-/// Values to try: all where they are few.
-fn values(kind: KeyKind) -> Vec<OptionValue> {
-    match kind {
-        KeyKind::Bool => [false, true].map(OptionValue::Bool).to_vec(),
-        KeyKind::Int { min, max } => [min, min.saturating_add(1), max].map(OptionValue::Int).to_vec(),
-        KeyKind::Float { min, max } => [min, min.midpoint(max), max].map(OptionValue::Float).to_vec(),
-        KeyKind::Choice(words) => words.iter().map(|word| OptionValue::Text((*word).to_owned())).collect(),
-        KeyKind::Text | KeyKind::Path => {
-            ["0.5, 1", "5, 1, 1, 1"].map(|text| OptionValue::Text(text.to_owned())).to_vec()
-        }
-        KeyKind::Unsigned { min } => i64::try_from(min)
-            .map_or_else(|_| Vec::new(), |min| [min, min.saturating_add(1)].map(OptionValue::Int).to_vec()),
-        KeyKind::PositiveFloat => [0.5, 1.0, 2.0].map(OptionValue::Float).to_vec(),
-        KeyKind::FractionBelowOne => [0.0, 0.5, 0.9].map(OptionValue::Float).to_vec(),
-        // No option is a list.
-        KeyKind::FractionPair | KeyKind::AscendingInts => Vec::new(),
-    }
 }
 
 /// Whatever can be seen of a method with these options, as text.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::rows::Rows;
 use crate::{About, KeyDefault, KeyDoc, Levels, MethodAbout, Quantizer, Site, StepContext, straight_through};
+use harness_records::config::effects::without_effect;
 
 /// Levels `-m, -m/2, ..., m/2, m` with m the largest magnitude of the tensor, halved at each step; a number gets the level
 /// of the largest power that its magnitude reaches, or of the smallest power.

@@ -113,14 +113,14 @@ fn row(listed: &Listed) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use harness_engine::execute::cluster::State;
+    use harness_engine::execute::cluster::TrialPhase;
 
     use super::*;
 
     /// A word that `harness status` uses too means the same there.
     #[test]
     fn waiting_means_one_thing() {
-        let on_a_cluster = json!([State::Waiting, State::Open, State::Done]);
+        let on_a_cluster = json!([TrialPhase::Waiting, TrialPhase::Open, TrialPhase::Done]);
         for word in on_a_cluster.as_array().unwrap() {
             assert!(!TrialState::<Brief>::NAMES.contains(&word.as_str().unwrap()), "{word}");
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use harness_engine::device::DeviceChoice;
 use harness_engine::execute::cluster::{
-    Cluster, ClusterError, Counts, Mock, Slurm, Standing, State, Submitted, Submitter, TrialStanding, cancel, standing,
+    Cluster, ClusterError, Counts, Mock, Slurm, Submitted, Submitter, SweepStatus, TrialPhase, TrialStatus, cancel,
+    status,
 };
 use harness_engine::prepare::Prepared;
 use harness_records::slurm::SlurmOptions;
@@ -190,42 +191,42 @@ impl Campaign<'_> {
         let every = if kind == "mock" { MOCK_POLL_EVERY } else { POLL_EVERY };
         let mut said = None;
         loop {
-            let standing = self.standing()?;
-            if said != Some(standing.counts) && !self.volume.quiet {
-                talk(counts_line(&standing));
+            let status = self.look()?;
+            if said != Some(status.counts) && !self.volume.quiet {
+                talk(counts_line(&status));
             }
-            said = Some(standing.counts);
+            said = Some(status.counts);
             // A cluster that does not answer for once may still have tasks.
-            if standing.cluster.is_none() && standing.counts.waiting + standing.counts.running == 0 {
+            if status.cluster.is_none() && status.counts.waiting + status.counts.running == 0 {
                 return Ok(());
             }
             thread::sleep(every);
         }
     }
 
-    fn standing(&self) -> Result<Standing, Stop> {
-        Ok(standing(&self.spec.name, self.trials, self.store, &|kind| self.cluster(kind))?)
+    fn look(&self) -> Result<SweepStatus, Stop> {
+        Ok(status(&self.spec.name, self.trials, self.store, &|kind| self.cluster(kind))?)
     }
 
     /// Prints how far the sweep is.
     pub(crate) fn status(&self) -> Outcome {
-        let standing = self.standing()?;
+        let status = self.look()?;
         if self.json {
-            return Ok(print_json(&standing)?);
+            return Ok(print_json(&status)?);
         }
-        print(counts_line(&standing))?;
-        if let Some(problem) = &standing.cluster {
+        print(counts_line(&status))?;
+        if let Some(problem) = &status.cluster {
             talk(format_args!("the cluster could not be asked, this is what the runs folder says: {problem}"));
         }
-        let states = [State::Running, State::Failed, State::Open, State::Waiting];
-        let states: &[State] = if self.volume.verbose {
-            &[State::Done, State::Running, State::Failed, State::Open, State::Waiting]
+        let states = [TrialPhase::Running, TrialPhase::Failed, TrialPhase::Open, TrialPhase::Waiting];
+        let states: &[TrialPhase] = if self.volume.verbose {
+            &[TrialPhase::Done, TrialPhase::Running, TrialPhase::Failed, TrialPhase::Open, TrialPhase::Waiting]
         } else {
             &states
         };
         let mut rows = Vec::new();
         for state in states {
-            let all: Vec<&TrialStanding> = standing.trials.iter().filter(|trial| trial.state == *state).collect();
+            let all: Vec<&TrialStatus> = status.trials.iter().filter(|trial| trial.state == *state).collect();
             let named = if self.volume.verbose { all.len() } else { NAMED };
             rows.extend(all.iter().take(named).map(|trial| row(trial)));
             if all.len() > named {
@@ -279,23 +280,23 @@ fn task_command(sweep: &str, kind: &str, told: &TaskSettings<'_>) -> Result<Vec<
     Ok(command)
 }
 
-fn counts_line(standing: &Standing) -> String {
-    let Counts { waiting, running, done, failed, open } = standing.counts;
+fn counts_line(status: &SweepStatus) -> String {
+    let Counts { waiting, running, done, failed, open } = status.counts;
     let open = if open > 0 { format!(", {open} not running") } else { String::new() };
-    format!("{}: {waiting} waiting, {running} running, {done} done, {failed} failed{open}", standing.sweep)
+    format!("{}: {waiting} waiting, {running} running, {done} done, {failed} failed{open}", status.sweep)
 }
 
-fn word(state: State) -> &'static str {
+fn word(state: TrialPhase) -> &'static str {
     match state {
-        State::Waiting => "waiting",
-        State::Running => "running",
-        State::Done => "done",
-        State::Failed => "failed",
-        State::Open => "not running",
+        TrialPhase::Waiting => "waiting",
+        TrialPhase::Running => "running",
+        TrialPhase::Done => "done",
+        TrialPhase::Failed => "failed",
+        TrialPhase::Open => "not running",
     }
 }
 
-fn row(trial: &TrialStanding) -> Vec<String> {
+fn row(trial: &TrialStatus) -> Vec<String> {
     let reason = match trial.metrics.as_ref() {
         Some(metrics) => metrics.top1.map_or_else(
             || metrics.perplexity.map_or_else(String::new, |p| format!("perplexity {p:.2}")),

@@ -12,7 +12,7 @@ use super::{Cluster, ClusterError, Task, TaskState};
 
 /// How far a sweep is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Standing {
+pub struct SweepStatus {
     /// Name of the sweep.
     pub sweep: String,
     /// How many trials are how far.
@@ -20,7 +20,7 @@ pub struct Standing {
     /// Why the cluster could not be asked, if it could not.
     pub cluster: Option<String>,
     /// Every trial, in the order of the sweep.
-    pub trials: Vec<TrialStanding>,
+    pub trials: Vec<TrialStatus>,
 }
 
 /// How many trials are how far.
@@ -40,13 +40,13 @@ pub struct Counts {
 
 /// How far a trial is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TrialStanding {
+pub struct TrialStatus {
     /// Trial id.
     pub id: String,
     /// Short name for people.
     pub label: String,
     /// How far.
-    pub state: State,
+    pub state: TrialPhase,
     /// Why it is not further: what it waits for, where it runs, how it failed.
     pub reason: String,
     /// Its task on the cluster.
@@ -58,7 +58,7 @@ pub struct TrialStanding {
 /// See [`Counts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum TrialPhase {
     /// See [`Counts::waiting`].
     Waiting,
     /// See [`Counts::running`].
@@ -76,27 +76,27 @@ pub enum State {
 ///
 /// # Errors
 /// The submissions cannot be read. A cluster that does not answer is said in the result instead.
-pub fn standing(
+pub fn status(
     sweep: &str,
     trials: &[Trial],
     store: &Store,
     cluster_of: &dyn Fn(&str) -> Option<Box<dyn Cluster>>,
-) -> Result<Standing, ClusterError> {
+) -> Result<SweepStatus, ClusterError> {
     let submissions: Vec<Submission> = Submissions::of(store, sweep).list()?;
     let asked = Asked::new(&submissions, cluster_of);
-    let mut standings: Vec<TrialStanding> = trials.iter().map(|trial| look(trial, store, &asked)).collect();
-    asked.explain(&mut standings, &submissions, cluster_of);
+    let mut trials: Vec<TrialStatus> = trials.iter().map(|trial| look(trial, store, &asked)).collect();
+    asked.explain(&mut trials, &submissions, cluster_of);
     let mut counts = Counts::default();
-    for trial in &standings {
+    for trial in &trials {
         *match trial.state {
-            State::Waiting => &mut counts.waiting,
-            State::Running => &mut counts.running,
-            State::Done => &mut counts.done,
-            State::Failed => &mut counts.failed,
-            State::Open => &mut counts.open,
+            TrialPhase::Waiting => &mut counts.waiting,
+            TrialPhase::Running => &mut counts.running,
+            TrialPhase::Done => &mut counts.done,
+            TrialPhase::Failed => &mut counts.failed,
+            TrialPhase::Open => &mut counts.open,
         } += 1;
     }
-    Ok(Standing { sweep: sweep.to_owned(), counts, cluster: asked.problem, trials: standings })
+    Ok(SweepStatus { sweep: sweep.to_owned(), counts, cluster: asked.problem, trials })
 }
 
 /// What the cluster says.
@@ -142,14 +142,14 @@ impl Asked {
     /// Says of trials that nobody is going to run how their last task ended, where anybody keeps account of it.
     fn explain(
         &self,
-        standings: &mut [TrialStanding],
+        trials: &mut [TrialStatus],
         submissions: &[Submission],
         cluster_of: &dyn Fn(&str) -> Option<Box<dyn Cluster>>,
     ) {
-        let left: HashMap<String, usize> = standings
+        let left: HashMap<String, usize> = trials
             .iter()
             .enumerate()
-            .filter(|(_, trial)| trial.state == State::Open && trial.task.is_none())
+            .filter(|(_, trial)| trial.state == TrialPhase::Open && trial.task.is_none())
             .map(|(index, trial)| (trial.id.clone(), index))
             .collect();
         let concerned = |submission: &&Submission| submission.trials.iter().any(|id| left.contains_key(id));
@@ -162,8 +162,8 @@ impl Asked {
             for task in cluster.past(&jobs) {
                 let id = of_job.get(task.job.as_str()).and_then(|submission| submission.trials.get(task.index));
                 if let Some(&index) = id.and_then(|id| left.get(id)) {
-                    standings[index].task = Some(task.shown());
-                    standings[index].reason = ended(&standings[index].reason, &task);
+                    trials[index].task = Some(task.shown());
+                    trials[index].reason = ended(&trials[index].reason, &task);
                 }
             }
         }
@@ -174,24 +174,24 @@ fn ended(reason: &str, task: &Task) -> String {
     format!("{reason}; its task {} ended: {}", task.shown(), task.reason)
 }
 
-fn look(trial: &Trial, store: &Store, asked: &Asked) -> TrialStanding {
+fn look(trial: &Trial, store: &Store, asked: &Asked) -> TrialStatus {
     let task = asked.tasks.get(&trial.id);
     let live = task.filter(|task| task.state != TaskState::Ended);
     let mut metrics = None;
     let (state, reason) = match (store.trial(&trial.sweep, &trial.id).state(), live) {
         (TrialState::Done(record), _) => {
             metrics = record.metrics;
-            (State::Done, String::new())
+            (TrialPhase::Done, String::new())
         }
         (TrialState::Running { owner, .. }, _) => {
             let place = owner.map_or_else(String::new, |owner| format!("on {}, process {}", owner.host, owner.pid));
-            (State::Running, place)
+            (TrialPhase::Running, place)
         }
         // A task that has its trial behind it may be at another one.
         (TrialState::Failed(record), _) if live.is_none_or(|task| task.state == TaskState::Running) => {
             let how = if record.status == Status::Diverged { "diverged" } else { "failed" };
             let error = record.error.map_or_else(String::new, |e| format!(" ({}): {}", e.class.name(), e.message));
-            (State::Failed, format!("{how}{error}"))
+            (TrialPhase::Failed, format!("{how}{error}"))
         }
         (state, Some(task)) => {
             let epochs = match state {
@@ -199,9 +199,9 @@ fn look(trial: &Trial, store: &Store, asked: &Asked) -> TrialStanding {
                 _ => String::new(),
             };
             match task.state {
-                TaskState::Running => (State::Running, format!("{epochs}its task has just begun")),
-                _ if task.reason.is_empty() => (State::Waiting, format!("{epochs}its task waits")),
-                _ => (State::Waiting, format!("{epochs}its task waits: {}", task.reason)),
+                TaskState::Running => (TrialPhase::Running, format!("{epochs}its task has just begun")),
+                _ if task.reason.is_empty() => (TrialPhase::Waiting, format!("{epochs}its task waits")),
+                _ => (TrialPhase::Waiting, format!("{epochs}its task waits: {}", task.reason)),
             }
         }
         (state, None) => {
@@ -212,9 +212,9 @@ fn look(trial: &Trial, store: &Store, asked: &Asked) -> TrialStanding {
                 (_, Some(id)) => format!("not running, it builds on {id}, which has not ended well"),
                 _ => "not running".to_owned(),
             };
-            (State::Open, task.map_or_else(|| what.clone(), |task| ended(&what, task)))
+            (TrialPhase::Open, task.map_or_else(|| what.clone(), |task| ended(&what, task)))
         }
     };
     let task = task.map(Task::shown);
-    TrialStanding { id: trial.id.clone(), label: trial.label.clone(), state, reason, task, metrics }
+    TrialStatus { id: trial.id.clone(), label: trial.label.clone(), state, reason, task, metrics }
 }
