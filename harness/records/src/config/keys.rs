@@ -1,7 +1,8 @@
 //! The keys of `train`, with their types, ranges and defaults. The parser, the trial id (which leaves defaults out)
 //! and the JSON Schema all read these tables.
 //!
-//! A new key is a row here and a field in [`TrainConfig`](crate::config::TrainConfig); the tests compare the two.
+//! A new key is a row here and a field in [`TrainConfig`](crate::config::TrainConfig), and nothing else; the tests compare
+//! the two.
 
 use crate::config::key::{KeyDefault, KeyDoc, KeyKind};
 
@@ -248,6 +249,22 @@ pub(crate) const SCHEDULES: &[Variant] = &[
     Variant { name: "linear", doc: "A straight line over all steps.", fields: &[END, WARMUP] },
     Variant { name: "cosine", doc: "Half a cosine over all steps.", fields: &[END, WARMUP] },
 ];
+
+/// Keys that the first records had already: a record without one of them is damaged.
+pub(crate) const IN_EVERY_RECORD: [&str; 6] =
+    ["epochs", "batch", "label_smoothing", "seed", "threads", "deterministic"];
+
+/// Gives every key that is absent from `map` its default, where it has one.
+pub(crate) fn add_defaults<'a>(
+    rows: impl IntoIterator<Item = &'a KeyDoc>,
+    map: &mut serde_json::Map<String, serde_json::Value>,
+) {
+    for row in rows {
+        if let (false, Some(default)) = (map.contains_key(row.name), row.default.json()) {
+            map.insert(row.name.to_owned(), default);
+        }
+    }
+}
 
 /// A variant of a table by name.
 pub(crate) fn variant(table: &'static [Variant], name: &str) -> Option<&'static Variant> {

@@ -7,6 +7,7 @@ use serde::de::{self, Deserializer};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
+use crate::config::keys;
 use crate::config::options::{OptionValue, Options};
 
 /// Everything that decides the numbers of a trial, and the places its data come from.
@@ -89,8 +90,10 @@ pub struct QuantConfig {
     pub keep_float: Vec<String>,
 }
 
-/// How a trial is trained.
+/// How a trial is trained. Defaults stand in the table of keys alone; a record that is older than a key reads as if it
+/// had the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct TrainConfig {
     /// Passes over the training set.
     pub epochs: u32,
@@ -109,72 +112,59 @@ pub struct TrainConfig {
     /// CPU threads of the trial. Part of the id: sums in another order are other numbers.
     pub threads: u32,
     /// Equal parts of the training; the schedule and the optimizer's state start over in each. 1: no restart.
-    #[serde(default = "one")]
     pub restarts: u32,
     /// Only deterministic algorithms, also where they are slower (CUDA).
     pub deterministic: bool,
     /// Use this many training samples (images, or words of a text) only, the first ones; `None`: all.
     pub limit: Option<u64>,
     /// Evaluate on this many samples of each other split only, the first ones; `None`: on all.
-    #[serde(default)]
     pub limit_test: Option<u64>,
     /// Passes that the batch of a step is cut into; their gradients add up to the batch's.
-    #[serde(default = "one")]
     pub accumulate: u32,
     /// Decay of a moving average of all weights, in [0, 1), which is what is evaluated and kept; `None`: no average.
-    #[serde(default)]
     pub ema: Option<f64>,
     /// Narrower numbers in convolutions and matrix products; `None`: f32 everywhere.
-    #[serde(default)]
     pub amp: Option<Precision>,
     /// Words that a gradient reaches back in a text; data sets of images do not use it.
-    #[serde(default = "twenty")]
     pub bptt: u32,
     /// Steps between two checkpoints inside an epoch; `None`: at the end of each epoch only. Not part of the id.
-    #[serde(default)]
     pub checkpoint_every: Option<u64>,
     /// Where the first weights come from; `None`: drawn at random.
-    #[serde(default)]
     pub init: Option<Init>,
     /// Who is learned from beside the labels; `None`: nobody.
-    #[serde(default)]
     pub distill: Option<Distill>,
 }
 
-/// Value of a key that older records do not have.
-fn one() -> u32 {
-    1
+impl Serialize for TrainConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived function; `remote = "Self"` makes it one of the type's own.
+        TrainConfig::serialize(self, serializer)
+    }
 }
 
-/// As [`one`].
-fn twenty() -> u32 {
-    20
+impl<'de> Deserialize<'de> for TrainConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TrainConfig, D::Error> {
+        let mut given = serde_json::Map::deserialize(deserializer)?;
+        let newer = keys::TRAIN.iter().filter(|row| !keys::IN_EVERY_RECORD.contains(&row.name));
+        keys::add_defaults(newer, &mut given);
+        TrainConfig::deserialize(serde_json::Value::Object(given)).map_err(de::Error::custom)
+    }
 }
 
 impl Default for TrainConfig {
     /// What a sweep file that says nothing about the training means.
+    #[expect(clippy::expect_used, reason = "a test compares every row of the table with a field")]
     fn default() -> TrainConfig {
-        TrainConfig {
-            epochs: 10,
-            batch: 128,
-            optimizer: OptimizerConfig::Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 },
-            schedule: ScheduleConfig::Constant { warmup: 0.0 },
-            clip_norm: None,
-            label_smoothing: 0.0,
-            seed: 0,
-            threads: 1,
-            restarts: one(),
-            deterministic: true,
-            limit: None,
-            limit_test: None,
-            accumulate: one(),
-            ema: None,
-            amp: None,
-            bptt: twenty(),
-            checkpoint_every: None,
-            init: None,
-            distill: None,
+        let mut all = serde_json::Map::new();
+        keys::add_defaults(keys::TRAIN, &mut all);
+        for (key, table, name) in
+            [("optimizer", keys::OPTIMIZERS, keys::OPTIMIZER), ("schedule", keys::SCHEDULES, keys::SCHEDULE)]
+        {
+            let mut variant = serde_json::Map::from_iter([("name".to_owned(), name.into())]);
+            keys::add_defaults(keys::variant(table, name).map_or(&[][..], |found| found.fields), &mut variant);
+            all.insert(key.to_owned(), variant.into());
         }
+        TrainConfig::deserialize(serde_json::Value::Object(all)).expect("the defaults of the table")
     }
 }
 
