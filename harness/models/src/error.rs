@@ -84,7 +84,7 @@ pub enum ModelError {
     Sequence {
         /// `tokens` or `a state`.
         what: &'static str,
-        /// Shape.
+        /// The shape that was given.
         found: Vec<i64>,
         /// Shape wanted.
         expected: String,
@@ -94,7 +94,7 @@ pub enum ModelError {
     Site {
         /// Layer name.
         layer: String,
-        /// Why.
+        /// What the method says about it.
         source: MethodError,
     },
     /// A batch normalization cannot be folded into integers.

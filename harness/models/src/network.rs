@@ -67,7 +67,7 @@ impl Observer for Blind {
 
 /// Keeps the statistics of every site.
 struct Measure {
-    step: StepContext,
+    ctx: StepContext,
     sites: Vec<SiteStatistics>,
 }
 
@@ -79,7 +79,7 @@ impl Observer for Measure {
     fn see(&mut self, placed: &mut PlacedQuantizer, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError> {
         let site = placed.quantizer.site().clone();
         let wrap = |source: MethodError| ModelError::Site { layer: site.layer.clone(), source };
-        let codes = placed.quantizer.quantize(x, &self.step).map_err(wrap)?;
+        let codes = placed.quantizer.quantize(x, &self.ctx).map_err(wrap)?;
         let statistics = Statistics::of(full_precision, &codes).map_err(wrap)?;
         self.sites.push(SiteStatistics {
             layer: site.layer.clone(),
@@ -95,7 +95,7 @@ impl Observer for Measure {
 
 /// What goes with the data through the modules.
 struct Pass<'a> {
-    step: &'a StepContext,
+    ctx: &'a StepContext,
     observer: &'a mut dyn Observer,
     /// Sequences processed side by side; 0 for images.
     batch: i64,
@@ -149,8 +149,8 @@ impl Network {
     ///
     /// # Errors
     /// When libtorch or a quantizer fails.
-    pub fn forward(&mut self, input: &Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
-        Ok(self.run(input, &[], step, &mut Blind)?.0)
+    pub fn forward(&mut self, input: &Tensor, ctx: &StepContext) -> Result<Tensor, ModelError> {
+        Ok(self.run(input, &[], ctx, &mut Blind)?.0)
     }
 
     /// Logits `[time, batch, vocabulary]`, f32, of tokens `[time, batch]`, i64, that follow `state`, and the state
@@ -162,20 +162,20 @@ impl Network {
         &mut self,
         tokens: &Tensor,
         state: &State,
-        step: &StepContext,
+        ctx: &StepContext,
     ) -> Result<(Tensor, State), ModelError> {
         self.check_state(tokens, state)?;
-        self.run(tokens, &state.layers, step, &mut Blind)
+        self.run(tokens, &state.layers, ctx, &mut Blind)
     }
 
     /// The state before the first token of `batch` texts. Without recurrent layers it is empty.
     ///
     /// # Errors
     /// When libtorch or a quantizer fails.
-    pub fn initial_state(&mut self, batch: i64, step: &StepContext) -> Result<State, ModelError> {
+    pub fn initial_state(&mut self, batch: i64, ctx: &StepContext) -> Result<State, ModelError> {
         let device = self.device;
         let start = |module: &mut Module| match module {
-            Module::Recurrent(layer) => Some(layer.initial(batch, device, step)),
+            Module::Recurrent(layer) => Some(layer.initial(batch, device, ctx)),
             _ => None,
         };
         let layers = tch::no_grad(|| self.modules.iter_mut().filter_map(start).collect::<Result<_, _>>())?;
@@ -187,10 +187,10 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::forward`], and when a value is not finite.
-    pub fn statistics(&mut self, input: &Tensor, step: &StepContext) -> Result<Vec<SiteStatistics>, ModelError> {
-        let step = StepContext { training: false, ..*step };
-        let mut measure = Measure { step, sites: Vec::new() };
-        let _scores = tch::no_grad(|| self.run(input, &[], &step, &mut measure))?;
+    pub fn statistics(&mut self, input: &Tensor, ctx: &StepContext) -> Result<Vec<SiteStatistics>, ModelError> {
+        let ctx = StepContext { training: false, ..*ctx };
+        let mut measure = Measure { ctx, sites: Vec::new() };
+        let _scores = tch::no_grad(|| self.run(input, &[], &ctx, &mut measure))?;
         Ok(measure.sites)
     }
 
@@ -206,15 +206,15 @@ impl Network {
         &mut self,
         input: &Tensor,
         states: &[LayerState],
-        step: &StepContext,
+        ctx: &StepContext,
         observer: &mut dyn Observer,
     ) -> Result<(Tensor, State), ModelError> {
         let (x, batch) = match self.input {
             Input::Image(_) => (input.shallow_clone(), 0),
             Input::Tokens => (input.f_reshape([-1])?, columns(input)?),
         };
-        let products = self.products.filter(|_| step.training);
-        let mut pass = Pass { step, observer, batch, before: states.iter(), after: Vec::new(), products };
+        let products = self.products.filter(|_| ctx.training);
+        let mut pass = Pass { ctx, observer, batch, before: states.iter(), after: Vec::new(), products };
         let mut logits = module::forward_all(&mut self.modules, x, &mut pass)?;
         if self.input == Input::Tokens {
             logits = logits.f_view([-1, batch, logits.size()[1]])?;

@@ -99,7 +99,7 @@ impl LayerCost {
 pub struct QuantizerPlan {
     /// The method.
     pub method: &'static dyn Method,
-    /// Where.
+    /// The place in the network.
     pub site: Site,
     /// With these options.
     pub options: Options,

@@ -85,7 +85,7 @@ pub struct Row {
     pub hardware: String,
     /// What is compared.
     pub measure: Measure,
-    /// How.
+    /// Whether seeds are compared in pairs, or all with all.
     pub design: Design,
     /// Seeds before and after.
     pub seeds: (usize, usize),

@@ -11,11 +11,6 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "harness/kernels/src/activations.rs",
         "a plan times products of its own shape, and products are made from plans",
     ),
-    (
-        "circle",
-        "harness/models/src/plan/shape.rs",
-        "shapes of recurrent layers are computed by the walk over the layers",
-    ),
     ("circle", "reports/src/accuracy.rs", "the frame of trials still has to be separated from what is computed of it"),
 ];
 

@@ -268,7 +268,7 @@ impl Walk<'_> {
             (module, flow) => {
                 let none = [].iter();
                 let mut pass = Pass {
-                    step: self.ctx,
+                    ctx: self.ctx,
                     observer: &mut Blind,
                     batch: 0,
                     before: none,
@@ -359,13 +359,13 @@ fn at(layer: &str) -> impl Fn(MethodError) -> ModelError + use<> {
 /// A convolution or linear layer on integers; on real numbers where its weights are not evenly spaced.
 fn accumulate(
     weight: &mut Weight,
-    step: &StepContext,
+    ctx: &StepContext,
     codes: Tensor,
     grid: Grid,
     product: impl Fn(&Tensor, &Tensor) -> Result<Tensor, ModelError>,
 ) -> Result<Flow, ModelError> {
     if let (Some(placed), None) = (&mut weight.quantizer, &weight.bias) {
-        let quantized = placed.quantize(&weight.value, step)?;
+        let quantized = placed.quantize(&weight.value, ctx)?;
         let table = quantized.levels.to_table().map_err(at(&placed.layer()))?;
         if let (Some(LevelTable::Affine { step: distance, zero, scale, .. }), None) = (table, &quantized.kept) {
             let zeros: Vec<f64> = zero.iter().map(|&z| f64::from(z)).collect();
@@ -380,7 +380,7 @@ fn accumulate(
             return Ok(Flow::Accumulated(product(&grid.integers(&codes)?, &integers)?, scales, range));
         }
     }
-    let value = weight.quantized(step, &mut Blind)?;
+    let value = weight.quantized(ctx, &mut Blind)?;
     let y = product(&Flow::Coded(codes, grid).real()?, &value)?;
     Ok(Flow::Real(match &weight.bias {
         Some(bias) => {

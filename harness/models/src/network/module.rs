@@ -101,12 +101,12 @@ impl Module {
                 weight.apply(x, pass, |x, w, bias| x.f_conv2d(w, bias, [*stride; 2], [*padding; 2], [1; 2], 1))?
             }
             Module::Linear { weight } => weight.apply(x, pass, |x, w, bias| x.f_linear(w, bias))?,
-            Module::BatchNorm(norm) => norm.forward(x, pass.step.training)?,
+            Module::BatchNorm(norm) => norm.forward(x, pass.ctx.training)?,
             Module::Quantizer { placed, nonlinearity } => {
                 if pass.observer.watches() {
                     pass.observer.see(placed, x, &nonlinearity.apply(x)?)?;
                 }
-                placed.forward(x, pass.step)?
+                placed.forward(x, pass.ctx)?
             }
             Module::Nonlinearity(nonlinearity) => nonlinearity.apply(x)?,
             Module::Prelu { slope } => x.f_prelu(slope)?,
@@ -114,8 +114,8 @@ impl Module {
             Module::AveragePool { side } if x.size()[2..] == [*side; 2] => x.shallow_clone(),
             Module::AveragePool { side } => x.f_adaptive_avg_pool2d([*side; 2])?,
             Module::Flatten => x.f_flatten(1, -1)?,
-            Module::Dropout { index, fraction } if pass.step.training => {
-                let key = random::key(&[pass.step.seed, *index, pass.step.step]);
+            Module::Dropout { index, fraction } if pass.ctx.training => {
+                let key = random::key(&[pass.ctx.seed, *index, pass.ctx.step]);
                 let keep = random::uniform(&x.size(), key, x.device())?.f_ge(*fraction)?;
                 x.f_mul(&keep.f_to_kind(Kind::Float)?.f_div_scalar(1.0 - *fraction)?)?
             }

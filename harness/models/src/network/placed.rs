@@ -26,13 +26,13 @@ impl PlacedQuantizer {
         Ok(Some(PlacedQuantizer { method: method.about().about.name, quantizer }))
     }
 
-    pub(super) fn forward(&mut self, x: &Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
-        let result = self.quantizer.forward(x, step);
+    pub(super) fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, ModelError> {
+        let result = self.quantizer.forward(x, ctx);
         result.map_err(|source| ModelError::Site { layer: self.layer(), source })
     }
 
-    pub(super) fn quantize(&mut self, x: &Tensor, step: &StepContext) -> Result<Codes, ModelError> {
-        let result = self.quantizer.quantize(x, step);
+    pub(super) fn quantize(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Codes, ModelError> {
+        let result = self.quantizer.quantize(x, ctx);
         result.map_err(|source| ModelError::Site { layer: self.layer(), source })
     }
 

@@ -31,9 +31,9 @@ struct States {
 }
 
 impl States {
-    fn quantized(&mut self, x: Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
+    fn quantized(&mut self, x: Tensor, ctx: &StepContext) -> Result<Tensor, ModelError> {
         let Some(placed) = &mut self.placed else { return Ok(x) };
-        let y = placed.forward(&x, step)?;
+        let y = placed.forward(&x, ctx)?;
         self.seen.iter_mut().for_each(|seen| seen.push(x.shallow_clone()));
         Ok(y)
     }
@@ -84,11 +84,11 @@ impl Recurrent {
     }
 
     /// The state before the first token.
-    pub(super) fn initial(&mut self, batch: i64, device: Device, step: &StepContext) -> Result<LayerState, ModelError> {
+    pub(super) fn initial(&mut self, batch: i64, device: Device, ctx: &StepContext) -> Result<LayerState, ModelError> {
         let zeros = Tensor::f_zeros([batch, self.hidden], (Kind::Float, device))?;
         let hidden = self.squash(&zeros)?;
         let hidden = match self.states.last_mut() {
-            Some(States { placed: Some(placed), .. }) => placed.forward(&hidden, step)?,
+            Some(States { placed: Some(placed), .. }) => placed.forward(&hidden, ctx)?,
             _ => hidden,
         };
         let cell = (self.cell == Cell::Lstm).then_some(zeros);
@@ -99,12 +99,12 @@ impl Recurrent {
     pub(super) fn forward(&mut self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, ModelError> {
         let mut state = match pass.before.next() {
             Some(state) => state.share(),
-            None => self.initial(pass.batch, x.device(), pass.step)?,
+            None => self.initial(pass.batch, x.device(), pass.ctx)?,
         };
         let mut parts = Vec::with_capacity(self.weights.len());
         let mut inputs = Vec::with_capacity(self.weights.len());
         for weight in &mut self.weights {
-            let value = weight.quantized(pass.step, pass.observer)?;
+            let value = weight.quantized(pass.ctx, pass.observer)?;
             let width = x.size()[1];
             let part = Parts {
                 input: value.f_narrow(1, 0, width)?,
@@ -120,12 +120,12 @@ impl Recurrent {
         let mut outputs = Vec::with_capacity(inputs[0].len());
         for time in 0..inputs[0].len() {
             // Each token draws its own noise.
-            let seed = random::key(&[pass.step.seed, time as u64]);
-            let step = StepContext { seed, ..*pass.step };
+            let seed = random::key(&[pass.ctx.seed, time as u64]);
+            let ctx = StepContext { seed, ..*pass.ctx };
             let rows: Vec<&Tensor> = inputs.iter().map(|rows| &rows[time]).collect();
             state = match self.cell {
-                Cell::Lstm => self.lstm(&rows, &parts, &state, &step)?,
-                Cell::Gru => self.gru(&rows, &parts, &state, &step)?,
+                Cell::Lstm => self.lstm(&rows, &parts, &state, &ctx)?,
+                Cell::Gru => self.gru(&rows, &parts, &state, &ctx)?,
             };
             outputs.push(state.hidden.shallow_clone());
         }
@@ -144,9 +144,9 @@ impl Recurrent {
         rows: &[&Tensor],
         parts: &[Parts],
         state: &LayerState,
-        step: &StepContext,
+        ctx: &StepContext,
     ) -> Result<LayerState, ModelError> {
-        let gates = self.weights[0].with_gradient(rows[0].f_addmm(&state.hidden, &parts[0].state)?, step)?;
+        let gates = self.weights[0].with_gradient(rows[0].f_addmm(&state.hidden, &parts[0].state)?, ctx)?;
         let part = |number: i64| gates.f_narrow(1, number * self.hidden, self.hidden);
         let (input, candidate, forget, output) = (part(0)?, part(1)?, part(2)?, part(3)?);
         let new = input.f_sigmoid()?.f_mul(&self.squash(&candidate)?)?;
@@ -156,7 +156,7 @@ impl Recurrent {
             None => new,
         };
         let hidden = self.squash(&cell)?.f_mul(&output.f_sigmoid()?)?;
-        Ok(LayerState { hidden: self.states[0].quantized(hidden, step)?, cell: Some(cell) })
+        Ok(LayerState { hidden: self.states[0].quantized(hidden, ctx)?, cell: Some(cell) })
     }
 
     fn gru(
@@ -164,18 +164,18 @@ impl Recurrent {
         rows: &[&Tensor],
         parts: &[Parts],
         state: &LayerState,
-        step: &StepContext,
+        ctx: &StepContext,
     ) -> Result<LayerState, ModelError> {
-        let gates = self.weights[0].with_gradient(rows[0].f_addmm(&state.hidden, &parts[0].state)?, step)?;
+        let gates = self.weights[0].with_gradient(rows[0].f_addmm(&state.hidden, &parts[0].state)?, ctx)?;
         let open = gates.f_sigmoid()?;
         let (reset, update) = (open.f_narrow(1, 0, self.hidden)?, open.f_narrow(1, self.hidden, self.hidden)?);
-        let kept = self.states[0].quantized(reset.f_mul(&state.hidden)?, step)?;
-        let new = self.weights[1].with_gradient(rows[1].f_addmm(&kept, &parts[1].state)?, step)?;
+        let kept = self.states[0].quantized(reset.f_mul(&state.hidden)?, ctx)?;
+        let new = self.weights[1].with_gradient(rows[1].f_addmm(&kept, &parts[1].state)?, ctx)?;
         let new = self.squash(&new)?;
-        let new = self.states[1].quantized(new, step)?;
+        let new = self.states[1].quantized(new, ctx)?;
         // u h + (1 - u) c
         let hidden = new.f_lerp_tensor(&state.hidden, &update)?;
-        Ok(LayerState { hidden: self.states[2].quantized(hidden, step)?, cell: None })
+        Ok(LayerState { hidden: self.states[2].quantized(hidden, ctx)?, cell: None })
     }
 
     fn squash(&self, x: &Tensor) -> Result<Tensor, ModelError> {

@@ -47,10 +47,10 @@ impl Weight {
         })
     }
 
-    pub(super) fn quantized(&mut self, step: &StepContext, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
+    pub(super) fn quantized(&mut self, ctx: &StepContext, observer: &mut dyn Observer) -> Result<Tensor, ModelError> {
         let Some(placed) = &mut self.quantizer else { return Ok(self.value.shallow_clone()) };
         observer.see(placed, &self.value, &self.value)?;
-        placed.forward(&self.value, step)
+        placed.forward(&self.value, ctx)
     }
 
     /// `product` of `x`, the quantized weights and the bias, its gradient quantized.
@@ -60,14 +60,14 @@ impl Weight {
         pass: &mut Pass<'_>,
         product: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, tch::TchError>,
     ) -> Result<Tensor, ModelError> {
-        let value = self.quantized(pass.step, pass.observer)?;
+        let value = self.quantized(pass.ctx, pass.observer)?;
         let y = pass.narrowed(x, &value, self.bias.as_ref(), product)?;
-        self.with_gradient(y, pass.step)
+        self.with_gradient(y, pass.ctx)
     }
 
-    pub(super) fn with_gradient(&mut self, y: Tensor, step: &StepContext) -> Result<Tensor, ModelError> {
+    pub(super) fn with_gradient(&mut self, y: Tensor, ctx: &StepContext) -> Result<Tensor, ModelError> {
         match &mut self.gradient {
-            Some(placed) if step.training => placed.forward(&y, step),
+            Some(placed) if ctx.training => placed.forward(&y, ctx),
             _ => Ok(y),
         }
     }

@@ -1,6 +1,5 @@
 //! Shapes: what a layer makes of one sample, and how many parameters that takes.
 
-use super::walk::Flow;
 use crate::ModelError;
 use crate::layer::{Layer, Window};
 use crate::recurrent;
@@ -77,25 +76,25 @@ fn moved(name: &str, window: Window, input: &[i64], out: i64) -> Result<Vec<i64>
     Ok(vec![out, window.output(height), window.output(width)])
 }
 
-/// Shape of the sum of several ways.
-pub(super) fn summed(ends: &[Flow]) -> Result<Vec<i64>, ModelError> {
-    match ends {
-        [first, rest @ ..] if rest.iter().all(|end| end.shape == first.shape) => Ok(first.shape.clone()),
-        _ => Err(ways(ends)),
+/// Shape of the sum of several ways with these shapes.
+pub(super) fn summed(shapes: &[&[i64]]) -> Result<Vec<i64>, ModelError> {
+    match shapes {
+        [first, rest @ ..] if rest.iter().all(|shape| shape == first) => Ok(first.to_vec()),
+        _ => Err(ways(shapes)),
     }
 }
 
-/// Shape of the channels of several ways, side by side.
-pub(super) fn joined(ends: &[Flow]) -> Result<Vec<i64>, ModelError> {
-    let Some(&[_, height, width]) = ends.first().map(|end| end.shape.as_slice()) else { return Err(ways(ends)) };
-    let channels = ends.iter().map(|end| match end.shape.as_slice() {
-        &[channels, h, w] if (h, w) == (height, width) => Some(channels),
+/// Shape of the channels of several ways with these shapes, side by side.
+pub(super) fn joined(shapes: &[&[i64]]) -> Result<Vec<i64>, ModelError> {
+    let Some(&&[_, height, width]) = shapes.first() else { return Err(ways(shapes)) };
+    let channels = shapes.iter().map(|shape| match **shape {
+        [channels, h, w] if (h, w) == (height, width) => Some(channels),
         _ => None,
     });
     let channels: Option<i64> = channels.sum();
-    channels.map(|channels| vec![channels, height, width]).ok_or_else(|| ways(ends))
+    channels.map(|channels| vec![channels, height, width]).ok_or_else(|| ways(shapes))
 }
 
-fn ways(ends: &[Flow]) -> ModelError {
-    ModelError::Ways { shapes: ends.iter().map(|end| end.shape.clone()).collect() }
+fn ways(shapes: &[&[i64]]) -> ModelError {
+    ModelError::Ways { shapes: shapes.iter().map(|shape| shape.to_vec()).collect() }
 }

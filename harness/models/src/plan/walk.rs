@@ -72,8 +72,8 @@ impl Choice {
 
 /// What reaches a layer: the shape of one sample and the width of its elements.
 #[derive(Debug, Clone)]
-pub(super) struct Flow {
-    pub(super) shape: Vec<i64>,
+struct Flow {
+    shape: Vec<i64>,
     bits: u64,
 }
 
@@ -104,9 +104,10 @@ impl Walk {
             ends.push(end);
         }
         let input = before.shape;
+        let shapes: Vec<&[i64]> = ends.iter().map(|end| &*end.shape).collect();
         let output = match &layer {
-            Layer::Residual { .. } => summed(&ends)?,
-            Layer::Concat { .. } => joined(&ends)?,
+            Layer::Residual { .. } => summed(&shapes)?,
+            Layer::Concat { .. } => joined(&shapes)?,
             _ => output(&layer, &input)?,
         };
         let mut quant = Vec::new();

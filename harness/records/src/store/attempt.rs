@@ -36,7 +36,7 @@ pub struct Attempt {
 pub struct AttemptEnd {
     /// Seconds since 1970 UTC.
     pub at: u64,
-    /// How.
+    /// In which way.
     pub how: Ended,
     /// Why, unless it ended well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
