@@ -9,7 +9,7 @@ use crate::layout::Layout;
 use crate::levels::Bits;
 use crate::pack::{self, Quantize};
 use crate::pool::Pool;
-use crate::stored_pixels::{ContiguousRun, StoredPixels};
+use crate::stored_pixels::{ContiguousRun, Cursor, StoredPixels};
 
 /// The smallest number of codes of a packing task: some microseconds of work.
 const MIN_TASK_CODES: usize = 1 << 14;
@@ -273,6 +273,7 @@ impl Activations {
             data: self.data.bytes_mut().as_mut_ptr(),
             sums: self.sums.as_mut_ptr(),
             single_group: self.groups == 1,
+            cursor: self.stored.cursor(),
         }
     }
 }
@@ -289,6 +290,7 @@ pub(crate) struct Writer<'a> {
     data: *mut u8,
     sums: *mut i32,
     single_group: bool,
+    cursor: Cursor,
 }
 
 // SAFETY: the pointers are into buffers borrowed exclusively for 'a, and users of shared copies write disjoint pixels
@@ -299,8 +301,15 @@ unsafe impl Sync for Writer<'_> {}
 
 impl Writer<'_> {
     /// Index among the stored pixels of pixel `index` of the tensor; `None` if it is not stored.
-    pub(crate) fn position(&self, index: usize) -> Option<usize> {
-        self.stored.position(index)
+    #[inline(always)]
+    pub(crate) fn position(&mut self, index: usize) -> Option<usize> {
+        self.stored.position_after(&mut self.cursor, index)
+    }
+
+    /// The same, and the number of pixels from `index` on, at most `max`, that are stored one after the other if this one is.
+    #[inline(always)]
+    pub(crate) fn run(&mut self, index: usize, max: usize) -> (Option<usize>, usize) {
+        self.stored.run_after(&mut self.cursor, index, max)
     }
 
     /// Writes `codes` to channels `first..` of stored pixel `at`, and updates its sums. A pixel's channels are written in
@@ -321,28 +330,24 @@ impl Writer<'_> {
         }
     }
 
+    /// Whether several pixels of `count` channels may be written together.
+    pub(crate) fn takes_pixels(&self, count: usize) -> bool {
+        self.single_group && count == self.channels
+    }
+
     /// Writes the codes of several whole pixels, of which the first is stored pixel `at`. There is a single group.
-    fn write_pixels(&mut self, at: usize, codes: &[u8]) {
+    pub(crate) fn write_pixels(&mut self, at: usize, codes: &[u8]) {
         let count = codes.len() / self.channels;
         assert!(self.single_group && count * self.channels == codes.len() && at + count <= self.stored.count());
-        // Where the channels of a pixel fill its K-steps, pixels lie end to end and are packed as one.
-        let whole = self.channels.is_multiple_of(self.layout.granularity());
-        for (bit_group, placed) in self.layout.bit_groups.iter().zip(self.bit_groups) {
-            let offset = placed.start + at * placed.pixel_bytes;
-            // SAFETY: the pixels exist (asserted), so their bytes lie in the buffer, and the caller keeps other threads
-            // away from them.
-            let bytes = unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), count * placed.pixel_bytes) };
-            if whole {
-                pack::codes(self.layout, *bit_group, 0, codes, bytes);
-                continue;
-            }
-            for (codes, bytes) in codes.chunks_exact(self.channels).zip(bytes.chunks_exact_mut(placed.pixel_bytes)) {
-                pack::codes(self.layout, *bit_group, 0, codes, bytes);
-            }
-        }
         // SAFETY: there is one sum for each pixel; the pixels were asserted to exist.
         let sums = unsafe { std::slice::from_raw_parts_mut(self.sums.add(at), count) };
-        pack::sums(self.layout.vectors, codes, self.channels, sums);
+        pack::pixels(self.layout, self.channels, codes, sums, |index| {
+            let placed = &self.bit_groups[index];
+            let offset = placed.start + at * placed.pixel_bytes;
+            // SAFETY: the pixels exist (asserted), so their bytes lie in the buffer, and the caller keeps other threads
+            // away from them. Different bit groups have different bytes.
+            unsafe { std::slice::from_raw_parts_mut(self.data.add(offset), count * placed.pixel_bytes) }
+        });
     }
 
     /// Writes `codes` to channels `first..` of one group of stored pixel `at`, and updates its sum.

@@ -221,12 +221,12 @@ impl Output<'_> {
         }
     }
 
-    /// The same in the form that threads share; quantizers use `vectors`.
-    pub(crate) fn sink(&mut self, vectors: Vectors) -> Sink<'_> {
+    /// The same in the form that threads share, for an output of `outputs` channels; the epilogue uses `vectors`.
+    pub(crate) fn sink(&mut self, vectors: Vectors, outputs: usize) -> Sink<'_> {
         match self {
             Output::Sums(out) => Sink::Sums(out.as_mut_ptr()),
             Output::Scaled { out, scale, bias, relu } => {
-                Sink::Scaled { out: out.as_mut_ptr(), scale, bias, relu: *relu }
+                Sink::Layer(LayerSink::scaled(vectors, out, outputs, scale, bias, *relu))
             }
             Output::Codes { out, requantize } => Sink::Codes { out: out.as_mut_ptr(), requantize },
             Output::Packed { out, requantize } => Sink::Packed { out: out.writer(), requantize },
@@ -240,12 +240,6 @@ impl Output<'_> {
 #[expect(clippy::large_enum_variant, reason = "a task makes one copy, and nothing may be allocated")]
 pub(crate) enum Sink<'a> {
     Sums(*mut i32),
-    Scaled {
-        out: *mut f32,
-        scale: &'a [f32],
-        bias: &'a [f32],
-        relu: bool,
-    },
     Codes {
         out: *mut u8,
         requantize: &'a Requantize,
@@ -297,11 +291,12 @@ unsafe impl Sync for Sink<'_> {}
 pub(crate) const CHANNEL_BLOCK: usize = 384;
 
 impl Sink<'_> {
-    /// The first byte of the results, if each has four bytes and none is read before it is written.
-    pub(crate) fn words(&self) -> Option<*const u8> {
-        match *self {
+    /// The first byte of the results, if each of the `outputs` channels of a pixel has four bytes and none is read before it
+    /// is written.
+    pub(crate) fn words(&self, outputs: usize) -> Option<*const u8> {
+        match self {
             Sink::Sums(out) => Some(out.cast_const().cast()),
-            Sink::Scaled { out, .. } => Some(out.cast_const().cast()),
+            Sink::Layer(layer) => layer.words(outputs),
             _ => None,
         }
     }
@@ -339,12 +334,6 @@ impl Sink<'_> {
                     *out = value(n, sum);
                 }
             }
-            Sink::Scaled { out, scale, bias, relu } => {
-                // SAFETY: as above.
-                let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
-                let (scale, bias) = (at_channels(scale, first, sums.len()), at_channels(bias, first, sums.len()));
-                scaled(out, sums, value, scale, bias, *relu);
-            }
             Sink::Codes { out, requantize } => {
                 // SAFETY: as above.
                 let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
@@ -358,8 +347,7 @@ impl Sink<'_> {
                     out.write(at, first, codes);
                 }
             }
-            // SAFETY: the caller's promise.
-            Sink::Layer(layer) => unsafe { layer.store(pixel, outputs, first, sums, value) },
+            Sink::Layer(_) => unreachable!("a layer has a loop of its own, see `Correction::finish`"),
             Sink::Sums64 { out, add } => {
                 // SAFETY: as above, by the promise that `Product::run_into` was given.
                 let out = unsafe { std::slice::from_raw_parts_mut(out.add(at), sums.len()) };
@@ -384,33 +372,4 @@ impl Sink<'_> {
 /// The numbers of channels `first..first + count`; the whole list if it holds one number for all channels, or none.
 pub(crate) fn at_channels(list: &[f32], first: usize, count: usize) -> &[f32] {
     if list.len() <= 1 { list } else { &list[first..first + count] }
-}
-
-#[inline(always)]
-fn scaled(out: &mut [f32], sums: &[i32], value: impl Fn(usize, i32) -> i32, scale: &[f32], bias: &[f32], relu: bool) {
-    let min = if relu { 0.0 } else { f32::NEG_INFINITY };
-    let count = out.len();
-    // One loop for each form, so that each is a loop over vectors.
-    match (scale, bias) {
-        (&[scale], []) => {
-            for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale).max(min);
-            }
-        }
-        (&[scale], bias) => {
-            for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale + bias[n]).max(min);
-            }
-        }
-        (scale, []) => {
-            for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale[n]).max(min);
-            }
-        }
-        (scale, bias) => {
-            for n in 0..count {
-                out[n] = (value(n, sums[n]) as f32 * scale[n] + bias[n]).max(min);
-            }
-        }
-    }
 }

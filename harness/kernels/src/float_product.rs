@@ -200,13 +200,10 @@ impl FloatProduct {
                     }
                 }
             }
-            for (column, results) in columns.clone().zip(&mut results) {
-                let pixel = row * self.output[1] + column;
-                let values = &mut results[..end - block];
-                // SAFETY: the pixel and the channels exist (checked in `run`). A row of pixels is one task's alone, which takes
-                // the channels of each in ascending order.
-                unsafe { sink.store_values(pixel, shape.outputs, group * outputs + block, values) };
-            }
+            let pixels = row * self.output[1] + columns.start..row * self.output[1] + columns.end;
+            // SAFETY: the pixels and the channels exist (checked in `run`). A row of pixels is one task's alone, which takes
+            // the channels of each in ascending order.
+            unsafe { sink.store_results(pixels, shape.outputs, group * outputs + block, &results, end - block) };
         }
     }
 

@@ -1,9 +1,14 @@
 //! The epilogue of a layer of a network: scale and bias, residual, ReLU or clip, and the next layers' codes, in one pass.
 
+use std::ops::Range;
+
 use crate::activations::{Activations, Writer};
+#[cfg(target_arch = "x86_64")]
+use crate::arch;
+use crate::arch::generic::layer::{self, CodeRule, CodesRule, Numbers, Places, Rule, Source};
 use crate::epilogue::{CHANNEL_BLOCK, at_channels};
 use crate::error::KernelError;
-use crate::pack::Quantize;
+use crate::pack::{self, Quantize};
 use crate::vectors::Vectors;
 
 /// What a layer makes of the sums of its product. For the sum `x` of output channel `n` at an output pixel, in f32, every
@@ -222,107 +227,211 @@ pub(crate) enum CodesTo<'a> {
     Packed(Writer<'a>),
 }
 
-impl LayerSink<'_> {
+impl<'a> LayerSink<'a> {
+    /// The sink of scaled results alone, `[batch, height, width, outputs]` row-major.
+    pub(crate) fn scaled(
+        vectors: Vectors,
+        out: &'a mut [f32],
+        outputs: usize,
+        scale: &'a [f32],
+        bias: &'a [f32],
+        relu: bool,
+    ) -> LayerSink<'a> {
+        let clip = if relu { Clip::Relu } else { Clip::None };
+        let values = Some(RowSink { start: out.as_mut_ptr(), stride: outputs });
+        LayerSink { vectors, scale, bias, residual: None, clip, values, codes: [None, None] }
+    }
+
+    /// The first value, if values are written as `[batch, height, width, outputs]` and none is read before.
+    pub(crate) fn words(&self, outputs: usize) -> Option<*const u8> {
+        let rows = self.values.filter(|rows| rows.stride == outputs && self.residual.is_none())?;
+        Some(rows.start.cast_const().cast())
+    }
+
     /// Whether the channels of a pixel share stored bytes.
     pub(crate) fn packs(&self) -> bool {
         self.codes.iter().flatten().any(|codes| matches!(codes.out, CodesTo::Packed(_)))
     }
 
-    /// Stores what is made of the sums of channels `first..`, at most [`CHANNEL_BLOCK`], of output pixel `pixel`, in an
-    /// output of `outputs` channels.
+    /// Stores what is made of the numbers of channels `first..first + count`, at most [`CHANNEL_BLOCK`], of output pixels
+    /// `pixels`, in an output of `outputs` channels, with the vectors `V`. `source` gives the numbers of a pixel, counted from the
+    /// first.
     ///
     /// # Safety
-    /// As for [`crate::epilogue::Sink::store`].
+    /// As for [`crate::epilogue::Sink::store`]; and the processor has the instruction set of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn store(
+    pub(crate) unsafe fn store<V: Numbers, S: Source>(
         &mut self,
-        pixel: usize,
+        pixels: Range<usize>,
         outputs: usize,
         first: usize,
-        sums: &[i32],
-        value: impl Fn(usize, i32) -> i32,
+        count: usize,
+        source: impl Fn(usize) -> S,
     ) {
-        let count = sums.len();
-        let mut buffer = [0.0f32; CHANNEL_BLOCK];
-        let values = &mut buffer[..count];
-        for n in 0..count {
-            values[n] = value(n, sums[n]) as f32;
+        let mut room = Room { codes: [[0; pack::CODES]; 2], values: [[0.0; CHANNEL_BLOCK]; 2] };
+        let none = CodesRule { scale: &[], bias: &[], rule: CodeRule::Boundaries(&[]) };
+        let mut codes = [none; 2];
+        for (index, sink) in self.codes.iter().enumerate() {
+            if let Some(sink) = sink {
+                codes[index] = CodesRule {
+                    scale: at_channels(sink.scale, first, count),
+                    bias: at_channels(sink.bias, first, count),
+                    rule: sink.quantize.rule(room.values[index].as_mut_ptr()),
+                };
+            }
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.store_values(pixel, outputs, first, values) };
+        let rule = Rule {
+            scale: at_channels(self.scale, first, count),
+            bias: at_channels(self.bias, first, count),
+            clip: self.clip,
+            codes,
+        };
+        // Whole pixels that are stored one after the other are packed together, as many as there is room for.
+        let whole = |sink: &CodesSink<'_>| match &sink.out {
+            CodesTo::Packed(writer) => writer.takes_pixels(count),
+            CodesTo::Bytes(_) => true,
+        };
+        let together = if self.codes.iter().flatten().all(whole) { pack::CODES / count } else { 1 };
+        let mut pixel = pixels.start;
+        while pixel < pixels.end {
+            let mut run = together.min(pixels.end - pixel);
+            let mut at = [None; 2];
+            for (sink, at) in self.codes.iter_mut().zip(&mut at) {
+                if let Some(CodesSink { out: CodesTo::Packed(writer), .. }) = sink {
+                    (*at, run) = writer.run(pixel, run);
+                }
+            }
+            let mut places = Places {
+                // SAFETY: the rows exist, by the caller's promise and `LayerOutput::check`.
+                residual: self.residual.map(|rows| unsafe { rows.start.add(pixel * rows.stride + first) }),
+                // SAFETY: as above.
+                values: self.values.map(|rows| unsafe { rows.start.add(pixel * rows.stride + first) }),
+                codes: [std::ptr::null_mut(); 2],
+            };
+            for (index, sink) in self.codes.iter().enumerate() {
+                places.codes[index] = match sink.as_ref().map(|sink| &sink.out) {
+                    // SAFETY: the pixel and the channels exist, by the caller's promise and the check of the slice's length.
+                    Some(CodesTo::Bytes(out)) => unsafe { out.add(pixel * outputs + first) },
+                    Some(CodesTo::Packed(_)) if at[index].is_some() => room.codes[index].as_mut_ptr(),
+                    // What is not stored need not be quantized.
+                    _ => continue,
+                };
+            }
+            for step in pixel - pixels.start..pixel - pixels.start + run {
+                // SAFETY: the lists were cut to the channels or hold one number; the rows have as many, this thread alone
+                // writes them and the codes, and the room is longer than a channel block. The residual is another tensor or
+                // the row of the values.
+                unsafe { layer::pixel::<V>(&source(step), &rule, &places) };
+                for (index, sink) in self.codes.iter().enumerate() {
+                    let Some(sink) = sink.as_ref().filter(|_| !places.codes[index].is_null()) else { continue };
+                    let distance = if matches!(sink.out, CodesTo::Bytes(_)) { outputs } else { count };
+                    if sink.quantize.is_searched() {
+                        // SAFETY: as above; the pointer is to `count` codes.
+                        let codes = unsafe { std::slice::from_raw_parts_mut(places.codes[index], count) };
+                        sink.quantize.codes(self.vectors, &room.values[index][..count], codes);
+                    }
+                    places.codes[index] = places.codes[index].wrapping_add(distance);
+                }
+                if let (Some(residual), Some(rows)) = (&mut places.residual, self.residual) {
+                    *residual = residual.wrapping_add(rows.stride);
+                }
+                if let (Some(values), Some(rows)) = (&mut places.values, self.values) {
+                    *values = values.wrapping_add(rows.stride);
+                }
+            }
+            for (index, sink) in self.codes.iter_mut().enumerate() {
+                if let (Some(CodesSink { out: CodesTo::Packed(writer), .. }), Some(at)) = (sink, at[index]) {
+                    let codes = &room.codes[index][..run * count];
+                    if run > 1 { writer.write_pixels(at, codes) } else { writer.write(at, first, codes) }
+                }
+            }
+            pixel += run;
+        }
     }
 
-    /// [`LayerSink::store`] for results that are not scaled yet.
+    /// [`LayerSink::store`] for the results of a row of pixels that are not scaled yet, `count` channels from each of `results`,
+    /// with the vectors that the sink may use.
     ///
     /// # Safety
     /// As for [`crate::epilogue::Sink::store`].
+    pub(crate) unsafe fn store_results<const N: usize>(
+        &mut self,
+        pixels: Range<usize>,
+        outputs: usize,
+        first: usize,
+        results: &[[f32; N]],
+        count: usize,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if self.vectors.wide() {
+            // SAFETY: the processor has AVX-512; the rest is the caller's promise.
+            return unsafe { self.store_results_avx512(pixels, outputs, first, results, count) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.vectors.avx2() {
+            // SAFETY: the processor has AVX2; the rest is the caller's promise.
+            return unsafe { self.store_results_avx2(pixels, outputs, first, results, count) };
+        }
+        // SAFETY: the caller's promise; plain Rust needs no instruction set.
+        unsafe { self.store_results_with::<layer::Plain<8>, N>(pixels, outputs, first, results, count) }
+    }
+
+    /// # Safety
+    /// As for [`crate::epilogue::Sink::store`].
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+    unsafe fn store_results_avx512<const N: usize>(
+        &mut self,
+        pixels: Range<usize>,
+        outputs: usize,
+        first: usize,
+        results: &[[f32; N]],
+        count: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_results_with::<arch::avx512::Avx512, N>(pixels, outputs, first, results, count) }
+    }
+
+    /// # Safety
+    /// As for [`crate::epilogue::Sink::store`].
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn store_results_avx2<const N: usize>(
+        &mut self,
+        pixels: Range<usize>,
+        outputs: usize,
+        first: usize,
+        results: &[[f32; N]],
+        count: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_results_with::<arch::avx2::Avx2, N>(pixels, outputs, first, results, count) }
+    }
+
+    /// # Safety
+    /// As for [`LayerSink::store`].
     #[inline(always)]
-    pub(crate) unsafe fn store_values(&mut self, pixel: usize, outputs: usize, first: usize, values: &mut [f32]) {
-        let count = values.len();
-        line(values, at_channels(self.scale, first, count), at_channels(self.bias, first, count));
-        if let Some(rows) = self.residual {
-            // SAFETY: the row exists, by the caller's promise and `LayerOutput::check`. It is either borrowed shared, or the
-            // one that this thread alone writes, and no reference to it lives past this block.
-            let row = unsafe { std::slice::from_raw_parts(rows.start.add(pixel * rows.stride + first), count) };
-            for (value, residual) in values.iter_mut().zip(row) {
-                *value += residual;
-            }
-        }
-        match self.clip {
-            Clip::None => {}
-            Clip::Relu => values.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { 0.0 }),
-            Clip::Between { low, high } => values.iter_mut().for_each(|v| *v = clip(*v, low, high)),
-        }
-        if let Some(rows) = self.values {
-            // SAFETY: the row exists, by the caller's promise and `LayerOutput::check`, and this thread alone writes it.
-            let row = unsafe { std::slice::from_raw_parts_mut(rows.start.add(pixel * rows.stride + first), count) };
-            row.copy_from_slice(values);
-        }
-        for codes in self.codes.iter_mut().flatten() {
-            // SAFETY: the caller's promise.
-            unsafe { codes.store(self.vectors, pixel, outputs, first, values) };
-        }
+    unsafe fn store_results_with<V: Numbers, const N: usize>(
+        &mut self,
+        pixels: Range<usize>,
+        outputs: usize,
+        first: usize,
+        results: &[[f32; N]],
+        count: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store::<V, _>(pixels, outputs, first, count, |index| layer::Results(&results[index][..count])) };
     }
 }
 
-impl CodesSink<'_> {
-    /// Stores the codes of channels `first..` of output pixel `pixel`.
-    ///
-    /// # Safety
-    /// As for [`crate::epilogue::Sink::store`].
-    #[inline(always)]
-    unsafe fn store(&mut self, vectors: Vectors, pixel: usize, outputs: usize, first: usize, values: &[f32]) {
-        let count = values.len();
-        let mut moved = [0.0f32; CHANNEL_BLOCK];
-        let values = if self.scale.is_empty() && self.bias.is_empty() {
-            values
-        } else {
-            let moved = &mut moved[..count];
-            moved.copy_from_slice(values);
-            line(moved, at_channels(self.scale, first, count), at_channels(self.bias, first, count));
-            moved
-        };
-        // What is not stored need not be quantized.
-        if self.out.position(pixel).is_none() {
-            return;
-        }
-        let mut codes = [0; CHANNEL_BLOCK];
-        let codes = &mut codes[..count];
-        self.quantize.codes(vectors, values, codes);
-        // SAFETY: the caller's promise.
-        unsafe { self.out.write(pixel, outputs, first, codes) };
-    }
+/// Buffers for the codes of pixels that are packed together, and for the values of one pixel that a loop of its own makes codes
+/// of.
+struct Room {
+    codes: [[u8; pack::CODES]; 2],
+    values: [[f32; CHANNEL_BLOCK]; 2],
 }
 
 impl CodesTo<'_> {
-    /// Where the codes of output pixel `pixel` are stored; `None` if they are not.
-    fn position(&self, pixel: usize) -> Option<usize> {
-        match self {
-            CodesTo::Bytes(_) => Some(pixel),
-            CodesTo::Packed(writer) => writer.position(pixel),
-        }
-    }
-
     /// Stores the codes of channels `first..` of output pixel `pixel`, in an output of `outputs` channels.
     ///
     /// # Safety
@@ -342,28 +451,5 @@ impl CodesTo<'_> {
                 }
             }
         }
-    }
-}
-
-/// The nearest number from `low` to `high`, and `low` for NaN.
-#[inline(always)]
-fn clip(v: f32, low: f32, high: f32) -> f32 {
-    let v = if v > low { v } else { low };
-    if v < high { v } else { high }
-}
-
-/// `v * scale[n] + bias[n]`, the product rounded before the addition; no bias where the list is empty.
-#[inline(always)]
-fn line(values: &mut [f32], scale: &[f32], bias: &[f32]) {
-    // One loop for each form, so that each is a loop over vectors.
-    match scale {
-        [] => {}
-        &[scale] => values.iter_mut().for_each(|v| *v *= scale),
-        scale => values.iter_mut().zip(scale).for_each(|(v, scale)| *v *= scale),
-    }
-    match bias {
-        [] => {}
-        &[bias] => values.iter_mut().for_each(|v| *v += bias),
-        bias => values.iter_mut().zip(bias).for_each(|(v, bias)| *v += bias),
     }
 }

@@ -7,7 +7,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod loops;
-mod portable;
+pub(crate) mod portable;
 mod quantize;
 pub(crate) mod unpack;
 
@@ -23,6 +23,40 @@ pub(crate) const CODES: usize = 768;
 /// The sums of every `channels` codes.
 pub(crate) fn sums(vectors: Vectors, codes: &[u8], channels: usize, sums: &mut [i32]) {
     loops::sums(vectors, codes, channels, sums);
+}
+
+/// Packs the codes of whole pixels of `channels` channels, in a single group, and stores the sum of each. `stored` gives the bytes
+/// of a bit group, those of all pixels.
+pub(crate) fn pixels<'a>(
+    layout: &Layout,
+    channels: usize,
+    codes: &[u8],
+    sums: &mut [i32],
+    mut stored: impl FnMut(usize) -> &'a mut [u8],
+) {
+    // Where the channels of a pixel fill its K-steps, pixels lie end to end and are packed as one.
+    let whole = channels.is_multiple_of(layout.granularity());
+    #[cfg(target_arch = "x86_64")]
+    if whole && layout.vectors.wide() && layout.bit_groups[0].stored_as == StoredAs::Plane {
+        let mut planes: [&mut [u8]; 8] = Default::default();
+        for (index, plane) in planes.iter_mut().enumerate().take(layout.bit_groups.len()) {
+            *plane = stored(index);
+        }
+        // SAFETY: the processor has AVX-512, which is all that the function asks for.
+        return unsafe { avx512::planes_and_sums(codes, channels, &mut planes[..layout.bit_groups.len()], sums) };
+    }
+    for (index, bit_group) in layout.bit_groups.iter().enumerate() {
+        let bytes = stored(index);
+        if whole {
+            self::codes(layout, *bit_group, 0, codes, bytes);
+            continue;
+        }
+        let pixel_bytes = layout.k_steps(channels) * bit_group.k_step_bytes;
+        for (codes, bytes) in codes.chunks_exact(channels).zip(bytes.chunks_exact_mut(pixel_bytes)) {
+            self::codes(layout, *bit_group, 0, codes, bytes);
+        }
+    }
+    self::sums(layout.vectors, codes, channels, sums);
 }
 
 /// Packs one bit group of the codes of channels `first..first + codes.len()` into `bytes`, those of all channels of the

@@ -224,7 +224,7 @@ impl Product {
         self.check(activations)?;
         output.check([self.shape.batch, self.output[0], self.output[1]], self.shape.outputs)?;
         // SAFETY: activations and output are the ones that were checked.
-        unsafe { self.run_into(activations, output.sink(self.layout.vectors), pool) };
+        unsafe { self.run_into(activations, output.sink(self.layout.vectors, self.shape.outputs), pool) };
         Ok(())
     }
 
@@ -278,7 +278,7 @@ impl Product {
         let outputs = self.shape.outputs / self.shape.groups;
         let weights = panels.data.bytes().as_ptr().wrapping_add(group * panels.panels * panels.panel_bytes);
         // Plain code asks for nothing in advance.
-        let results = if inner.isa == Isa::Portable { None } else { sink.words() };
+        let results = if inner.isa == Isa::Portable { None } else { sink.words(self.shape.outputs) };
 
         let max_columns = inner.max_columns();
         let width = CHANNEL_BLOCK.min(outputs.next_multiple_of(panels.lanes));

@@ -29,6 +29,18 @@ pub(crate) struct ContiguousRun {
     pub(crate) at: usize,
 }
 
+/// A pixel of the input whose place is known, so that the place of the next one is found without divisions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor {
+    /// Index in the input, `[batch, height, width]`.
+    index: usize,
+    column: usize,
+    /// Rows and columns since the last ones that are stored.
+    skipped: [usize; 2],
+    /// Index among the stored pixels of the last pixel at or before this one, in rows and columns, that is stored.
+    place: usize,
+}
+
 impl StoredPixels {
     /// The pixels that a product of this shape reads.
     ///
@@ -67,6 +79,47 @@ impl StoredPixels {
         let [down, right] = self.subsample;
         let read = y.is_multiple_of(down) && x.is_multiple_of(right);
         read.then(|| (n * self.size[0] + y / down + self.padding[0]) * self.size[1] + x / right + self.padding[1])
+    }
+
+    /// A cursor at the first pixel.
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.cursor_at(0)
+    }
+
+    fn cursor_at(&self, index: usize) -> Cursor {
+        let [_, height, width] = self.extent;
+        let (row, x) = (index / width, index % width);
+        let (n, y) = (row / height, row % height);
+        let [down, right] = self.subsample;
+        let place = (n * self.size[0] + y / down + self.padding[0]) * self.size[1] + x / right + self.padding[1];
+        Cursor { index, column: x, skipped: [y % down, x % right], place }
+    }
+
+    /// [`StoredPixels::position`], quickly where `index` is in the same row as the cursor and not far behind it; moves the cursor
+    /// there.
+    #[inline(always)]
+    pub(crate) fn position_after(&self, cursor: &mut Cursor, index: usize) -> Option<usize> {
+        let steps = index.wrapping_sub(cursor.index);
+        let same_row = steps < self.extent[2] - cursor.column;
+        if same_row && (steps <= 1 || self.subsample[1] == 1) {
+            cursor.index = index;
+            cursor.column += steps;
+            cursor.skipped[1] += steps;
+            if cursor.skipped[1] >= self.subsample[1] {
+                cursor.skipped[1] = 0;
+                cursor.place += steps;
+            }
+        } else {
+            *cursor = self.cursor_at(index);
+        }
+        (cursor.skipped == [0, 0]).then_some(cursor.place)
+    }
+
+    /// The same, and the number of pixels from `index` on, at most `max`, that are stored one after the other if this one is.
+    #[inline(always)]
+    pub(crate) fn run_after(&self, cursor: &mut Cursor, index: usize, max: usize) -> (Option<usize>, usize) {
+        let at = self.position_after(cursor, index);
+        (at, if self.subsample == [1, 1] { max.min(self.extent[2] - cursor.column) } else { 1 })
     }
 
     /// Number of stored pixels without padding.
@@ -140,6 +193,24 @@ mod tests {
             }
             prop_assert_eq!(&found, &expected);
             prop_assert!(found.iter().all(|&(_, at)| at < stored.count()));
+            // A cursor gives the same, whether it moves on, jumps or stays.
+            let mut cursor = stored.cursor();
+            for (i, j) in (0..all).flat_map(|i| [(i, i), (i, i * 7 % all), (i, i * 7 % all), (i, i)]) {
+                prop_assert_eq!(stored.position_after(&mut cursor, i), stored.position(i));
+                prop_assert_eq!(stored.position_after(&mut cursor, j), stored.position(j));
+            }
+            for i in 0..all {
+                prop_assert_eq!(stored.position_after(&mut cursor, i), stored.position(i));
+            }
+            let mut next = 0;
+            while next < all {
+                let (at, run) = stored.run_after(&mut cursor, next, max.min(all - next));
+                prop_assert!((1..=max).contains(&run));
+                for i in 0..run {
+                    prop_assert_eq!(at.map(|at| at + i), stored.position(next + i));
+                }
+                next += run;
+            }
             if kernel > 1 || padding != (0, 0) {
                 prop_assert_eq!(found.len(), all);
             }

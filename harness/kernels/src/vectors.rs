@@ -30,6 +30,13 @@ impl Vectors {
         self.avx2
     }
 
+    /// [`Vectors::avx512`] for loops of which Miri does not know all instructions: there it says no, and they run with AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) fn wide(self) -> bool {
+        !cfg!(miri) && self.avx512()
+    }
+
     /// Whether the features of [`Isa::Avx512`] may be used; if so, the processor has them. Loops ask once per call.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]

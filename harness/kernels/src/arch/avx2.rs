@@ -1,5 +1,7 @@
 //! The loops on 256-bit x86 vectors (AVX2).
 
+mod layer;
+
 use std::arch::x86_64::*;
 
 use super::generic::{int8, int8_shorts, limits, popcount, table, table_pairs, tables};
@@ -131,7 +133,7 @@ unsafe fn shorts_limit(from: *const u8, steps: usize) -> u64 {
     unsafe { limits::shorts::<Avx2>(from, steps) }
 }
 
-struct Avx2;
+pub(crate) struct Avx2;
 
 // SAFETY of every operation below: the instructions exist, because the operations are only reached from functions
 // with the feature; pointers are valid for a vector, by the loops' promise.

@@ -1,6 +1,8 @@
 //! The loops on 512-bit x86 vectors, with population count (VPOPCNTDQ), a 64-entry byte permutation (VBMI) and dot products
 //! of bytes (VNNI) as single instructions.
 
+mod layer;
+
 use std::arch::x86_64::*;
 
 use super::generic::{int8, limits, popcount, table, tables};
@@ -85,7 +87,7 @@ unsafe fn int8_limit(from: *const u8, steps: usize) -> u64 {
     unsafe { limits::int8::<Avx512, true>(from, steps) }
 }
 
-struct Avx512;
+pub(crate) struct Avx512;
 
 // SAFETY of every operation below: the instructions exist, because the operations are only reached from functions
 // with the features; pointers are valid for a vector, by the loops' promise.

@@ -1,7 +1,7 @@
 //! The algorithms, each written once over the vector operations that it needs.
 //!
 //! The operations are the methods of private traits: [`popcount::Words`], [`table::Shuffle`], [`table_pairs::Pairs`],
-//! [`int8::Dot`] and `int8_shorts::Shorts`. Rules for those who implement or use them:
+//! [`int8::Dot`], `int8_shorts::Shorts` and [`layer::Numbers`]. Rules for those who implement or use them:
 //!
 //! * The loops and the operations are `inline(always)` and carry no target feature (the two cannot be combined). A function
 //!   that has the target feature calls a loop, so that everything is inlined into it and each operation becomes one or a
@@ -16,6 +16,7 @@
 pub(crate) mod int8;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod int8_shorts;
+pub(crate) mod layer;
 pub(crate) mod limits;
 pub(crate) mod popcount;
 pub(crate) mod table;

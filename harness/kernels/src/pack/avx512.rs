@@ -27,6 +27,25 @@ pub(super) fn six_bit_offsets(codes: &[u8], group: BitGroup, bytes: &mut [u8]) {
     }
 }
 
+/// See `portable::words`: the planes of the codes, the lowest first, and the sum of every `channels` codes, a multiple of 64.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+pub(super) fn planes_and_sums(codes: &[u8], channels: usize, planes: &mut [&mut [u8]], sums: &mut [i32]) {
+    let mut word = 0;
+    for (pixel, total) in codes.chunks_exact(channels).zip(sums) {
+        let mut sum = 0;
+        for chunk in pixel.chunks_exact(64) {
+            let codes = load(chunk);
+            for (bit, plane) in planes.iter_mut().enumerate() {
+                let bits = _mm512_test_epi8_mask(codes, _mm512_set1_epi8(1 << bit));
+                sum += bits.count_ones() << bit;
+                plane[8 * word..8 * word + 8].copy_from_slice(&bits.to_le_bytes());
+            }
+            word += 1;
+        }
+        *total = sum as i32;
+    }
+}
+
 /// At most 64 codes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]

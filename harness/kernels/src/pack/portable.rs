@@ -101,15 +101,27 @@ const ROUND: f32 = 12_582_912.0;
 /// The code of one value: `round_half_even(clamp(x * inverse, 0, max))`, and 0 for NaN.
 #[inline(always)]
 pub(super) fn uniform_code(x: f32, inverse: f32, max: f32) -> u8 {
-    // The maximum with 0 comes first: it turns NaN into 0.
-    ((x * inverse).max(0.0).min(max) + ROUND).to_bits() as u8
+    round_even(x * inverse, max)
 }
 
 /// The code of one value: `round_half_to_zero(clamp(x * inverse, 0, max))`, and 0 for NaN.
 #[inline(always)]
 pub(super) fn uniform_code_to_zero(x: f32, inverse: f32, max: f32) -> u8 {
+    round_to_zero(x * inverse, max)
+}
+
+/// `round_half_even(clamp(x, 0, max))`, and 0 for NaN, for a `max` of at most 255.
+#[inline(always)]
+pub(crate) fn round_even(x: f32, max: f32) -> u8 {
+    // The maximum with 0 comes first: it turns NaN into 0.
+    (x.max(0.0).min(max) + ROUND).to_bits() as u8
+}
+
+/// `round_half_to_zero(clamp(x, 0, max))`, and 0 for NaN, for a `max` of at most 255.
+#[inline(always)]
+pub(crate) fn round_to_zero(x: f32, max: f32) -> u8 {
     // Rounding up after half is taken away, which is exact wherever a tie is possible.
-    let below = (x * inverse).max(0.0).min(max) - 0.5;
+    let below = x.max(0.0).min(max) - 0.5;
     let nearest = below + ROUND;
     let up = u32::from(below > nearest - ROUND);
     (nearest.to_bits() + up) as u8

@@ -1,9 +1,13 @@
 //! From f32 values to codes.
 
 use super::{loops, portable};
+use crate::arch::generic::layer::CodeRule;
 use crate::levels::Bits;
 use crate::thresholds::Thresholds;
 use crate::vectors::Vectors;
+
+/// The largest number of boundaries that a value is compared with one after the other.
+const COMPARED: usize = 7;
 
 /// An activation quantizer, as it runs while activations are packed.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +56,25 @@ impl Quantize {
                 portable::uniform_code_to_zero(x, *inverse, f32::from(bits.max_code()))
             }
             Quantize::Thresholds { boundaries, .. } => boundaries.code(x),
+        }
+    }
+
+    /// Whether codes are found by bisection, in a loop over values that are made before.
+    pub(crate) fn is_searched(&self) -> bool {
+        matches!(self, Quantize::Thresholds { boundaries, .. } if boundaries.as_slice().len() > COMPARED)
+    }
+
+    /// The rule by which a layer's epilogue makes codes. Where these are searched, values go to `values`.
+    pub(crate) fn rule(&self, values: *mut f32) -> CodeRule<'_> {
+        match self {
+            Quantize::Uniform { bits, inverse } => {
+                CodeRule::Even { inverse: *inverse, max: f32::from(bits.max_code()) }
+            }
+            Quantize::UniformTiesToZero { bits, inverse } => {
+                CodeRule::ToZero { inverse: *inverse, max: f32::from(bits.max_code()) }
+            }
+            Quantize::Thresholds { .. } if self.is_searched() => CodeRule::Values { to: values },
+            Quantize::Thresholds { boundaries, .. } => CodeRule::Boundaries(boundaries.as_slice()),
         }
     }
 

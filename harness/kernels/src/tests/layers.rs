@@ -266,6 +266,40 @@ fn wide_layers() {
     }
 }
 
+/// Values that are no numbers, infinite or far beyond the largest code, in whole vectors and in tails, have the same codes as
+/// one by one.
+#[test]
+fn values_beyond_all_codes() {
+    let shape = Conv2d::matrix(3, 83, 5);
+    let (w, a) = (bits(2), bits(3));
+    let weights = codes(shape.outputs * shape.depth(), w, 1);
+    let inputs = codes(15, a, 2);
+    let grid = Grid::symmetric_weights(w);
+    let sums = naive::conv2d(&shape, &inputs, &weights, &grid);
+    let extremes = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -3e38, 1e10, -1e10, 0.0, -0.0, 0.5, 1e-40];
+    let scale: Vec<f32> = (0..shape.outputs).map(|n| extremes[n % extremes.len()]).collect();
+    for route in Route::available() {
+        let product = Product::new(shape, &weights, w, a, route, &grid).unwrap();
+        let mut packed = product.activations();
+        packed.fill_codes(&inputs).unwrap();
+        for (kind, next, clip) in
+            (0..4).flat_map(|kind| [(kind, 2, Clip::None), (kind, 8, Clip::None), (kind, 3, Clip::Relu)])
+        {
+            let quantize = quantizer(kind, next);
+            let value = |at: usize| {
+                let v = sums[at] as f32 * scale[at % shape.outputs];
+                if clip == Clip::Relu && (v.is_nan() || v <= 0.0) { 0.0 } else { v }
+            };
+            let expected: Vec<u8> = (0..sums.len()).map(|at| quantize.code(value(at))).collect();
+            let mut out = vec![9; sums.len()];
+            let codes = [coded(&quantize, CodesOut::Bytes(&mut out)), None];
+            let layer = LayerOutput { scale: &scale, clip, codes, ..blank() };
+            product.run(&packed, Output::Layer(layer), &Pool::new(1)).unwrap();
+            assert_eq!(out, expected, "{route} {quantize:?}");
+        }
+    }
+}
+
 /// An output that asks for nothing.
 fn blank() -> LayerOutput<'static> {
     LayerOutput {
