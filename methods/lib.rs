@@ -1,46 +1,32 @@
-//! Every quantization method and every folder of batch normalization, found by name. To add a method: a file (in
-//! `baseline`, or a crate of its own beside this file), and one line in the list below. The line also makes the test
-//! that holds the method to the conformance suite.
+//! Every quantization method and every folder of batch normalization, found by name. To add a method: a file in
+//! `baseline` and one line in the list of its `lib.rs`, which also makes the test that holds the method to the
+//! conformance suite; or a crate of its own beside this file, whose list is named below.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub use harness_method_core as core;
 use harness_method_core::{BatchNormFolder, Method};
 
-/// From the list of methods: the table, and one test for each of them that runs the whole conformance suite.
-macro_rules! methods {
-    ($($test:ident: $method:expr,)*) => {
-        /// All methods, in the order `harness methods` shows them.
-        pub static METHODS: &[&dyn Method] = &[$(&$method),*];
+/// The lists of all crates.
+const LISTS: &[&[&dyn Method]] = &[
+    harness_method_baseline::METHODS,
+    harness_method_balanced::METHODS,
+    harness_method_stochastic::METHODS,
+    harness_method_least_squares::METHODS,
+];
 
-        #[cfg(test)]
-        mod conformance {
-            $(
-                #[test]
-                fn $test() {
-                    harness_method_core::conformance::everything_on_both_paths(&$method);
-                    harness_method_core::conformance::every_option_has_an_effect(&$method);
-                }
-            )*
-        }
-    };
-}
+/// How many methods there are.
+const COUNT: usize = {
+    let (mut count, mut list) = (0, 0);
+    while list < LISTS.len() {
+        count += LISTS[list].len();
+        list += 1;
+    }
+    count
+};
 
-methods! {
-    float: harness_method_baseline::Float,
-    uniform: harness_method_baseline::Uniform,
-    dorefa: harness_method_baseline::DoReFa,
-    binaryconnect: harness_method_baseline::BinaryConnect,
-    bnn: harness_method_baseline::Bnn,
-    xnor: harness_method_baseline::Xnor,
-    bwn: harness_method_baseline::Bwn,
-    twn: harness_method_baseline::Twn,
-    pact: harness_method_baseline::Pact,
-    lsq: harness_method_baseline::Lsq,
-    balanced: harness_method_balanced::Balanced,
-    stochastic: harness_method_stochastic::Stochastic,
-    least_squares: harness_method_least_squares::LeastSquares,
-}
+/// All methods, in the order `harness methods` shows them.
+pub static METHODS: [&dyn Method; COUNT] = harness_method_core::joined(LISTS);
 
 /// All folders of batch normalization, listed by `harness methods` after the methods.
 pub static BATCH_NORM_FOLDERS: &[&dyn BatchNormFolder] = &[&harness_method_bn_optimal::BnOptimal];

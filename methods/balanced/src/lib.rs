@@ -44,6 +44,10 @@ use weight::{Scale, Weight};
 #[derive(Debug)]
 pub struct Balanced;
 
+harness_method_core::methods! {
+    balanced: crate::Balanced,
+}
+
 static ABOUT: MethodAbout = MethodAbout {
     about: About {
         name: "balanced",

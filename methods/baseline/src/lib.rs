@@ -1,4 +1,4 @@
-//! The methods that others are compared with, one file each.
+//! The methods that others are compared with, one file each. A new one is a file and its lines here.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -26,3 +26,16 @@ pub use pact::Pact;
 pub use twn::Twn;
 pub use uniform::Uniform;
 pub use xnor::Xnor;
+
+harness_method_core::methods! {
+    float: crate::Float,
+    uniform: crate::Uniform,
+    dorefa: crate::DoReFa,
+    binaryconnect: crate::BinaryConnect,
+    bnn: crate::Bnn,
+    xnor: crate::Xnor,
+    bwn: crate::Bwn,
+    twn: crate::Twn,
+    pact: crate::Pact,
+    lsq: crate::Lsq,
+}

@@ -48,6 +48,10 @@ use crate::weight::Weight;
 #[derive(Debug)]
 pub struct LeastSquares;
 
+harness_method_core::methods! {
+    least_squares: crate::LeastSquares,
+}
+
 static ABOUT: MethodAbout = MethodAbout {
     about: About {
         name: "least-squares",

@@ -48,6 +48,10 @@ use select::Rule;
 #[derive(Debug)]
 pub struct Stochastic;
 
+harness_method_core::methods! {
+    stochastic: crate::Stochastic,
+}
+
 static ABOUT: MethodAbout = MethodAbout {
     about: About {
         name: "stochastic",
