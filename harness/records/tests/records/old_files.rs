@@ -4,9 +4,10 @@
 use std::fs;
 
 use harness_records::attempt::Ended;
+use harness_records::config::TrainConfig;
 use harness_records::lease::Owner;
-use harness_records::record::{FailureClass, Status};
-use harness_records::store::{Store, TrialDir};
+use harness_records::record::{FailureClass, RecordedDevice, Role, Status};
+use harness_records::store::{Store, TrialDir, TrialState};
 use harness_records::submission::Submissions;
 use tempfile::TempDir;
 
@@ -104,4 +105,36 @@ fn a_verification_is_read_for_its_own_record_only() {
     assert_eq!(found.environment, record(Status::Ok).environment);
     fs::write(dir.path().join("verified.json"), text(&"0".repeat(64))).unwrap();
     assert_eq!(dir.verification().unwrap(), None);
+}
+
+/// Written by the versions that had these formats. Keys that came later read as their defaults.
+#[test]
+fn records_of_formats_1_and_2_are_read() {
+    let read = |text: &str| {
+        let (_root, dir) = folder(&[("record.json", text)]);
+        (dir.record().unwrap().unwrap(), dir.state())
+    };
+    for (format, text) in [(1, include_str!("fixtures/record-1.json")), (2, include_str!("fixtures/record-2.json"))] {
+        let (record, state) = read(text);
+        assert_eq!((record.format, &*record.id, record.status), (format, "0123456789abcdef", Status::Ok));
+        assert!(matches!(state, TrialState::Done(found) if found.layers == record.layers));
+        assert_eq!(record.metrics.unwrap().top1, Some(0.97));
+        let losses: Vec<String> = record.epochs.iter().map(|epoch| epoch.train_loss.to_string()).collect();
+        assert_eq!(losses, ["NaN", "inf", "-inf", "0.30000000000000004"]);
+        let layer = &record.layers[0];
+        assert_eq!((&*layer.layer, layer.role, layer.bits, layer.fraction), ("conv1", Role::Weight, 2, 1.0));
+        assert_eq!(record.environment.device, RecordedDevice::Cpu);
+        let default = TrainConfig { epochs: 10, batch: 128, ..TrainConfig::default() };
+        assert_eq!(record.config.train, default, "keys that came later have their defaults");
+        let right: Option<Vec<bool>> = record.correct_samples.map(|samples| samples.iter().collect());
+        if format == 1 {
+            assert!(right.is_none() && layer.values.is_none() && record.epochs[3].sites.is_empty());
+        } else {
+            assert_eq!(right.unwrap(), [true, false, true, true, false, false, true, true, false, true]);
+            let values = layer.values.as_ref().unwrap();
+            assert_eq!((values.low, values.high, values.before.as_slice()), (-1.5, 2.0, &[3, 4, 5][..]));
+            let site = &record.epochs[3].sites[0];
+            assert_eq!((site.role, site.fraction, site.code_counts.as_slice()), (Role::Weight, 0.5, &[4, 3, 2, 1][..]));
+        }
+    }
 }

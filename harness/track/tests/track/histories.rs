@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use harness_records::record::{FailureClass, Status};
 use harness_track::TrackError;
 use harness_track::history::{Entry, History, VERSION};
 use proptest::prelude::*;
@@ -107,4 +108,22 @@ fn contradictions_are_told() {
     assert_eq!(history.sweeps["s"].len(), 1);
     assert_eq!(history.problems.len(), 1, "{:?}", history.problems);
     assert!(history.problems[0].contains("is there more than once with different results"), "{:?}", history.problems);
+}
+
+/// Lines as the first version wrote them are read, and written again the same byte for byte.
+#[test]
+fn a_history_of_version_1_is_read() {
+    let text = include_str!("fixtures/history-v1.jsonl");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("s.jsonl"), text).unwrap();
+    let read = History::read(folder.path()).unwrap();
+    let entries = &read.sweeps["s"];
+    let [good, bad, kernel] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!((good.seed, good.committed, good.metrics["top1"]), (1, 1_700_000_000, 0.75));
+    let right: Vec<bool> = good.correct_samples.as_ref().unwrap().iter().collect();
+    assert_eq!(right, [true, false, true, true]);
+    assert_eq!((bad.status, bad.error), (Status::Failed, Some(FailureClass::Oom)));
+    assert_eq!(kernel.metrics["ratio"], 12.5);
+    read.write(folder.path(), "s").unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("s.jsonl")).unwrap(), text);
 }
