@@ -2,14 +2,14 @@
 //! loops that measure the limits of the roofline.
 
 use harness_kernels::limits::Limit;
-use harness_kernels::{Activations, KernelError, Output, Pool, Product, Quantize};
+use harness_kernels::{Activations, Conv2d, KernelError, Output, Pool, Product, Quantize};
 use harness_torch::Int8Conv2d;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::shapes::Shape;
 use crate::timing::Candidate;
 
-fn kernel_failed(error: &KernelError) -> TchError {
+pub(crate) fn kernel_failed(error: &KernelError) -> TchError {
     TchError::Torch(error.to_string())
 }
 
@@ -120,16 +120,15 @@ pub enum TorchOperator {
 /// Geometry of a convolution as libtorch's operators take it; pairs are `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy)]
 pub struct ConvArguments {
-    stride: [i64; 2],
-    padding: [i64; 2],
-    dilation: [i64; 2],
-    groups: i64,
+    pub(crate) stride: [i64; 2],
+    pub(crate) padding: [i64; 2],
+    pub(crate) dilation: [i64; 2],
+    pub(crate) groups: i64,
 }
 
 impl ConvArguments {
-    fn of(shape: &Shape) -> ConvArguments {
+    pub(crate) fn of(conv: &Conv2d) -> ConvArguments {
         let pair = |values: [usize; 2]| values.map(|value| value as i64);
-        let conv = shape.conv;
         ConvArguments {
             stride: pair(conv.stride),
             padding: pair(conv.padding),
@@ -153,7 +152,7 @@ impl TorchOperator {
             let weight = weight.f_reshape([columns, depth])?;
             return Ok(vec![("linear", TorchOperator::Float { x, weight, conv: None })]);
         }
-        let conv = Some(ConvArguments::of(shape));
+        let conv = Some(ConvArguments::of(&shape.conv));
         let last = |t: &Tensor| harness_torch::channels_last(t, true);
         Ok(vec![
             ("conv2d", TorchOperator::Float { x: x.f_contiguous()?, weight: weight.f_contiguous()?, conv }),
@@ -188,7 +187,7 @@ impl TorchOperator {
     }
 
     fn int8_conv(shape: &Shape, x: &Tensor, weight: &Tensor) -> Result<TorchOperator, TchError> {
-        let ConvArguments { stride, padding, dilation, groups } = ConvArguments::of(shape);
+        let ConvArguments { stride, padding, dilation, groups } = ConvArguments::of(&shape.conv);
         let x = harness_torch::channels_last(x, true)?.f_quantize_per_tensor(1.0 / 255.0, 0, Kind::QUInt8)?;
         let conv = Int8Conv2d::new(weight, 1.0 / 127.0, stride, padding, dilation, groups)?;
         Ok(TorchOperator::Conv { x, conv })

@@ -1,17 +1,19 @@
 //! Times the native kernels beside what a user would run instead (libtorch in f32 and int8) and beside the limits of the
 //! processor, all in one process and in alternating rounds, so that a change of the machine's speed meets all alike.
 //!
-//! [`shapes`] names layers, [`pairs`] pairs of bit widths. [`candidate`] holds everything that can be timed, [`timing`]
+//! [`shapes`] names layers, [`chain`] pairs of layers as a network runs them, [`pairs`] pairs of bit widths. [`candidate`] holds everything that can be timed, [`timing`]
 //! times it, and [`run`] makes a [`harness_records::bench_report::BenchReport`] of the times.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod candidate;
+pub mod chain;
 pub mod pairs;
 mod quiet;
 pub mod run;
 pub mod shapes;
 pub mod timing;
+mod torch_chain;
 
 use harness_kernels::{KernelError, Route, UnknownRoute};
 use tch::TchError;
@@ -57,6 +59,16 @@ pub enum BenchError {
         /// Number of outputs that differ.
         differing: usize,
         /// Number of outputs.
+        outputs: usize,
+    },
+    /// The codes of a chain are not those of the plain arithmetic.
+    #[error("{chain}: {differing} of {outputs} codes are wrong: this is a bug, please report it")]
+    WrongCodes {
+        /// Chain and bits.
+        chain: String,
+        /// Number of codes that differ.
+        differing: usize,
+        /// Number of codes.
         outputs: usize,
     },
     /// A product cannot be set up.

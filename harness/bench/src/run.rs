@@ -2,7 +2,7 @@
 //! limits of the roofline, timed together.
 
 use harness_kernels::limits::Limit;
-use harness_kernels::{Activations, Grid, Output, Pool, Product, Quantize, Route};
+use harness_kernels::{Activations, Grid, Output, PlanCache, Pool, Product, Quantize, Route, Source, Tuning};
 use harness_records::bench_report::{
     BenchReport, Bound, KernelResult, LibtorchResult, MemoryBandwidth, NumberType, Operation, VERSION,
 };
@@ -10,6 +10,7 @@ use harness_records::record::Environment;
 
 use crate::BenchError;
 use crate::candidate::{NativeProduct, Packing, RooflineLimit, TorchOperator, filters, image};
+use crate::chain::{self, Chain};
 use crate::pairs::Pair;
 use crate::shapes::Shape;
 use crate::timing::{Candidate, in_turn, quartiles, spread};
@@ -19,7 +20,9 @@ use crate::timing::{Candidate, in_turn, quartiles, spread};
 pub struct Request {
     /// Layers to time.
     pub shapes: Vec<Shape>,
-    /// Bit widths of weights and activations, each on every shape.
+    /// Chains of layers to time.
+    pub chains: Vec<Chain>,
+    /// Bit widths of weights and activations, each on every shape and chain.
     pub pairs: Vec<Pair>,
     /// Routes, each on every shape and pair; `None` for the route that a product takes when none is asked for.
     pub routes: Option<Vec<Route>>,
@@ -38,8 +41,9 @@ const SIZES: [usize; 5] = [16 << 10, 256 << 10, 4 << 20, 16 << 20, 256 << 20];
 /// A time is called noisy if its [`spread`] is above this.
 pub const NOISY: f64 = 0.1;
 
-/// Times everything that `request` asks for, on the machine that `environment` describes. `progress` is called with the
-/// number of shapes that are done, the number of shapes, and the name of what is timed next.
+/// Times everything that `request` asks for, on the machine that `environment` describes. With `plans`, products for which no
+/// routes are asked run on the route that is kept there, or measured now and then kept, and on the one that they take by default. `progress` is called with the
+/// number of shapes and chains that are done, their number, and the name of what is timed next.
 ///
 /// # Errors
 /// When the processor cannot run a route, a product cannot be set up, a result differs from libtorch's, or libtorch
@@ -47,6 +51,7 @@ pub const NOISY: f64 = 0.1;
 pub fn run(
     request: &Request,
     environment: Environment,
+    mut plans: Option<&mut PlanCache>,
     progress: &mut dyn FnMut(usize, usize, &str),
 ) -> Result<BenchReport, BenchError> {
     let threads = request.threads;
@@ -79,16 +84,22 @@ pub fn run(
         memory: Vec::new(),
         libtorch: Vec::new(),
         kernels: Vec::new(),
+        chains: Vec::new(),
     };
-    progress(0, request.shapes.len(), "memory");
+    let count = request.shapes.len() + request.chains.len();
+    progress(0, count, "memory");
     report.memory = memory(request.rounds)?;
     for (index, shape) in request.shapes.iter().enumerate() {
-        progress(index, request.shapes.len(), &shape.name);
-        let (libtorch, kernels) = time_shape(request, shape, &pool)?;
+        progress(index, count, &shape.name);
+        let (libtorch, kernels) = time_shape(request, shape, plans.as_deref_mut(), &pool)?;
         report.libtorch.extend(libtorch);
         report.kernels.extend(kernels);
     }
-    progress(request.shapes.len(), request.shapes.len(), "");
+    for (index, chain) in request.chains.iter().enumerate() {
+        progress(request.shapes.len() + index, count, &chain.name);
+        report.chains.extend(chain::time(request, chain, plans.as_deref_mut(), &pool)?);
+    }
+    progress(count, count, "");
     Ok(report)
 }
 
@@ -110,6 +121,8 @@ fn memory(rounds: usize) -> Result<Vec<MemoryBandwidth>, BenchError> {
 struct Setup {
     pair: Pair,
     route: Route,
+    /// Whether the route is that of a plan.
+    planned: bool,
     product: Product,
     activations: Activations,
     quantize: Quantize,
@@ -117,7 +130,14 @@ struct Setup {
 }
 
 impl Setup {
-    fn new(shape: &Shape, pair: Pair, route: Route, values: &[f32], pool: &Pool) -> Result<Setup, BenchError> {
+    fn new(
+        shape: &Shape,
+        pair: Pair,
+        route: Route,
+        planned: bool,
+        values: &[f32],
+        pool: &Pool,
+    ) -> Result<Setup, BenchError> {
         let label = format!("{} {pair} {route}", shape.name);
         let failed = |source| BenchError::Kernel { kernel: label.clone(), source };
         let grid = Grid::symmetric_weights(pair.weights);
@@ -128,7 +148,7 @@ impl Setup {
         let quantize = Quantize::Uniform { bits: pair.activations, inverse };
         let mut activations = product.activations();
         activations.fill(values, &quantize, pool).map_err(failed)?;
-        Ok(Setup { pair, route, product, activations, quantize, label })
+        Ok(Setup { pair, route, planned, product, activations, quantize, label })
     }
 
     /// Compares all sums with libtorch's convolution of the same integers. Nothing is compared where the sums may be too
@@ -163,6 +183,19 @@ fn values(count: usize) -> Vec<f32> {
     (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32).collect()
 }
 
+/// The route of `plans` for a product of the layer `name`, if there are plans: what is not in them is measured.
+pub(crate) fn plan(
+    plans: Option<&mut PlanCache>,
+    tuning: &Tuning,
+    name: &str,
+    pool: &Pool,
+) -> Result<Option<Route>, BenchError> {
+    let Some(plans) = plans else { return Ok(None) };
+    let pair = Pair { weights: tuning.weights, activations: tuning.activations };
+    let failed = |source| BenchError::Kernel { kernel: format!("{name} {pair}"), source };
+    plans.get_or_measure(tuning, pool).map(Some).map_err(failed)
+}
+
 fn weight_codes(shape: &Shape, pair: Pair) -> Vec<u8> {
     let count = (shape.conv.outputs * shape.conv.depth()) as u32;
     (0..count).map(|i| (i.wrapping_mul(2_246_822_519) >> 24) as u8 & pair.weights.max_code()).collect()
@@ -171,15 +204,20 @@ fn weight_codes(shape: &Shape, pair: Pair) -> Vec<u8> {
 fn time_shape(
     request: &Request,
     shape: &Shape,
+    mut plans: Option<&mut PlanCache>,
     pool: &Pool,
 ) -> Result<(Vec<LibtorchResult>, Vec<KernelResult>), BenchError> {
     let conv = shape.conv;
     let values = values(conv.batch * conv.height * conv.width * conv.channels);
     let mut setups = Vec::new();
     for &pair in &request.pairs {
-        let chosen = [Route::choose(&conv, pair.weights, pair.activations)];
-        for &route in request.routes.as_deref().unwrap_or(&chosen) {
-            let setup = Setup::new(shape, pair, route, &values, pool)?;
+        let Pair { weights, activations } = pair;
+        let tuning = Tuning { shape: conv, weights, activations, source: Source::Values };
+        let (planned, default) = (plan(plans.as_deref_mut(), &tuning, &shape.name, pool)?, tuning.choose());
+        let mut routes = vec![planned.unwrap_or(default)];
+        routes.extend((routes[0] != default).then_some(default));
+        for &route in request.routes.as_deref().unwrap_or(&routes) {
+            let setup = Setup::new(shape, pair, route, planned == Some(route), &values, pool)?;
             setup.check(shape, &values, pool)?;
             setups.push(setup);
         }
@@ -326,6 +364,7 @@ fn kernel_result(
         activation_bits: setup.pair.activations.get(),
         route: setup.route.to_string(),
         chosen: setup.route == Route::choose(&shape.conv, setup.pair.weights, setup.pair.activations),
+        planned: setup.planned,
         threads,
         time_s: run.median,
         pack_s: pack.median,
@@ -369,6 +408,7 @@ mod tests {
         let routes: Vec<Route> = Route::available().collect();
         let request = Request {
             shapes: ["5x33x70", "1x40x65"].iter().flat_map(|name| shapes::parse(name).unwrap()).collect(),
+            chains: Vec::new(),
             pairs: vec!["w1a1".parse().unwrap(), "w3a2".parse().unwrap()],
             routes: Some(routes.clone()),
             threads: 1,
@@ -376,7 +416,8 @@ mod tests {
         };
         let mut seen = Vec::new();
         let report =
-            run(&request, example_environment(), &mut |done, of, name| seen.push((done, of, name.to_owned()))).unwrap();
+            run(&request, example_environment(), None, &mut |done, of, name| seen.push((done, of, name.to_owned())))
+                .unwrap();
         assert_eq!(report.kernels.len(), 2 * 2 * routes.len());
         assert_eq!(seen.last(), Some(&(2, 2, String::new())));
         for kernel in &report.kernels {
@@ -405,7 +446,7 @@ mod tests {
             let values = values(conv.batch * conv.height * conv.width * conv.channels);
             for pair in ["w1a1", "w2a3", "w8a8"] {
                 for route in Route::available() {
-                    let setup = Setup::new(&shape, pair.parse().unwrap(), route, &values, &pool).unwrap();
+                    let setup = Setup::new(&shape, pair.parse().unwrap(), route, false, &values, &pool).unwrap();
                     setup.check(&shape, &values, &pool).unwrap();
                 }
             }

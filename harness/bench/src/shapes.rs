@@ -2,7 +2,7 @@
 
 use harness_kernels::Conv2d;
 
-use crate::BenchError;
+use crate::{BenchError, chain};
 
 /// A layer to time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub fn parse(text: &str) -> Result<Vec<Shape>, BenchError> {
     }
     let sizes: Option<Vec<usize>> = text.split(['x', 'X']).map(|size| size.parse().ok()).collect();
     let Some(&[m, n, k]) = sizes.as_deref() else {
-        let known = names().collect::<Vec<_>>().join(", ");
+        let known = names().chain([chain::NAME]).collect::<Vec<_>>().join(", ");
         return Err(BenchError::Shape { name: text.to_owned(), known });
     };
     let size = |reason| BenchError::Size { name: text.to_owned(), reason };
@@ -189,7 +189,7 @@ mod tests {
         let error = |text| parse(text).unwrap_err().to_string();
         assert_eq!(
             error("resnet19"),
-            "unknown shape \"resnet19\", expected MxNxK or one of gemm, resnet18, alexnet, vgg9, googlenet, lstm"
+            "unknown shape \"resnet19\", expected MxNxK or one of gemm, resnet18, alexnet, vgg9, googlenet, lstm, chain"
         );
         assert_eq!(error("1x0x4"), "shape 1x0x4: M, N and K must be at least 1");
         assert_eq!(error("99999999x99999999x4"), "shape 99999999x99999999x4: more than 2^38 multiply-accumulates");

@@ -226,6 +226,10 @@ impl Activations {
     /// Refuses codes that do not fit the bits.
     pub(crate) fn check_codes(&self, codes: &[u8]) -> Result<(), KernelError> {
         let bits = self.bits();
+        // The largest code first, which is a loop over vectors.
+        if codes.iter().fold(0, |largest, &code| code.max(largest)) <= bits.max_code() {
+            return Ok(());
+        }
         match codes.iter().position(|&code| code > bits.max_code()) {
             Some(index) => Err(KernelError::Code { operand: "activations", index, code: codes[index], bits }),
             None => Ok(()),

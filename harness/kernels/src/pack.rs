@@ -1,12 +1,15 @@
 //! From values to codes, and from codes to the bytes that a loop reads.
 //!
-//! The loops stand in [`portable`] and, on x86, in `avx2` and `avx512`; [`loops`] chooses among them by the route's instruction set.
+//! The loops stand in [`portable`] and in `avx2`, `avx512` and `neon`; [`loops`] chooses among them by the route's instruction set.
+//! Values become codes in the loop of a layer's epilogue ([`crate::arch::generic::layer`]).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod loops;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 pub(crate) mod portable;
 mod quantize;
 pub(crate) mod unpack;
@@ -36,6 +39,15 @@ pub(crate) fn pixels<'a>(
 ) {
     // Where the channels of a pixel fill its K-steps, pixels lie end to end and are packed as one.
     let whole = channels.is_multiple_of(layout.granularity());
+    #[cfg(target_arch = "x86_64")]
+    if layout.vectors.wide() && matches!(layout.bit_groups[0].stored_as, StoredAs::SixBitOffsets { .. }) {
+        let mut offsets: [&mut [u8]; 3] = Default::default();
+        for (index, offsets) in offsets.iter_mut().enumerate().take(layout.bit_groups.len()) {
+            *offsets = stored(index);
+        }
+        // SAFETY: the processor has AVX-512, which is all that the function asks for.
+        return unsafe { avx512::six_bit_offsets_and_sums(codes, channels, &layout.bit_groups, &mut offsets, sums) };
+    }
     #[cfg(target_arch = "x86_64")]
     if whole && layout.vectors.wide() && layout.bit_groups[0].stored_as == StoredAs::Plane {
         let mut planes: [&mut [u8]; 8] = Default::default();

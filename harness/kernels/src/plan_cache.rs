@@ -12,7 +12,7 @@ use crate::tuning::{Source, Tuning};
 
 /// The version of the kernels: it grows when a loop, a layout or an epilogue becomes faster or slower, so that choices made
 /// before are measured again.
-pub const KERNEL_VERSION: u32 = 1;
+pub const KERNEL_VERSION: u32 = 2;
 
 /// First line of the file.
 const HEADER: &str = "# harness-kernels plans, version 1";
@@ -100,6 +100,18 @@ impl PlanCache {
             cache.lines.insert(key.to_owned(), (route, seconds));
         }
         Ok(cache)
+    }
+
+    /// Number of products, those of other processors and versions included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     /// The text of the file.

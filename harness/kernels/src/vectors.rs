@@ -2,23 +2,31 @@
 
 use crate::route::Isa;
 
-/// Whether packing and epilogue may use AVX2 and AVX-512. There is no other way to make one than to ask for those of an instruction
+/// Whether packing and epilogue may use AVX2, AVX-512 and NEON. There is no other way to make one than to ask for those of an instruction
 /// set, so a positive answer is proof that the processor has the instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Vectors {
     avx2: bool,
     avx512: bool,
+    neon: bool,
 }
 
 impl Vectors {
-    /// Those of routes on `isa`, as far as this processor has them: AVX2 on both x86 sets, AVX-512 on the second, none on the
-    /// others. (On Arm the
-    /// compiler turns the plain loops into vector ones by itself, NEON being part of the baseline.)
+    /// Those of routes on `isa`, as far as this processor has them: AVX2 on both x86 sets, AVX-512 on the second, NEON on Arm,
+    /// none on the portable one.
     pub(crate) fn of(isa: Isa) -> Vectors {
         Vectors {
             avx2: matches!(isa, Isa::Avx2 | Isa::Avx512) && Isa::Avx2.is_available(),
             avx512: isa == Isa::Avx512 && Isa::Avx512.is_available(),
+            neon: isa == Isa::Neon && Isa::Neon.is_available(),
         }
+    }
+
+    /// Whether NEON may be used; if so, the processor has it. Loops ask once per call.
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    #[inline(always)]
+    pub(crate) fn neon(self) -> bool {
+        self.neon
     }
 
     /// Whether AVX2 may be used; if so, the processor has it. Loops ask once per call.

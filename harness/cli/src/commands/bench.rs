@@ -12,10 +12,10 @@ use crate::shared_arguments::Volume;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  harness bench\n  harness bench --shapes resnet18,1x4096x4096 --bits w1a1,w2a2,w8a8 --threads 2\n  harness bench --shapes gemm --bits w2a2 --routes all --json\n  harness bench --training --suite methods --rounds 15"
+    after_help = "Examples:\n  harness bench\n  harness bench --shapes resnet18,1x4096x4096 --bits w1a1,w2a2,w8a8 --threads 2\n  harness bench --shapes gemm --bits w2a2 --routes all --json\n  harness bench --shapes chain --bits w1a1,w2a2,w4a4,w8a8\n  harness bench --shapes resnet18 --tune plans.txt\n  harness bench --training --suite methods --rounds 15"
 )]
 pub(crate) struct BenchArguments {
-    /// Layers to time: gemm, resnet18, alexnet, vgg9, googlenet, lstm, or a matrix product MxNxK
+    /// Layers to time: gemm, resnet18, alexnet, vgg9, googlenet, lstm, or a matrix product MxNxK; or chain (the blocks of ResNet-18: convolution, batch normalization and activation codes, twice)
     #[arg(long, value_delimiter = ',', default_value = "gemm,resnet18", conflicts_with = "training")]
     shapes: Vec<String>,
     /// Bit widths of weights and activations, w1a1 to w8a8
@@ -29,6 +29,9 @@ pub(crate) struct BenchArguments {
     /// Routes to time: best (the one that a product takes by default), all (every family on the widest instruction set), or names such as popcount-avx2
     #[arg(long, value_delimiter = ',', default_value = "best", conflicts_with = "training")]
     routes: Vec<String>,
+    /// Measure which route is the fastest for each product, all threads and packing included, unless FILE has it already from this processor and this version of the kernels; keep it in FILE, and time that route beside the default one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["training", "routes"])]
+    tune: Option<PathBuf>,
     /// Write bench.json, tables and figures into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "training")]
     out: Option<PathBuf>,

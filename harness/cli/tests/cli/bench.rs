@@ -63,6 +63,60 @@ fn the_chosen_route_is_compared_with_the_best() {
     assert!(text.contains("The chosen route takes over 1.10 times") && text.contains("of 2 pairs"), "{text}");
 }
 
+/// Chains alone: a table of them, and their numbers for scripts.
+#[test]
+fn chains_are_timed_beside_their_products() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("bench");
+    let arguments = ["--shapes", "chain", "--bits", "w1a1", "--rounds", "3", "-q", "--out", out.to_str().unwrap()];
+    let output = bench(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("resnet18 layer") && line.contains("w1a1")).count(), 7);
+    let json: Value = serde_json::from_slice(&std::fs::read(out.join("bench.json")).unwrap()).unwrap();
+    let chains = json["chains"].as_array().unwrap();
+    assert_eq!((chains.len(), json["cells"].as_array().unwrap().len()), (7, 0));
+    for chain in chains {
+        for number in ["time_s", "products_s", "over_products", "ratio_f32"] {
+            assert!(chain[number].as_f64().unwrap() > 0.0, "{number}: {chain}");
+        }
+        assert!(chain["routes"][1].as_str().unwrap().contains('-'), "{chain}");
+    }
+}
+
+/// Routes are measured once and kept; what is kept is followed, and a file that is none is refused.
+#[test]
+fn measured_routes_are_kept_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plans.txt");
+    let plans = file.to_str().unwrap();
+    let run = |more: &[&str]| {
+        let arguments = ["--shapes", "3x40x70", "--bits", "w2a2", "--rounds", "3", "--tune", plans];
+        let output = bench(&[&arguments[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (_, said) = run(&[]);
+    assert!(said.contains("1 products measured, plans in"), "{said}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("w2a2, values, threads 1\t"), "{text}");
+    // Another route in its place is followed, without measuring again.
+    let route = text.lines().nth(1).unwrap().split('\t').nth(1).unwrap();
+    std::fs::write(&file, text.replace(route, "popcount-portable")).unwrap();
+    let (out, said) = run(&[]);
+    assert!(said.contains("0 products measured"), "{said}");
+    assert!(out.lines().any(|line| line.contains("popcount-portable +")), "{out}");
+    assert!(out.contains("The chosen route takes over 1.10 times"), "{out}");
+    let (json, _) = run(&["--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["cells"][0]["route"], &json["cells"][0]["planned"]), (&"popcount-portable".into(), &true.into()));
+    std::fs::write(&file, "no plans").unwrap();
+    let output = bench(&["--shapes", "3x40x70", "--tune", plans]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("plans.txt: line 1: expected the header"), "{said}");
+}
+
 #[test]
 fn nonsense_is_refused_before_anything_runs() {
     for (arguments, message) in [
@@ -71,6 +125,7 @@ fn nonsense_is_refused_before_anything_runs() {
         (&["--bits", "w9a1"], "unknown bits \"w9a1\""),
         (&["--routes", "popcount-sse"], "unknown route \"popcount-sse\""),
         (&["--training", "--shapes", "gemm"], "cannot be used with"),
+        (&["--tune", "plans.txt", "--routes", "all"], "cannot be used with"),
         (&["--threads", "0"], "0 is not in 1.."),
     ] {
         let output = bench(arguments);

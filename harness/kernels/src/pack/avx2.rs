@@ -115,42 +115,6 @@ fn sum(codes: &[u8]) -> i32 {
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn uniform(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) {
-    let (scale, zero, top) = (_mm256_set1_ps(inverse), _mm256_setzero_ps(), _mm256_set1_ps(max));
-    let whole = values.len() / 32 * 32;
-    for (values, codes) in values.chunks_exact(32).zip(codes.chunks_exact_mut(32)) {
-        let mut parts = [_mm256_setzero_si256(); 4];
-        for (index, part) in parts.iter_mut().enumerate() {
-            // SAFETY: a chunk has four vectors.
-            let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * index)) };
-            // A maximum with NaN is its second operand; the conversion rounds half to even.
-            let x = _mm256_min_ps(_mm256_max_ps(_mm256_mul_ps(x, scale), zero), top);
-            *part = _mm256_cvtps_epi32(x);
-        }
-        store_bytes(parts, codes);
-    }
-    portable::uniform(&values[whole..], inverse, max, &mut codes[whole..]);
-}
-
-#[target_feature(enable = "avx2")]
-pub(super) fn uniform_to_zero(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) {
-    let (scale, zero, top) = (_mm256_set1_ps(inverse), _mm256_setzero_ps(), _mm256_set1_ps(max));
-    let whole = values.len() / 32 * 32;
-    for (values, codes) in values.chunks_exact(32).zip(codes.chunks_exact_mut(32)) {
-        let mut parts = [_mm256_setzero_si256(); 4];
-        for (index, part) in parts.iter_mut().enumerate() {
-            // SAFETY: a chunk has four vectors.
-            let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * index)) };
-            // A maximum with NaN is its second operand.
-            let x = _mm256_min_ps(_mm256_max_ps(_mm256_mul_ps(x, scale), zero), top);
-            *part = _mm256_cvtps_epi32(_mm256_ceil_ps(_mm256_sub_ps(x, _mm256_set1_ps(0.5))));
-        }
-        store_bytes(parts, codes);
-    }
-    portable::uniform_to_zero(&values[whole..], inverse, max, &mut codes[whole..]);
-}
-
-#[target_feature(enable = "avx2")]
 pub(super) fn search(values: &[f32], boundaries: &[f32], codes: &mut [u8]) {
     // The boundaries and one more that nothing reaches, so that every index of the bisection exists.
     let mut table = [f32::INFINITY; 256];
@@ -175,25 +139,6 @@ pub(super) fn search(values: &[f32], boundaries: &[f32], codes: &mut [u8]) {
         store_bytes(parts, codes);
     }
     portable::search(&values[whole..], boundaries, &mut codes[whole..]);
-}
-
-#[target_feature(enable = "avx2")]
-pub(super) fn thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]) {
-    let whole = values.len() / 32 * 32;
-    for (values, codes) in values.chunks_exact(32).zip(codes.chunks_exact_mut(32)) {
-        let mut parts = [_mm256_setzero_si256(); 4];
-        for (index, part) in parts.iter_mut().enumerate() {
-            // SAFETY: a chunk has four vectors.
-            let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * index)) };
-            for &boundary in boundaries {
-                // Minus one where it is reached.
-                let reached = _mm256_cmp_ps::<_CMP_GE_OQ>(x, _mm256_set1_ps(boundary));
-                *part = _mm256_sub_epi32(*part, _mm256_castps_si256(reached));
-            }
-        }
-        store_bytes(parts, codes);
-    }
-    portable::thresholds(&values[whole..], boundaries, &mut codes[whole..]);
 }
 
 /// Stores 32 numbers below 256 as bytes.

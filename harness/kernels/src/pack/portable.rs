@@ -57,31 +57,8 @@ pub(super) fn sum(codes: &[u8]) -> i32 {
     codes.iter().map(|&code| i32::from(code)).sum()
 }
 
-/// The codes of [`super::Quantize::Uniform`] with `2^bits - 1 = max`.
-#[inline(always)]
-pub(super) fn uniform(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) {
-    for (code, &x) in codes.iter_mut().zip(values) {
-        *code = uniform_code(x, inverse, max);
-    }
-}
-
-/// The codes of [`super::Quantize::UniformTiesToZero`] with `2^bits - 1 = max`.
-#[inline(always)]
-pub(super) fn uniform_to_zero(values: &[f32], inverse: f32, max: f32, codes: &mut [u8]) {
-    for (code, &x) in codes.iter_mut().zip(values) {
-        *code = uniform_code_to_zero(x, inverse, max);
-    }
-}
-
-/// For every value, the number of boundaries that it reaches. NaN reaches none.
-#[inline(always)]
-pub(super) fn thresholds<const N: usize>(values: &[f32], boundaries: &[f32; N], codes: &mut [u8]) {
-    for (code, &x) in codes.iter_mut().zip(values) {
-        *code = boundaries.iter().map(|&t| u8::from(x >= t)).sum();
-    }
-}
-
-/// The same for `2^k - 1` boundaries by bisection: eight comparisons for 255 boundaries.
+/// For every value, the number of `2^k - 1` boundaries that it reaches, by bisection: eight comparisons for 255 boundaries. NaN
+/// reaches none.
 pub(super) fn search(values: &[f32], boundaries: &[f32], codes: &mut [u8]) {
     for (code, &x) in codes.iter_mut().zip(values) {
         let mut reached = 0;

@@ -1,7 +1,10 @@
 //! From f32 values to codes.
 
 use super::{loops, portable};
-use crate::arch::generic::layer::CodeRule;
+#[cfg(target_arch = "x86_64")]
+use crate::arch;
+use crate::arch::generic::layer::{self, CodeRule, CodesRule, Numbers, Places, Rule};
+use crate::layer_output::Clip;
 use crate::levels::Bits;
 use crate::thresholds::Thresholds;
 use crate::vectors::Vectors;
@@ -80,20 +83,57 @@ impl Quantize {
 
     /// The codes of `values`, which is as long as `codes`.
     pub(crate) fn codes(&self, vectors: Vectors, values: &[f32], codes: &mut [u8]) {
+        assert!(values.len() == codes.len(), "as many codes as values");
         match self {
-            Quantize::Uniform { bits, inverse } => {
-                loops::uniform(vectors, values, *inverse, f32::from(bits.max_code()), codes);
+            Quantize::Thresholds { boundaries, .. } if self.is_searched() => {
+                loops::search(vectors, values, boundaries.as_slice(), codes);
             }
-            Quantize::UniformTiesToZero { bits, inverse } => {
-                loops::uniform_to_zero(vectors, values, *inverse, f32::from(bits.max_code()), codes);
-            }
-            Quantize::Thresholds { boundaries, .. } => match boundaries.as_slice() {
-                &[a] => loops::thresholds(vectors, values, &[a], codes),
-                &[a, b, c] => loops::thresholds(vectors, values, &[a, b, c], codes),
-                &[a, b, c, d, e, f, g] => loops::thresholds(vectors, values, &[a, b, c, d, e, f, g], codes),
-                many => loops::search(vectors, values, many, codes),
-            },
+            _ => self.compute(vectors, values, codes),
         }
+    }
+
+    /// [`Quantize::codes`] of a quantizer that is not searched, in the loop of a layer's epilogue.
+    fn compute(&self, vectors: Vectors, values: &[f32], codes: &mut [u8]) {
+        #[cfg(target_arch = "x86_64")]
+        if vectors.wide() {
+            // SAFETY: the processor has AVX-512, which is all that the function asks for.
+            return unsafe { self.compute_avx512(values, codes) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if vectors.avx2() {
+            // SAFETY: the processor has AVX2, which is all that the function asks for.
+            return unsafe { self.compute_avx2(values, codes) };
+        }
+        let _ = vectors;
+        // SAFETY: plain Rust needs no instruction set.
+        unsafe { self.compute_with::<layer::Plain<8>>(values, codes) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+    fn compute_avx512(&self, values: &[f32], codes: &mut [u8]) {
+        // SAFETY: the function has the features.
+        unsafe { self.compute_with::<arch::avx512::Avx512>(values, codes) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn compute_avx2(&self, values: &[f32], codes: &mut [u8]) {
+        // SAFETY: the function has the features.
+        unsafe { self.compute_with::<arch::avx2::Avx2>(values, codes) }
+    }
+
+    /// # Safety
+    /// The processor has the instruction set of `V`.
+    #[inline(always)]
+    unsafe fn compute_with<V: Numbers>(&self, values: &[f32], codes: &mut [u8]) {
+        let none = CodesRule { scale: &[], bias: &[], rule: CodeRule::Boundaries(&[]) };
+        // The values of a quantizer that is not searched go nowhere.
+        let own = CodesRule { rule: self.rule(std::ptr::null_mut()), ..none };
+        let rule = Rule { scale: &[], bias: &[], clip: Clip::None, codes: [own, none] };
+        let places = Places { residual: None, values: None, codes: [codes.as_mut_ptr(), std::ptr::null_mut()] };
+        // SAFETY: the caller's promise; there are as many codes as values.
+        unsafe { layer::pixel::<V>(&layer::Results(values), &rule, &places) };
     }
 }
 

@@ -37,6 +37,33 @@ pub struct BenchReport {
     /// The native kernels, on every shape, pair of bit widths and route that was asked for.
     #[serde(rename = "cells")]
     pub kernels: Vec<KernelResult>,
+    /// Chains of layers, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<ChainResult>,
+}
+
+/// Two layers of a network from packed codes to packed codes (convolution, batch normalization, quantizer, twice) on one route at
+/// one pair of bit widths.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChainResult {
+    /// Name of the chain.
+    pub name: String,
+    /// Both bit widths, such as `w2a4`.
+    pub bits: String,
+    /// The routes of both convolutions.
+    pub routes: [String; 2],
+    /// Seconds of the chain: the shortest of all rounds, because what else the machine does can only add to it.
+    pub time_s: f64,
+    /// Seconds of its two products alone, which write integer sums: the shortest of all rounds.
+    pub products_s: f64,
+    /// Time of the chain over that of its products.
+    pub over_products: f64,
+    /// Speed over the fastest form of the same chain in libtorch's f32, in the shortest times.
+    pub ratio_f32: Option<f64>,
+    /// Speed over the same chain in libtorch's int8, in the shortest times.
+    pub ratio_int8: Option<f64>,
+    /// Interquartile range of the chain's time over its median.
+    pub spread: f64,
 }
 
 /// The rate at which one thread reads a buffer again and again.
@@ -94,6 +121,9 @@ pub struct KernelResult {
     pub route: String,
     /// Whether this route runs when none is asked for.
     pub chosen: bool,
+    /// Whether this route was measured to be the fastest one and is kept in a file of plans.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
     /// Threads.
     pub threads: usize,
     /// Seconds of the product on packed activations, the median over rounds.

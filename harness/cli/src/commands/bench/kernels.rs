@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use harness_bench::pairs::Pair;
 use harness_bench::run::{self, NOISY, Request};
-use harness_bench::{BenchError, shapes};
+use harness_bench::{BenchError, chain, shapes};
 use harness_engine::environment::{Revision, environment};
-use harness_kernels::{Family, Isa, Route};
+use harness_kernels::{Family, Isa, PlanCache, PlanCacheError, Route};
 use harness_records::atomic;
-use harness_records::bench_report::{BenchReport, Bound, KernelResult, LibtorchResult};
+use harness_records::bench_report::{BenchReport, Bound, ChainResult, KernelResult, LibtorchResult};
 use harness_reports::{Format, Kernels, write_kernels};
 use indicatif::{ProgressBar, ProgressStyle};
 use tch::Device;
@@ -25,11 +25,20 @@ pub(super) fn run(arguments: &BenchArguments, volume: Volume) -> Outcome {
     let request = request(arguments).map_err(refuse)?;
     let progress = Progress::new(volume);
     let environment = environment(&Revision::here(), Device::Cpu, u32::from(arguments.threads.unwrap_or(1)));
-    let report = run::run(&request, environment, &mut |done, of, next| progress.tell(done, of, next)).map_err(stop)?;
+    let mut plans = arguments.tune.as_deref().map(|file| Plans::load(&environment.cpu, file)).transpose()?;
+    let kept = plans.as_mut().map(|plans| &mut plans.cache);
+    let ran = run::run(&request, environment, kept, &mut |done, of, next| progress.tell(done, of, next));
     progress.finish();
+    // What was measured is kept even if a later product fails.
+    if let Some(plans) = &plans {
+        plans.save(volume)?;
+    }
+    let report = ran.map_err(stop)?;
     if let Some(folder) = &arguments.out {
         let file = write(folder, &report)?;
-        let drawn = write_kernels(&Kernels::of(report.clone()), folder, Format::ALL);
+        let kernels = Kernels::of(report.clone());
+        let drawn =
+            if report.kernels.is_empty() { Ok(Vec::new()) } else { write_kernels(&kernels, folder, Format::ALL) };
         let drawn = drawn.with_context(|| format!("the numbers are in {}", file.display()))?;
         if !volume.quiet {
             let pictures = drawn.iter().filter(|file| file.extension().is_some_and(|extension| extension == "png"));
@@ -44,8 +53,9 @@ pub(super) fn run(arguments: &BenchArguments, volume: Volume) -> Outcome {
 
 fn request(arguments: &BenchArguments) -> Result<Request, BenchError> {
     let mut layers = Vec::new();
+    let mut chains = Vec::new();
     for name in &arguments.shapes {
-        layers.extend(shapes::parse(name)?);
+        if name == chain::NAME { chains.extend(chain::resnet18()) } else { layers.extend(shapes::parse(name)?) }
     }
     let pairs = arguments.bits.iter().map(|bits| bits.parse::<Pair>()).collect::<Result<_, _>>()?;
     let routes = match arguments.routes.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -54,7 +64,7 @@ fn request(arguments: &BenchArguments) -> Result<Request, BenchError> {
         ref names => Some(names.iter().map(|name| route(name)).collect::<Result<_, _>>()?),
     };
     let threads = usize::from(arguments.threads.unwrap_or(1));
-    Ok(Request { shapes: layers, pairs, routes, threads, rounds: usize::from(arguments.rounds) })
+    Ok(Request { shapes: layers, chains, pairs, routes, threads, rounds: usize::from(arguments.rounds) })
 }
 
 fn route(name: &str) -> Result<Route, BenchError> {
@@ -66,9 +76,43 @@ fn route(name: &str) -> Result<Route, BenchError> {
 /// mistake in the arguments.
 fn stop(error: BenchError) -> Stop {
     match error {
-        BenchError::Wrong { .. } | BenchError::Torch(_) => Stop::Broken(error.into()),
+        BenchError::Wrong { .. } | BenchError::WrongCodes { .. } | BenchError::Torch(_) => Stop::Broken(error.into()),
         _ => refuse(error),
     }
+}
+
+/// The measured routes and the file that they are kept in.
+struct Plans<'a> {
+    cache: PlanCache,
+    file: &'a Path,
+    /// Products that were in the file.
+    found: usize,
+}
+
+impl<'a> Plans<'a> {
+    fn load(processor: &str, file: &'a Path) -> Result<Plans<'a>, Stop> {
+        let cache =
+            PlanCache::load(processor, file).map_err(|error| refuse(Unreadable { file: file.to_owned(), error }))?;
+        Ok(Plans { found: cache.len(), cache, file })
+    }
+
+    fn save(&self, volume: Volume) -> anyhow::Result<()> {
+        atomic::write(self.file, self.cache.text().as_bytes())
+            .with_context(|| format!("cannot write {}", self.file.display()))?;
+        if !volume.quiet {
+            let measured = self.cache.len() - self.found;
+            talk(format_args!("bench: {measured} products measured, plans in {}", self.file.display()));
+        }
+        Ok(())
+    }
+}
+
+/// A file of plans that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("--tune {}: {error}", file.display())]
+struct Unreadable {
+    file: PathBuf,
+    error: PlanCacheError,
 }
 
 /// Writes `bench.json` into the folder and returns its path. A crash leaves the old file or the new one.
@@ -115,14 +159,10 @@ impl Progress {
 
 fn text(report: &BenchReport) -> String {
     let environment = &report.environment;
-    let header = ["shape", "bits", "route", "us", "GOP/s", "x f32", "x int8", "of limit", "packing", ""];
-    let rows: Vec<Vec<String>> = report.kernels.iter().map(kernel).collect();
-    let libtorch: Vec<Vec<String>> = report.libtorch.iter().map(libtorch).collect();
-    let libtorch_header = ["shape", "libtorch", "us", "GOP/s", "of limit", ""];
     let memory: Vec<String> =
         report.memory.iter().map(|memory| format!("{} {:.0} GB/s", size(memory.bytes), memory.gb_per_s)).collect();
-    format!(
-        "{}, {} thread{}{}, libtorch {} ({}), medians of {} rounds\nreading: {}\n\n{}\n\n{}\n\n{}{}",
+    let mut parts = vec![format!(
+        "{}, {} thread{}{}, libtorch {} ({}), medians of {} rounds\nreading: {}",
         environment.cpu,
         report.threads,
         if report.threads == 1 { "" } else { "s" },
@@ -131,14 +171,50 @@ fn text(report: &BenchReport) -> String {
         environment.cpu_capability,
         report.rounds,
         memory.join(", "),
-        columns(&libtorch_header, &libtorch),
-        columns(&header, &rows),
-        choices(&report.kernels),
-        "us, GOP/s: time and speed on packed activations. x f32, x int8: speed over the fastest libtorch operator (marked \
-         *),\nwith quantizing and packing included for the native kernel; libtorch's int8 input is quantized already. of \
-         limit: fraction\nof the rate of the route's innermost instructions alone, or of reading the weights (mem). packing: \
-         its fraction of the\ntime of packing and product. *: the route that a product takes by default. Every measurement starts when no other\nthread of the process runs. noisy: the interquartile range is above 10% of the median."
-    )
+    )];
+    if !report.kernels.is_empty() {
+        let header = ["shape", "bits", "route", "us", "GOP/s", "x f32", "x int8", "of limit", "packing", ""];
+        let rows: Vec<Vec<String>> = report.kernels.iter().map(kernel).collect();
+        let libtorch: Vec<Vec<String>> = report.libtorch.iter().map(libtorch).collect();
+        parts.push(columns(&["shape", "libtorch", "us", "GOP/s", "of limit", ""], &libtorch));
+        parts.push(columns(&header, &rows));
+        parts.push(choices(&report.kernels) + EXPLAINED);
+    }
+    if !report.chains.is_empty() {
+        let header = ["chain", "bits", "routes", "us", "products us", "times", "x f32", "x int8", ""];
+        let rows: Vec<Vec<String>> = report.chains.iter().map(chain_row).collect();
+        parts.push(columns(&header, &rows));
+        parts.push(CHAINS_EXPLAINED.to_owned());
+    }
+    parts.join("\n\n")
+}
+
+const EXPLAINED: &str = "us, GOP/s: time and speed on packed activations. x f32, x int8: speed over the fastest libtorch operator (marked \
+     *),\nwith quantizing and packing included for the native kernel; libtorch's int8 input is quantized already. of limit: \
+     fraction\nof the rate of the route's innermost instructions alone, or of reading the weights (mem). packing: its fraction \
+     of the\ntime of packing and product. *: the route that a product takes by default. +: the route that was measured to be \
+     the\nfastest, from the file of --tune. Every measurement starts when no other\nthread of the process runs. noisy: the \
+     interquartile range is above 10% of the median.";
+
+const CHAINS_EXPLAINED: &str = "A chain is convolution, batch normalization and activation codes, twice, from packed codes to packed codes. All \
+     times are the\nshortest of the rounds. products us: its two products alone, with integer sums as results; times: time of \
+     the chain over theirs.\nx f32, x int8: speed over the fastest form of the same chain in libtorch (batch normalization by \
+     itself or folded), and over\nits int8 convolutions. noisy: the interquartile range is above 10% of the median.";
+
+fn chain_row(chain: &ChainResult) -> Vec<String> {
+    let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+    let [first, second] = &chain.routes;
+    vec![
+        chain.name.clone(),
+        chain.bits.clone(),
+        if first == second { first.clone() } else { format!("{first}, {second}") },
+        format!("{:.1}", chain.time_s * 1e6),
+        format!("{:.1}", chain.products_s * 1e6),
+        format!("{:.3}", chain.over_products),
+        ratio(chain.ratio_f32),
+        ratio(chain.ratio_int8),
+        if chain.spread > NOISY { "noisy".to_owned() } else { String::new() },
+    ]
 }
 
 /// The cores that threads were pinned to, in words.
@@ -198,7 +274,7 @@ fn kernel(kernel: &KernelResult) -> Vec<String> {
     vec![
         kernel.shape.clone(),
         kernel.bits.clone(),
-        format!("{}{}", kernel.route, if kernel.chosen { " *" } else { "" }),
+        format!("{}{}{}", kernel.route, if kernel.chosen { " *" } else { "" }, if kernel.planned { " +" } else { "" }),
         format!("{:.1}", kernel.time_s * 1e6),
         format!("{:.0}", kernel.gops),
         ratio(kernel.speedup_f32()),
