@@ -26,12 +26,12 @@ pub(crate) fn record() -> Builder {
         dataset: DatasetChoice { name: "digits".to_owned(), root: None, options: Options::default() },
         model: ModelChoice { name: "lenet".to_owned(), options: Options::default() },
         train: TrainConfig { schedule: ScheduleConfig::Cosine { end: 0.0, warmup: 0.0 }, ..TrainConfig::default() },
-        quant: QuantConfig {
-            weights: MethodChoice::float(),
-            activations: MethodChoice::float(),
-            gradients: MethodChoice::float(),
-            keep_float: vec!["first".to_owned(), "last".to_owned()],
-        },
+        quant: QuantConfig::of(
+            MethodChoice::float(),
+            MethodChoice::float(),
+            MethodChoice::float(),
+            vec!["first".to_owned(), "last".to_owned()],
+        ),
     };
     Builder(RunRecord {
         format: FORMAT,

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// List the quantization methods and their options
     Methods(Listing),
     /// List the models and their options
-    Models(Listing),
+    Models(models::ModelsArguments),
     /// List, fetch and verify data sets
     Data(data::DataArguments),
     /// Look at the machine: libtorch, CUDA, CPU, data sets
@@ -89,7 +89,7 @@ impl Arguments {
             Command::Quantize(arguments) => quantize::run(&arguments),
             Command::Batchnorm(arguments) => batchnorm::run(&arguments, volume),
             Command::Methods(listing) => methods::run(&listing),
-            Command::Models(listing) => models::run(&listing),
+            Command::Models(arguments) => models::run(&arguments),
             Command::Data(arguments) => data::run(&arguments, volume),
             Command::Doctor(listing) => doctor::run(&listing),
             Command::Verify(arguments) => verify::run(&arguments, volume),

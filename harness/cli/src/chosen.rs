@@ -33,7 +33,8 @@ pub(crate) fn chosen_folder(name: &str, sets: &[String]) -> Result<(&'static dyn
     Ok((folder, options(&folder.about().about, sets)?))
 }
 
-fn options(about: &About, sets: &[String]) -> Result<Options, Stop> {
+/// Options of `--set OPTION=VALUE`, checked against those of `about`.
+pub(crate) fn options(about: &About, sets: &[String]) -> Result<Options, Stop> {
     let name = about.name;
     let given = option_arguments(sets).map_err(refuse)?;
     Options::resolve(about.options, &given).map_err(|error| match &error {

@@ -40,6 +40,9 @@ pub struct SiteSummary {
     pub method: &'static str,
     /// Bit width.
     pub bits: u8,
+    /// The entries of `quant.layers` that it comes from, in their order; empty where it has the network's setting.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
 /// Estimated work.
@@ -60,13 +63,13 @@ pub struct Refusal {
     /// The trial that cannot run.
     pub trial: Trial,
     /// Dotted key that is to blame.
-    pub key: &'static str,
+    pub key: String,
     /// What is wrong.
     pub error: EngineError,
 }
 
 /// A key that is to blame, and what is wrong.
-type Blame = (&'static str, EngineError);
+type Blame = (String, EngineError);
 
 /// Looks at every trial: its data set (once each), its network, its state in the store.
 ///
@@ -93,7 +96,7 @@ fn prepare_one(
     let config = &trial.config;
     let contents = contents_of(&config.dataset, seen)?;
     if config.train.accumulate > 1 && contents.text().is_some() {
-        return Err(("train.accumulate", EngineError::AccumulatedText));
+        return Err(("train.accumulate".to_owned(), EngineError::AccumulatedText));
     }
     let (input, classes) = contents::input(contents);
     let plan =
@@ -103,6 +106,7 @@ fn prepare_one(
         role: planned.site.role,
         method: planned.method.about().about.name,
         bits: planned.site.bits.get(),
+        rules: planned.rules.iter().map(|&index| config.quant.layers[index].pattern.clone()).collect(),
     });
     let epochs = u64::from(config.train.epochs);
     let train_images = contents::training_samples(contents, &config.train) * epochs;
@@ -162,18 +166,28 @@ fn contents_of(choice: &DatasetChoice, seen: &mut HashMap<String, Contents>) -> 
     if let Some(contents) = seen.get(&key) {
         return Ok(*contents);
     }
-    let dataset = data::dataset(choice).map_err(|error| ("dataset", error))?;
+    let dataset = data::dataset(choice).map_err(|error| ("dataset".to_owned(), error))?;
     let to_blame = if choice.root.is_some() { "dataset.root" } else { "dataset" };
     let probed = dataset.probe(choice.root.as_deref(), &data::options(choice, dataset));
-    let contents = probed.map_err(|error| (to_blame, error.into()))?;
+    let contents = probed.map_err(|error| (to_blame.to_owned(), error.into()))?;
     seen.insert(key, contents);
     Ok(contents)
 }
 
-fn key_of(error: &ModelError) -> &'static str {
+fn key_of(error: &ModelError) -> String {
+    let role = |role: &Role| match role {
+        Role::Weight => "weights",
+        Role::Activation => "activations",
+        Role::Gradient => "gradients",
+    };
     match error {
-        ModelError::UnknownLayer { .. } => "quant.keep_float",
-        ModelError::Site { .. } | ModelError::UnknownMethod(_) => "quant",
-        _ => "model",
+        ModelError::UnknownLayer { .. } => "quant.keep_float".to_owned(),
+        ModelError::UnknownPattern { pattern, .. } => format!("quant.layers.{pattern}"),
+        ModelError::NoPlace { pattern, role: of, .. } | ModelError::Change { pattern, role: of, .. } => {
+            format!("quant.layers.{pattern}.{}", role(of))
+        }
+        ModelError::BytesOfTokens => "quant.input".to_owned(),
+        ModelError::Site { .. } | ModelError::UnknownMethod(_) => "quant".to_owned(),
+        _ => "model".to_owned(),
     }
 }

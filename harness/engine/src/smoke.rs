@@ -89,12 +89,7 @@ mod tests {
             dataset: DatasetChoice { name: dataset.to_owned(), root: Some("/no/such/folder".into()), options },
             model: ModelChoice { name: "lenet".to_owned(), options: Options::default() },
             train: TrainConfig { epochs: 90, batch: 256, ..TrainConfig::default() },
-            quant: QuantConfig {
-                weights: MethodChoice::float(),
-                activations: MethodChoice::float(),
-                gradients: MethodChoice::float(),
-                keep_float: Vec::new(),
-            },
+            quant: QuantConfig::of(MethodChoice::float(), MethodChoice::float(), MethodChoice::float(), Vec::new()),
         }
     }
 

@@ -135,12 +135,8 @@ fn quant(weights: Choice, activations: Choice) -> QuantConfig {
         let options = Options::resolve(docs, &given.collect()).unwrap_or_default();
         MethodChoice { method: name.to_owned(), bits: Some(bits), options }
     };
-    QuantConfig {
-        weights: choice(weights),
-        activations: choice(activations),
-        gradients: MethodChoice::float(),
-        keep_float: vec!["first".to_owned(), "last".to_owned()],
-    }
+    let kept = vec!["first".to_owned(), "last".to_owned()];
+    QuantConfig::of(choice(weights), choice(activations), MethodChoice::float(), kept)
 }
 
 /// The layers of ResNet-20 (He et al. 2016, section 4.2) in a row, without its shortcuts: 16 channels at 32x32, 32 at

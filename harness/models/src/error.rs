@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use harness_methods::core::MethodError;
+use harness_methods::core::{MethodError, Role};
+use harness_records::config::layers::ChangeError;
 use harness_records::options::OptionError;
 use tch::TchError;
 
@@ -26,6 +27,39 @@ pub enum ModelError {
         /// Layers of the model.
         layers: String,
     },
+    /// An entry of `quant.layers` fits no layer.
+    #[error("`layers` names `{pattern}`, which fits no layer: {hint}")]
+    UnknownPattern {
+        /// What was named.
+        pattern: String,
+        /// The nearest names, or all.
+        hint: String,
+    },
+    /// An entry of `quant.layers` changes something for which there is no place.
+    #[error("`layers` changes the {role}s of `{pattern}`, where nothing can change: {reason}")]
+    NoPlace {
+        /// The entry.
+        pattern: String,
+        /// Weight, activation or gradient.
+        role: Role,
+        /// Why, and what to do.
+        reason: &'static str,
+    },
+    /// Entries of `quant.layers` that do not go together in one layer.
+    #[error("layer `{layer}`: `layers` changes its {role}s under `{pattern}`: {source}")]
+    Change {
+        /// Layer name.
+        layer: String,
+        /// The entry that does not fit those before it.
+        pattern: String,
+        /// Weight, activation or gradient.
+        role: Role,
+        /// Why.
+        source: ChangeError,
+    },
+    /// Bytes as input of a network that reads none.
+    #[error("`quant.input` is `bytes`, expected `float`: the network reads tokens, not images")]
+    BytesOfTokens,
     /// An activation of the model names a layer that it does not feed: a fault of the model's definition.
     #[error("an activation names the layer `{name}`, expected {expected}")]
     WrongFeed {

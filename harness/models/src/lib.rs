@@ -16,6 +16,6 @@ pub mod zoo;
 
 pub use error::ModelError;
 pub use network::Network;
-pub use plan::{Input, Plan};
+pub use plan::{Input, LayerSummary, Plan};
 pub use recurrent::State;
 pub use zoo::{MODELS, Model, find};

@@ -2,7 +2,9 @@
 //! allocated, so that a sweep can be checked and estimated before it runs.
 
 mod feeds;
+mod settings;
 mod shape;
+mod summary;
 mod walk;
 
 use harness_methods::core::{Method, Nonlinearity, Options, Role, Site};
@@ -13,6 +15,7 @@ use crate::ModelError;
 use crate::layer::Layer;
 use crate::zoo;
 pub(crate) use shape::weight_shape;
+pub use summary::LayerSummary;
 
 /// What a network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +106,8 @@ pub struct QuantizerPlan {
     pub site: Site,
     /// With these options.
     pub options: Options,
+    /// The entries of `quant.layers` that it comes from, by their places; none where it has the network's setting.
+    pub rules: Vec<usize>,
 }
 
 impl std::fmt::Debug for QuantizerPlan {

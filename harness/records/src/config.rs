@@ -4,10 +4,14 @@ pub mod catalog;
 pub mod effects;
 pub mod key;
 pub(crate) mod keys;
+pub mod layers;
 pub mod options;
+pub mod role;
 pub mod trial;
 pub mod trial_config;
 pub mod value;
 
 pub use key::{KeyDefault, KeyDoc, KeyKind};
+pub use layers::{LayerRule, MethodChange, MethodFacts};
+pub use role::Role;
 pub use trial_config::*;

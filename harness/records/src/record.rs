@@ -5,11 +5,10 @@ mod correct_samples;
 mod device;
 pub mod losses;
 pub(crate) mod number;
-mod role;
 mod run_record;
 mod view;
 
+pub use crate::config::role::Role;
 pub use device::RecordedDevice;
-pub use role::Role;
 pub use run_record::*;
 pub use view::RecordView;

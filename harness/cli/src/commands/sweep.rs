@@ -135,7 +135,7 @@ pub(crate) fn run(arguments: &SweepArguments, volume: Volume) -> Outcome {
     let cluster = arguments.executor.cluster();
     let device = if cluster.is_some() { Device::Cpu } else { arguments.device.resolve().map_err(refuse)? };
     let prepared = prepare(&trials, &store, arguments.rules.retry_failed())
-        .map_err(|refusal| refuse(spec.error_at(&refusal.trial, refusal.key, &refusal.error.to_string(), None)))?;
+        .map_err(|refusal| refuse(spec.error_at(&refusal.trial, &refusal.key, &refusal.error.to_string(), None)))?;
     if !volume.quiet {
         for note in &spec.notes {
             talk(format_args!("note: {note}"));

@@ -12,6 +12,7 @@ mod eval;
 mod export;
 mod faults;
 mod listings;
+mod quant_layers;
 mod quantize;
 mod refused;
 mod reports;

@@ -19,7 +19,7 @@ impl PlacedQuantizer {
         planned: Option<&QuantizerPlan>,
         path: &nn::Path<'_>,
     ) -> Result<Option<PlacedQuantizer>, ModelError> {
-        let Some(QuantizerPlan { method, site, options }) = planned else { return Ok(None) };
+        let Some(QuantizerPlan { method, site, options, .. }) = planned else { return Ok(None) };
         let site = Site { device: path.device(), ..site.clone() };
         let built = method.quantizer(&site, options, path);
         let quantizer = built.map_err(|source| ModelError::Site { layer: site.layer.clone(), source })?;

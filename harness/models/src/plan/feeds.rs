@@ -116,7 +116,7 @@ mod tests {
     fn a_plan_refuses_such_a_network() {
         let layers = vec![Layer::conv("conv1", 4, 3, 1), Layer::activation("cnov2"), Layer::conv("conv2", 4, 3, 1)];
         let float = MethodChoice::float;
-        let quant = QuantConfig { weights: float(), activations: float(), gradients: float(), keep_float: Vec::new() };
+        let quant = QuantConfig::of(float(), float(), float(), Vec::new());
         let refused = Plan::of_layers(layers, &quant, [1, 8, 8]);
         assert!(matches!(&refused, Err(ModelError::WrongFeed { name, .. }) if name == "cnov2"), "{refused:?}");
     }

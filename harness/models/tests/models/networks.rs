@@ -2,7 +2,7 @@
 
 use harness_methods::core::{Role, StepContext};
 use harness_models::{ModelError, Network, Plan};
-use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
+use harness_records::config::{InputKind, LayerRule, MethodChoice, ModelChoice, QuantConfig};
 use harness_records::options::OptionValue;
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
@@ -218,4 +218,64 @@ fn gradients_are_quantized_sample_by_sample_on_their_way_back() {
             assert!((f64::from(*found) - expected).abs() < 1e-3 * (1.0 + expected.abs()), "{name}: {found} {expected}");
         }
     }
+}
+
+fn rules(text: &str) -> Vec<LayerRule> {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn later_settings_of_layers_go_over_earlier_ones() {
+    let config = QuantConfig {
+        layers: rules(
+            r#"[{"layer": "conv", "weights": {"bits": 4, "per": "channel"}},
+                {"layer": "conv2", "weights": {"bits": 3}},
+                {"layer": "last", "weights": {"method": "dorefa"}, "activations": {"method": "float"}}]"#,
+        ),
+        ..quant(method("uniform", 2), method("pact", 5), MethodChoice::float(), &[])
+    };
+    let plan = Plan::new(&model("lenet", &[]), &config, [1, 28, 28], 10).unwrap();
+    let site = |layer: &str, role: Role| {
+        let planned = plan.sites().find(|p| p.site.layer == layer && p.site.role == role)?;
+        let per = planned.options.text("per").to_owned();
+        Some((planned.method.about().about.name, planned.site.bits.get(), per, planned.rules.clone()))
+    };
+    let channel = "channel".to_owned();
+    assert_eq!(site("conv1", Role::Weight), Some(("uniform", 4, channel.clone(), vec![0])));
+    assert_eq!(site("conv2", Role::Weight), Some(("uniform", 3, channel, vec![0, 1])));
+    assert_eq!(site("fc1", Role::Weight), Some(("uniform", 2, "tensor".to_owned(), vec![])));
+    assert_eq!(site("fc2", Role::Weight), Some(("dorefa", 2, String::new(), vec![2])));
+    assert_eq!(site("fc1", Role::Activation), Some(("pact", 5, String::new(), vec![])));
+    assert_eq!(site("fc2", Role::Activation), None);
+    let of =
+        |layer: &str| plan.costs.iter().find(|cost| cost.layer == layer).map(|c| (c.weight_bits, c.activation_bits));
+    assert_eq!([of("conv1"), of("fc2")], [Some((4, 32)), Some((2, 32))]);
+    let bytes = QuantConfig { input: InputKind::Bytes, ..config };
+    let plan = Plan::new(&model("lenet", &[]), &bytes, [1, 28, 28], 10).unwrap();
+    assert_eq!(plan.costs[0].activation_bits, 8, "the image's own values");
+    let error = Plan::new(&model("lstm", &[]), &bytes, harness_models::Input::Tokens, 10).unwrap_err();
+    assert!(matches!(error, ModelError::BytesOfTokens | ModelError::UnknownPattern { .. }), "{error}");
+}
+
+/// Settings of single layers that say the same as one of the whole network give the same network, to the bit.
+#[test]
+fn the_same_setting_layer_by_layer_is_the_same_network() {
+    let whole = quant(method("dorefa", 2), method("pact", 3), MethodChoice::float(), &["first"]);
+    let apart = QuantConfig {
+        layers: rules(
+            r#"[{"layer": "*", "weights": {"method": "dorefa", "bits": 2}},
+                {"layer": "conv2", "activations": {"method": "pact", "bits": 3}},
+                {"layer": "fc?", "activations": {"method": "pact", "bits": 3}}]"#,
+        ),
+        ..quant(method("uniform", 8), MethodChoice::float(), MethodChoice::float(), &["first"])
+    };
+    let output = |config: &QuantConfig| {
+        tch::manual_seed(3);
+        let plan = Plan::new(&model("lenet", &[("variant", small())]), config, [1, 8, 8], 10).unwrap();
+        let store = nn::VarStore::new(Device::Cpu);
+        let mut network = Network::new(&plan, &store.root()).unwrap();
+        let x = Tensor::randn([4, 1, 8, 8], (Kind::Float, Device::Cpu));
+        Vec::<f32>::try_from(network.forward(&x, &TRAINING).unwrap().view(-1)).unwrap()
+    };
+    assert_eq!(output(&whole), output(&apart));
 }

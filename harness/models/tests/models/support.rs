@@ -29,7 +29,7 @@ pub(crate) fn quant(
     gradients: MethodChoice,
     keep: &[&str],
 ) -> QuantConfig {
-    QuantConfig { weights, activations, gradients, keep_float: keep.iter().map(|&name| name.to_owned()).collect() }
+    QuantConfig::of(weights, activations, gradients, keep.iter().map(|&name| name.to_owned()).collect())
 }
 
 pub(crate) fn float() -> QuantConfig {

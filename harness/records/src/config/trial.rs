@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::config::catalog::{Catalog, Entry};
 use crate::config::key::KeyDoc;
 use crate::config::keys::{self, ROLES};
+use crate::config::layers::LayerRule;
 use crate::config::options::Options;
 use crate::config::trial_config::{MethodChoice, TrialConfig};
 
@@ -143,7 +144,8 @@ fn write_canonical(value: &Value, out: &mut String) {
 ///
 /// `varied` are the dotted keys that the axes assign in this trial.
 pub(crate) fn label(config: &TrialConfig, varied: &[String], catalog: &Catalog) -> String {
-    let is_quant = |key: &str| key.starts_with("quant.") && key != "quant.keep_float";
+    let is_quant =
+        |key: &str| ["quant.weights", "quant.activations", "quant.gradients"].iter().any(|role| key.starts_with(role));
     let mut parts = Vec::new();
     if varied.is_empty() || varied.iter().any(|key| is_quant(key)) {
         parts.push(quant_label(config, varied, catalog));
@@ -159,6 +161,7 @@ pub(crate) fn label(config: &TrialConfig, varied: &[String], catalog: &Catalog) 
             {
                 continue;
             }
+            key if key.starts_with("quant.layers") => layers_label(&config.quant.layers),
             // A choice is best named by its name.
             "dataset" | "dataset.name" => config.dataset.name.clone(),
             "model" | "model.name" => config.model.name.clone(),
@@ -204,6 +207,14 @@ fn quant_label(config: &TrialConfig, varied: &[String], catalog: &Catalog) -> St
         }
     }
     parts.join(" ")
+}
+
+/// `layers=first w8 a8; layer3.* w3`, or `layers=none`.
+fn layers_label(rules: &[LayerRule]) -> String {
+    if rules.is_empty() {
+        return "layers=none".to_owned();
+    }
+    format!("layers={}", rules.iter().map(LayerRule::label).collect::<Vec<_>>().join("; "))
 }
 
 fn option_labels(choice: &MethodChoice, catalog: &Catalog) -> Vec<String> {

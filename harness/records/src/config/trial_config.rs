@@ -8,7 +8,9 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::keys;
+use crate::config::layers::LayerRule;
 use crate::config::options::{OptionValue, Options};
+use crate::config::role::Role;
 
 /// Everything that decides the numbers of a trial, and the places its data come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +90,62 @@ pub struct QuantConfig {
     /// Layers kept in full precision, weights and input: `first`, `last`, `shortcuts` (all that stand on shortcuts of a
     /// residual network) or a layer's name.
     pub keep_float: Vec<String>,
+    /// What the network reads.
+    #[serde(default, skip_serializing_if = "InputKind::is_default")]
+    pub input: InputKind,
+    /// What differs in some layers, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerRule>,
+}
+
+impl QuantConfig {
+    /// One setting for the whole network.
+    #[must_use]
+    pub fn of(
+        weights: MethodChoice,
+        activations: MethodChoice,
+        gradients: MethodChoice,
+        keep_float: Vec<String>,
+    ) -> QuantConfig {
+        QuantConfig { weights, activations, gradients, keep_float, input: InputKind::default(), layers: Vec::new() }
+    }
+
+    /// The setting of a role.
+    #[must_use]
+    pub fn choice(&self, role: Role) -> &MethodChoice {
+        match role {
+            Role::Weight => &self.weights,
+            Role::Activation => &self.activations,
+            Role::Gradient => &self.gradients,
+        }
+    }
+
+    /// True where no layer is quantized, whatever it is called.
+    #[must_use]
+    pub fn is_float(&self) -> bool {
+        let changes = self.layers.iter().flat_map(|rule| [&rule.weights, &rule.activations, &rule.gradients]).flatten();
+        [&self.weights, &self.activations, &self.gradients].iter().all(|choice| choice.is_float())
+            && changes.into_iter().all(|change| change.method.as_deref() == Some("float"))
+    }
+}
+
+/// What the first layer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputKind {
+    /// Normalized images in full precision.
+    #[default]
+    Float,
+    /// The 8-bit values of an image. Normalization is an exact affine function of them for each channel, so the numbers of
+    /// a training are the same; what changes is that the first layer counts as one of 8-bit inputs and can be computed
+    /// in integers.
+    Bytes,
+}
+
+impl InputKind {
+    fn is_default(&self) -> bool {
+        *self == InputKind::default()
+    }
 }
 
 /// How a trial is trained. Defaults stand in the table of keys alone; a record that is older than a key reads as if it

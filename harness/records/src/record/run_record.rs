@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::role::Role;
 use crate::config::trial_config::TrialConfig;
 pub use crate::record::correct_samples::CorrectSamples;
 use crate::record::device::RecordedDevice;
 pub use crate::record::losses::Losses;
-use crate::record::role::Role;
 
 /// Format this version writes.
 ///

@@ -122,7 +122,7 @@ pub(crate) fn known_keys(catalog: &Catalog) -> Vec<String> {
     for role in keys::ROLES {
         choice(&format!("quant.{role}"), &["method", "bits"], &catalog.methods);
     }
-    keys.push("quant.keep_float".to_owned());
+    keys.extend(["keep_float", "input", "layers"].map(|name| format!("quant.{name}")));
     keys.extend(keys::TRAIN.iter().map(|field| format!("train.{}", field.name)));
     for (path, table) in [("train.optimizer", keys::OPTIMIZERS), ("train.schedule", keys::SCHEDULES)] {
         keys.push(format!("{path}.name"));

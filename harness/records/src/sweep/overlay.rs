@@ -7,7 +7,9 @@
 //! - Assigning (axis values, `--set`): a map with a tag for a choice replaces what was there; any other map assigns
 //!   its keys one by one; a tag alone (`quant.weights.method: dorefa`) changes the choice, dropping its options and
 //!   keeping only the bit width, and that only where the new method has a width to choose.
-//! - `train.init` and `train.distill.teacher` say where to find one thing: each replaces what was there as a whole.
+//! - `train.init` and `train.distill.teacher` say where to find one thing, and the entries of `quant.layers` apply in
+//!   their order: each of the three replaces what was there as a whole. Names of layers may contain dots, so nothing
+//!   inside `quant.layers` is a dotted key.
 //!
 //! Assignments of one layer (all axes of a trial, or all `--set`) do not depend on their order, except that the
 //! last one of the same key wins: whole choices come first, then tags, then everything else.
@@ -34,8 +36,11 @@ pub(crate) fn choice(path: &str) -> Option<(&'static str, &'static str)> {
 
 /// True for a map that means something only as a whole: one that is given replaces what was there, null included.
 fn is_whole(path: &str) -> bool {
-    matches!(path, "train.init" | "train.distill.teacher")
+    matches!(path, "train.init" | "train.distill.teacher" | LAYERS)
 }
+
+/// The settings of single layers.
+const LAYERS: &str = "quant.layers";
 
 /// True where null is a value and not an empty section.
 fn is_optional(path: &str) -> bool {
@@ -173,10 +178,18 @@ pub(crate) fn merge(tree: &mut Node, over: &Node, path: &str) {
 
 /// The same map with dotted keys written as nested maps: `{train.seed: 1}` is `{train: {seed: 1}}`.
 pub(crate) fn nest(node: &Node) -> Result<Node, Problem> {
+    nest_at(node, "")
+}
+
+fn nest_at(node: &Node, path: &str) -> Result<Node, Problem> {
     let Value::Map(pairs) = &node.value else { return Ok(node.clone()) };
+    if path == LAYERS {
+        return Ok(node.clone());
+    }
     let mut nested = Node { value: Value::Map(Vec::new()), origin: node.origin.clone() };
     for (key, value) in pairs {
-        insert(&mut nested, &split(key), nest(value)?, &key.origin)?;
+        let path = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
+        insert(&mut nested, &split(key), nest_at(value, &path)?, &key.origin)?;
     }
     Ok(nested)
 }

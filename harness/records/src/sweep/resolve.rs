@@ -1,6 +1,7 @@
 //! A tree of keys and values made into a [`TrialConfig`]: every key known, every type and range right, every
 //! default filled in. All mistakes are collected, not only the first.
 
+mod layers;
 mod plugs;
 mod resolver;
 mod training;

@@ -145,6 +145,14 @@ fn config(catalog: &Catalog, dotted: bool) -> Value {
             "description": "Layers kept in full precision, weights and input: first, last, shortcuts or a layer's name."
         }),
     );
+    quant.insert(
+        "input".to_owned(),
+        json!({
+            "enum": ["float", "bytes"], "default": "float",
+            "description": "What the first layer reads: float, or bytes, the 8-bit values of an image, whose normalization then belongs to that layer. The numbers of a training are the same."
+        }),
+    );
+    quant.insert("layers".to_owned(), layers(catalog));
     let mut train: Map<String, Value> = keys::TRAIN.iter().map(|f| (f.name.to_owned(), f.schema())).collect();
     train.insert("init".to_owned(), init());
     train.insert("distill".to_owned(), distill());
@@ -170,6 +178,39 @@ fn config(catalog: &Catalog, dotted: bool) -> Value {
         schema["properties"] = keys.into_iter().collect::<Map<String, Value>>().into();
     }
     schema
+}
+
+/// What differs in some layers: keys of a method without or with its name, which the parser checks against the setting
+/// that they change. A configuration that was resolved has a list, which keeps the order.
+fn layers(catalog: &Catalog) -> Value {
+    let change = |role: &str| {
+        let able = catalog.methods.iter().filter(|m| m.roles.has(role) || m.about.name == keys::METHOD);
+        let mut properties: Map<String, Value> = able
+            .clone()
+            .flat_map(|entry| entry.about.options)
+            .map(|doc| (doc.name.to_owned(), json!({"description": doc.doc})))
+            .collect();
+        let names: Vec<&str> = able.map(|entry| entry.about.name).collect();
+        properties.insert("method".to_owned(), json!({"enum": names}));
+        properties.insert("bits".to_owned(), json!({"type": "integer", "minimum": 1, "maximum": 8}));
+        json!({"type": "object", "minProperties": 1, "additionalProperties": false, "properties": properties})
+    };
+    let roles: Map<String, Value> = ROLES.into_iter().map(|role| (role.to_owned(), change(role))).collect();
+    let mut named = roles.clone();
+    named.insert("layer".to_owned(), json!({"type": "string"}));
+    json!({
+        "anyOf": [
+            {"type": "object", "additionalProperties": {
+                "type": "object", "minProperties": 1, "additionalProperties": false, "properties": roles
+            }},
+            {"type": "array", "items": {
+                "type": "object", "required": ["layer"], "minProperties": 2, "additionalProperties": false, "properties": named
+            }},
+            {"type": "null"}
+        ],
+        "default": null,
+        "description": "What differs in some layers, by name, pattern (layer3.*), first, last, conv, linear, recurrent or downsample; each entry applies over those before it."
+    })
 }
 
 /// What another trial of the sweep must have: dotted or nested keys, which the parser checks. A configuration that was

@@ -181,6 +181,13 @@ impl SweepSpec {
         &self.trials
     }
 
+    /// Where a dotted key of a trial was given, `sweep.yaml:12:5`, or the nearest enclosing key.
+    #[must_use]
+    pub fn place(&self, trial: &Trial, key: &str) -> Option<String> {
+        let index = self.trials.iter().position(|t| t.id == trial.id)?;
+        Some(innermost(self.trees.get(index)?, key).origin.to_string())
+    }
+
     /// An error at the place where a dotted key of a trial was given, for mistakes that only others can find (a
     /// folder that does not exist, a model too small for a data set). Falls back to the nearest enclosing key.
     #[must_use]
@@ -190,19 +197,22 @@ impl SweepSpec {
             let source = Source { name: self.name.clone(), text: String::new(), is_file: true };
             return Problem::new(Origin::whole(&Arc::new(source)), message).into();
         };
-        let mut node = tree;
-        for name in key.split('.') {
-            match node.get(name) {
-                Some(inner) => node = inner,
-                None => break,
-            }
-        }
-        let problem = Problem::new(node.origin.clone(), message);
+        let problem = Problem::new(innermost(tree, key).origin.clone(), message);
         match hint {
             Some(hint) => problem.hint(hint),
             None => problem,
         }
         .into()
+    }
+}
+
+/// The node of a dotted key, or of the longest beginning of it that is there. Names of layers may contain dots.
+fn innermost<'a>(tree: &'a Node, key: &str) -> &'a Node {
+    let begins = |name: &str| key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let inner = tree.pairs().into_iter().flatten().filter(|(name, _)| begins(&name.name));
+    match inner.max_by_key(|(name, _)| name.name.len()) {
+        Some((name, node)) => innermost(node, key.get(name.name.len() + 1..).unwrap_or_default()),
+        None => tree,
     }
 }
 

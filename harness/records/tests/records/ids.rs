@@ -254,7 +254,7 @@ fn method(role: fn(&Entry) -> bool) -> impl Strategy<Value = MethodChoice> {
 fn quant() -> impl Strategy<Value = QuantConfig> {
     let layers = vec(prop_oneof![Just("first".to_owned()), Just("last".to_owned()), words()], 0..4);
     (method(|m| m.roles.weights), method(|m| m.roles.activations), method(|m| m.roles.gradients), layers).prop_map(
-        |(weights, activations, gradients, keep_float)| QuantConfig { weights, activations, gradients, keep_float },
+        |(weights, activations, gradients, keep_float)| QuantConfig::of(weights, activations, gradients, keep_float),
     )
 }
 

@@ -1,7 +1,7 @@
 //! `harness sweep --dry-run`: what would run, why, and how much work it is.
 
 use harness_engine::gpu::{Gpu, UTILISATION};
-use harness_engine::prepare::Prepared;
+use harness_engine::prepare::{Prepared, SiteSummary};
 use harness_records::spec::SweepSpec;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ impl Plan<'_> {
                 "decision": p.decision.word(),
                 "reason": p.decision.reason(),
                 "needs": p.trial.config.train.needs().collect::<Vec<_>>(),
-                "sites": p.sites,
+                "sites": self.site_objects(p),
                 "model": p.model,
                 "work": p.work,
                 "gpu_hours": self.hours(p),
@@ -54,6 +54,9 @@ impl Plan<'_> {
         header.extend(self.gpu.map(|_| "GPU h"));
         let rows: Vec<Vec<String>> = self.prepared.iter().map(|p| self.row(p)).collect();
         print(columns(&header, &rows))?;
+        if self.prepared.iter().any(|p| !p.trial.config.quant.layers.is_empty()) {
+            print("\nw8@12: 8-bit weights, by the entry of `quant.layers` in line 12")?;
+        }
         let (mut images, mut flops, mut total) = (0, 0.0, 0.0);
         let runs = || self.prepared.iter().filter(|p| p.decision.runs());
         for p in runs() {
@@ -91,7 +94,7 @@ impl Plan<'_> {
             p.trial.label.clone(),
             p.decision.word().to_owned(),
             p.decision.reason(),
-            sites(p),
+            self.sites(p),
             p.model.parameters.to_string(),
             p.model.macs.to_string(),
             p.work.train_images.to_string(),
@@ -100,20 +103,41 @@ impl Plan<'_> {
         row.extend(self.hours(p).map(|hours| format!("{hours:.3}")));
         row
     }
-}
 
-/// `conv2:w2,a2 fc1:w2`, or `none`.
-fn sites(p: &Prepared) -> String {
-    let mut layers: Vec<(&str, Vec<String>)> = Vec::new();
-    for site in &p.sites {
-        let short = format!("{}{}", &site.role.name()[..1], site.bits);
-        match layers.iter_mut().find(|(layer, _)| *layer == site.layer) {
-            Some((_, shorts)) => shorts.push(short),
-            None => layers.push((&site.layer, vec![short])),
+    /// The sites with the places of the entries of `quant.layers` that they come from.
+    fn site_objects(&self, p: &Prepared) -> Vec<Value> {
+        let object = |site: &SiteSummary| {
+            let mut object = json!(site);
+            let places = self.places(p, site);
+            if !places.is_empty() {
+                object["places"] = json!(places);
+            }
+            object
+        };
+        p.sites.iter().map(object).collect()
+    }
+
+    /// Where the entries of `quant.layers` that a site comes from stand, `sweep.yaml:12:5`.
+    fn places(&self, p: &Prepared, site: &SiteSummary) -> Vec<String> {
+        let place = |pattern: &String| self.spec.place(&p.trial, &format!("quant.layers.{pattern}"));
+        site.rules.iter().filter_map(place).collect()
+    }
+
+    /// `conv2:w2,a2 fc1:w2`, or `none`. What comes from an entry of `quant.layers` has its line: `conv1:w8@12`.
+    fn sites(&self, p: &Prepared) -> String {
+        let mut layers: Vec<(&str, Vec<String>)> = Vec::new();
+        for site in &p.sites {
+            let line = self.places(p, site).pop().and_then(|place| Some(place.split(':').nth(1)?.to_owned()));
+            let line = line.map_or_else(String::new, |line| format!("@{line}"));
+            let short = format!("{}{}{line}", &site.role.name()[..1], site.bits);
+            match layers.iter_mut().find(|(layer, _)| *layer == site.layer) {
+                Some((_, shorts)) => shorts.push(short),
+                None => layers.push((&site.layer, vec![short])),
+            }
         }
+        if layers.is_empty() {
+            return "none".to_owned();
+        }
+        layers.into_iter().map(|(layer, shorts)| format!("{layer}:{}", shorts.join(","))).collect::<Vec<_>>().join(" ")
     }
-    if layers.is_empty() {
-        return "none".to_owned();
-    }
-    layers.into_iter().map(|(layer, shorts)| format!("{layer}:{}", shorts.join(","))).collect::<Vec<_>>().join(" ")
 }

@@ -6,7 +6,7 @@ use crate::config::catalog::Entry;
 use crate::config::key::{KeyDoc, KeyKind, node_value};
 use crate::config::keys::{self, ROLES};
 use crate::config::options::{OptionValue, Options};
-use crate::config::trial_config::{DatasetChoice, MethodChoice, ModelChoice, QuantConfig};
+use crate::config::trial_config::{DatasetChoice, InputKind, MethodChoice, ModelChoice, QuantConfig};
 use crate::sweep::resolve::resolver::{Chosen, Resolver, join};
 use crate::yaml::diagnostics::{Problem, suggest};
 use crate::yaml::node::{Key, Node, Origin, Value};
@@ -52,18 +52,37 @@ impl<'a> Resolver<'a> {
         let Some(quant) = tree.get("quant") else {
             let float = MethodChoice::float;
             let keep_float = keys::KEEP_FLOAT.map(str::to_owned).to_vec();
-            return Some(QuantConfig { weights: float(), activations: float(), gradients: float(), keep_float });
+            return Some(QuantConfig::of(float(), float(), float(), keep_float));
         };
         let pairs = self.map(quant, "quant", "a map with `weights` and `activations`")?;
-        self.known_keys(pairs, "quant", &["weights", "activations", "gradients", "keep_float"]);
+        self.known_keys(pairs, "quant", &["weights", "activations", "gradients", "keep_float", "input", "layers"]);
         let [weights, activations, gradients] = ROLES.map(|role| self.method(quant, role));
         let keep_float = self.keep_float(quant.get("keep_float"));
-        Some(QuantConfig {
-            weights: weights?,
-            activations: activations?,
-            gradients: gradients?,
-            keep_float: keep_float?,
-        })
+        let input = self.input(quant.get("input"));
+        let layers = quant.get("layers");
+        let [weights, activations, gradients] = match [weights, activations, gradients] {
+            [Some(weights), Some(activations), Some(gradients)] => [weights, activations, gradients],
+            // Mistakes in the setting of layers that stand for themselves are told with those of the network.
+            given => {
+                self.layers(layers, &given);
+                return None;
+            }
+        };
+        let given = [weights, activations, gradients].map(Some);
+        let layers = self.layers(layers, &given);
+        let [Some(weights), Some(activations), Some(gradients)] = given else { return None };
+        Some(QuantConfig { weights, activations, gradients, keep_float: keep_float?, input: input?, layers: layers? })
+    }
+
+    fn input(&mut self, node: Option<&'a Node>) -> Option<InputKind> {
+        const WORDS: [(&str, InputKind); 2] = [("float", InputKind::Float), ("bytes", InputKind::Bytes)];
+        let Some(node) = node else { return Some(InputKind::default()) };
+        let found = node.text().and_then(|text| WORDS.iter().find(|(word, _)| *word == text));
+        if found.is_none() {
+            let message = format!("`quant.input` is {}, expected `float` or `bytes`", node.value.describe());
+            self.wrong(&node.origin, message);
+        }
+        found.map(|(_, kind)| *kind)
     }
 
     fn keep_float(&mut self, node: Option<&'a Node>) -> Option<Vec<String>> {
@@ -201,10 +220,10 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn names(entries: &[Entry]) -> Vec<&'static str> {
+pub(super) fn names(entries: &[Entry]) -> Vec<&'static str> {
     entries.iter().map(|entry| entry.about.name).collect()
 }
 
-fn quoted(names: &[&str]) -> String {
+pub(super) fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
