@@ -168,7 +168,7 @@ pub(crate) fn rows(trials: &Trials) -> Result<Vec<Row>, ReportError> {
         let config = &trials.records[row.example].config;
         let metric =
             if row.perplexity.summary.is_some() { published::Metric::Perplexity } else { published::Metric::Top1 };
-        row.published = numbers.iter().find(|number| number.metric == metric && number.matches(config)).cloned();
+        row.published = published::beside(&numbers, None, metric, config);
     }
     compare_with_float(&mut rows, &float_settings);
     rows.sort_by(order);

@@ -58,6 +58,7 @@ use std::path::{Path, PathBuf};
 
 use harness_records::catalog::Catalog;
 use harness_records::record::RunRecord;
+use harness_records::spec::PaperLayout;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::encode::csv::csv;
@@ -122,6 +123,8 @@ pub struct ReportInput {
     pub kernels: Option<Kernels>,
     /// A table of the user's own making, shown before the others.
     pub pivot: Option<Pivot>,
+    /// Rows and columns of the table `paper`; `None`: a row a method and a column a setting of bit widths.
+    pub paper: Option<PaperLayout>,
     /// What figures are drawn for.
     pub layout: Layout,
     /// Everything that a sweep file can name: defaults of options are left out of names.
@@ -174,6 +177,8 @@ pub struct Names {
     pub tables: Vec<&'static str>,
     /// For `report.figures` of a sweep file.
     pub figures: Vec<&'static str>,
+    /// Papers whose published numbers are known, for `report.paper` of a sweep file.
+    pub papers: Vec<String>,
 }
 
 /// The tables and figures that exist.
@@ -182,6 +187,7 @@ pub fn names() -> Names {
     Names {
         tables: tables::TABLES.iter().map(|table| table.name()).collect(),
         figures: figures::FIGURES.iter().map(|figure| figure.name()).collect(),
+        papers: published::papers(),
     }
 }
 
@@ -212,7 +218,7 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
     let figures = figures.iter().map(|name| figures::find(name)).collect::<Result<Vec<_>, _>>()?;
     let trials = Trials::named(&input.records, &input.problems, &input.catalog, &input.labels)?;
     let trials = trials.with_kernels(input.kernels.clone());
-    let trials = trials.with_verified(input.verified);
+    let trials = trials.with_verified(input.verified).with_paper(input.paper.clone());
     let mut folder = Folder { out, formats, written: Vec::new() };
     let mut sections = Vec::new();
     if let Some(pivot) = &input.pivot {
@@ -325,7 +331,8 @@ impl Folder<'_> {
     }
 
     fn table(&mut self, table: &dyn Table, sheet: Sheet, trials: &Trials) -> Result<TableSection, ReportError> {
-        self.sheet(table.name(), table.title().to_owned(), sheet, trials)
+        let title = sheet.grid.title.clone().unwrap_or_else(|| table.title().to_owned());
+        self.sheet(table.name(), title, sheet, trials)
     }
 
     fn sheet(

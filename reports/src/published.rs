@@ -1,8 +1,10 @@
 //! Numbers that papers published, and which of our trials repeat them.
 
+use std::collections::BTreeSet;
+
 use harness_records::config::{MethodChoice, TrialConfig};
 
-use crate::bit_widths::width;
+use crate::bit_widths::{is_float, width};
 use crate::error::ReportError;
 
 /// All of them, see the head of the file.
@@ -47,7 +49,8 @@ struct Pick {
 impl Pick {
     fn matches(&self, choice: &MethodChoice) -> bool {
         let has = |(name, expected): &(String, String)| {
-            choice.options.iter().any(|(known, value)| known == name && value.to_string() == *expected)
+            let found = choice.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_string());
+            found.unwrap_or_default() == *expected
         };
         choice.method == self.method && width(choice) == self.bits && self.options.iter().all(has)
     }
@@ -60,15 +63,46 @@ impl Published {
         format!("{} ({}{memory})", self.paper, self.source)
     }
 
+    /// True for a trial on the same data by the same network.
+    fn same_place(&self, config: &TrialConfig) -> bool {
+        self.dataset == config.dataset.name && self.models.contains(&config.model.name)
+    }
+
     /// True for a trial whose result this number can stand beside: the same data, network, methods and bit widths.
     /// Training and everything else may differ; the ledger names it.
     pub(crate) fn matches(&self, config: &TrialConfig) -> bool {
-        self.dataset == config.dataset.name
-            && self.models.contains(&config.model.name)
+        self.same_place(config)
             && self.weights.matches(&config.quant.weights)
             && self.activations.matches(&config.quant.activations)
             && width(&config.quant.gradients) == self.gradient_bits
     }
+}
+
+/// The number that `source` (any paper where it is `None`) published for a trial. What a paper says of full precision is
+/// known where it is named, and says one thing alone.
+pub(crate) fn beside(
+    numbers: &[Published],
+    source: Option<&str>,
+    metric: Metric,
+    config: &TrialConfig,
+) -> Option<Published> {
+    let mut known = numbers.iter().filter(|n| n.metric == metric && source.is_none_or(|source| n.paper == source));
+    if !is_float(&config.quant) {
+        return known.find(|number| number.matches(config)).cloned();
+    }
+    source?;
+    let float = |number: &Published| number.float.filter(|_| number.same_place(config));
+    let (first, value) = known.clone().find_map(|number| Some((number, float(number)?)))?;
+    known
+        .filter_map(float)
+        .all(|other| (other - value).abs() < f64::EPSILON)
+        .then(|| Published { value, ..first.clone() })
+}
+
+/// The papers, in order. Where the embedded file is wrong, which a test finds, there are none, and a report says why.
+pub(crate) fn papers() -> Vec<String> {
+    let papers: BTreeSet<String> = all().unwrap_or_default().into_iter().map(|number| number.paper).collect();
+    papers.into_iter().collect()
 }
 
 /// Reads the file.
@@ -173,5 +207,34 @@ mod tests {
         assert_eq!(of(ls(1, "optimal"), MethodChoice::float()), [76.2]);
         assert_eq!(of(ls(2, "optimal"), ls(2, "optimal")), [0.0; 0]);
         assert_eq!(of(MethodChoice::float(), MethodChoice::float()), [0.0; 0]);
+    }
+
+    #[test]
+    fn a_base_is_not_taken_for_what_is_built_on_it() {
+        let all = all().unwrap();
+        let of = |options: &[(&str, &str)]| {
+            let paper = [("granularity", "filter"), ("selection", "roulette"), ("probability", "linear")];
+            let options = [&paper[..], &[("schedule", "exponential")], options].concat();
+            let record = record().weights(method("stochastic", 1, &options)).dataset("cifar10");
+            let config = record.edit(|r| r.config.model.name = "vgg9".to_owned()).build().config;
+            beside(&all, None, Metric::Top1, &config).map(|number| number.value)
+        };
+        assert_eq!(of(&[("base", "bwn")]), Some(90.6));
+        assert_eq!(of(&[("base", "bwn"), ("portion", "1")]), Some(89.33));
+        assert_eq!(of(&[("base", "bwn"), ("portion", "0.5")]), None);
+    }
+
+    #[test]
+    fn full_precision_is_that_of_the_paper() {
+        let all = all().unwrap();
+        let of = |source: Option<&str>, model: &str| {
+            let record = record().dataset("imagenet").edit(|r| r.config.model.name = model.to_owned()).build();
+            beside(&all, source, Metric::Top1, &record.config).map(|number| number.value)
+        };
+        assert_eq!(of(Some("Zhou et al. 2017 (arXiv:1706.07145)"), "alexnet-bn"), Some(57.1));
+        assert_eq!(of(Some("Pouransari et al. 2020 (arXiv:2001.02786)"), "resnet18"), Some(69.8));
+        assert_eq!(of(None, "resnet18"), None);
+        // Two sources of the paper say two things.
+        assert_eq!(of(Some("Zhou et al. 2016 (arXiv:1606.06160)"), "alexnet-bn"), None);
     }
 }

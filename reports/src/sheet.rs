@@ -14,6 +14,8 @@ pub(crate) struct Sheet {
 /// Cells as text. Escaping is the writer's business.
 #[derive(Debug, Default)]
 pub(crate) struct Grid {
+    /// Heading, where it is another than that of the table.
+    pub(crate) title: Option<String>,
     pub(crate) columns: Vec<(String, Align)>,
     pub(crate) rows: Vec<Vec<String>>,
     /// Sentences below the table.

@@ -4,6 +4,8 @@ pub(crate) mod accuracy;
 pub(crate) mod claims;
 pub(crate) mod cost;
 pub(crate) mod kernels;
+mod laid_out;
+mod marks;
 pub(crate) mod paper;
 pub(crate) mod pivot;
 pub(crate) mod published;

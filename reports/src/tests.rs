@@ -25,6 +25,7 @@ fn input(records: Vec<RunRecord>) -> ReportInput {
         verified: Verified::default(),
         kernels: None,
         pivot: None,
+        paper: None,
         layout: crate::Layout::default(),
         catalog: harness_records::catalog::Catalog::default(),
         labels: std::collections::BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use harness_records::catalog::Catalog;
 use harness_records::record::{RunRecord, Status};
+use harness_records::spec::PaperLayout;
 
 use crate::Verified;
 use crate::accuracy::{self, Row};
@@ -31,6 +32,8 @@ pub(crate) struct Trials {
     pub(crate) kernels: Option<Kernels>,
     /// How many were run again, and came out the same.
     pub(crate) verified: Verified,
+    /// Rows and columns of the table of results, where the sweep file gives them.
+    pub(crate) paper: Option<PaperLayout>,
     /// Configurations, once somebody asked for them.
     rows: OnceCell<Vec<Row>>,
 }
@@ -79,13 +82,18 @@ impl Trials {
         kept.sort_by(|a, b| (a.seed, &a.id).cmp(&(b.seed, &b.id)));
         let labels = Labels::new(&kept, catalog, given);
         let frame = Frame::new(&kept, &labels)?;
-        let (verified, rows) = (Verified::default(), OnceCell::new());
-        Ok(Trials { records: kept, labels, catalog: catalog.clone(), frame, repeated, kernels: None, verified, rows })
+        let (catalog, verified, rows) = (catalog.clone(), Verified::default(), OnceCell::new());
+        Ok(Trials { records: kept, labels, catalog, frame, repeated, kernels: None, verified, paper: None, rows })
     }
 
     /// With what is known of trials that were run again.
     pub(crate) fn with_verified(self, verified: Verified) -> Trials {
         Trials { verified, ..self }
+    }
+
+    /// With rows and columns for the table of results.
+    pub(crate) fn with_paper(self, paper: Option<PaperLayout>) -> Trials {
+        Trials { paper, ..self }
     }
 
     /// No trials, kernel speeds alone.
@@ -95,9 +103,9 @@ impl Trials {
     pub(crate) fn of_kernels(kernels: Kernels) -> Result<Trials, ReportError> {
         let labels = Labels::new(&[], &Catalog::default(), &BTreeMap::new());
         let frame = Frame::new(&[], &labels)?;
-        let (repeated, verified, rows) = (Vec::new(), Verified::default(), OnceCell::new());
-        let catalog = Catalog::default();
-        Ok(Trials { records: Vec::new(), labels, catalog, frame, repeated, kernels: Some(kernels), verified, rows })
+        let (records, repeated, catalog) = (Vec::new(), Vec::new(), Catalog::default());
+        let (verified, rows, kernels) = (Verified::default(), OnceCell::new(), Some(kernels));
+        Ok(Trials { records, labels, catalog, frame, repeated, kernels, verified, paper: None, rows })
     }
 
     /// The same with kernel speeds.

@@ -8,6 +8,7 @@ pub mod expand;
 pub mod filter;
 mod outside;
 mod overlay;
+pub mod paper;
 mod resolve;
 pub mod schema;
 mod sections;

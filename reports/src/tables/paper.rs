@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harness_stats::{holm, p_of_means};
-
 use crate::accuracy::{IDENTITY, Row};
 use crate::error::ReportError;
 use crate::figures::measure::Measure;
@@ -12,19 +10,17 @@ use crate::numbers::{mean_and_spread, two_decimals};
 use crate::pivot::{Cell, wide};
 use crate::sheet::{Align, Data, Grid, Sheet, Value};
 use crate::tables::Table;
+use crate::tables::laid_out;
+use crate::tables::marks::{self, Mark};
 use crate::tables::published::FROM_MEMORY;
 use crate::trials::Trials;
 
 /// `paper`.
 pub(crate) struct Paper;
 
-/// Marks results that cannot be told from the best of their column.
-const ALIKE: char = '≈';
 /// A setting that a method was not run at, and one at which no trial finished.
 const NOT_RUN: &str = "";
 const NO_RESULT: &str = "–";
-/// Level at which two results differ.
-const LEVEL: f64 = 0.05;
 
 impl Table for Paper {
     fn name(&self) -> &'static str {
@@ -37,54 +33,12 @@ impl Table for Paper {
 
     fn build(&self, trials: &Trials) -> Result<Sheet, ReportError> {
         let rows = trials.rows()?;
-        let marks = marks(rows);
+        let marks = marks::marks(rows);
+        if let Some(layout) = &trials.paper {
+            return laid_out::build(layout, rows, &marks, trials);
+        }
         Ok(Sheet { grid: grid(rows, &marks, trials)?, data: data(rows, &marks) })
     }
-}
-
-/// Where a result stands in its column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    /// The best of several.
-    Best,
-    /// Not to be told from the best.
-    Alike,
-    /// Worse, or there is nothing to compare it with.
-    Plain,
-}
-
-/// The mark of each row. Only rows of one data set, model, setting and bit widths are compared, and only where there are
-/// several; without two seeds each, nothing can be told from the best.
-fn marks(rows: &[Row]) -> Vec<Mark> {
-    let mut marks = vec![Mark::Plain; rows.len()];
-    let mut columns: BTreeMap<([&str; 3], [u32; 3]), Vec<usize>> = BTreeMap::new();
-    for (i, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_float) {
-        columns.entry((row.place(), row.widths)).or_default().push(i);
-    }
-    for members in columns.values() {
-        let Some(measure) = Measure::of(members.iter().map(|&i| &rows[i])) else { continue };
-        let mean = |i: usize| measure.summary(&rows[i]).map(|summary| summary.mean);
-        let known: Vec<usize> = members.iter().copied().filter(|&i| mean(i).is_some()).collect();
-        let sign = if measure.rises() { 1.0 } else { -1.0 };
-        let by_mean = |a: &&usize, b: &&usize| {
-            let of = |i: usize| sign * mean(i).unwrap_or(f64::NEG_INFINITY);
-            of(**a).total_cmp(&of(**b))
-        };
-        // Of equal means the first in the table is the best.
-        let Some(&best) = known.iter().rev().max_by(by_mean).filter(|_| known.len() > 1) else { continue };
-        marks[best] = Mark::Best;
-        let others: Vec<usize> = known.iter().copied().filter(|&i| i != best).collect();
-        let top = measure.by_seed(&rows[best]);
-        let tested: Vec<(usize, f64)> =
-            others.iter().filter_map(|&i| Some((i, p_of_means(&top, &measure.by_seed(&rows[i]))?))).collect();
-        let adjusted = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
-        for ((i, _), p) in tested.iter().zip(adjusted) {
-            if p >= LEVEL {
-                marks[*i] = Mark::Alike;
-            }
-        }
-    }
-    marks
 }
 
 fn grid(rows: &[Row], marks: &[Mark], trials: &Trials) -> Result<Grid, ReportError> {
@@ -105,6 +59,7 @@ fn grid(rows: &[Row], marks: &[Mark], trials: &Trials) -> Result<Grid, ReportErr
     };
     let cells: Vec<Cell> = rows.iter().zip(marks).map(cell).collect();
     let mut grid = Grid {
+        title: None,
         columns: keys.iter().map(|(title, _)| ((*title).to_owned(), Align::Left)).collect(),
         rows: Vec::new(),
         notes: notes(rows, marks, trials),
@@ -134,7 +89,7 @@ fn shown(row: &Row, mark: Mark) -> String {
     let Some(summary) = measure.summary(row) else { return NO_RESULT.to_owned() };
     let mut text = mean_and_spread(summary);
     if mark == Mark::Alike {
-        text.push(ALIKE);
+        text.push(marks::ALIKE);
     }
     if let Some((value, number)) = measure.published(row).zip(row.published.as_ref()) {
         let memory = if number.from_memory { FROM_MEMORY.to_string() } else { String::new() };
@@ -153,29 +108,14 @@ fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
         })
         .collect();
     let what = if what.is_empty() { "no result".to_owned() } else { what.join(" or ") };
-    let mut seeds: Vec<usize> = rows.iter().filter_map(|row| Some(Measure::of_row(row)?.summary(row)?.n)).collect();
-    seeds.sort_unstable();
-    let over = match (seeds.first(), seeds.last()) {
-        (Some(1), Some(1)) => "one seed each".to_owned(),
-        (Some(low), Some(high)) if low == high => format!("mean ± sample standard deviation over {low} seeds"),
-        (Some(low), Some(high)) => format!("mean ± sample standard deviation over {low} to {high} seeds"),
-        _ => "no trial finished".to_owned(),
-    };
+    let seeds = rows.iter().filter_map(|row| Some(Measure::of_row(row)?.summary(row)?.n));
+    let over = marks::seeds_in_words(seeds);
     let mut notes = vec![format!(
         "On the test set after the last epoch: {what}, {over}. Columns: bits of weights/activations{}, 32 for full \
          precision.",
         if rows.iter().any(|row| row.widths[2] != 32) { "/gradients" } else { "" }
     )];
-    if marks.contains(&Mark::Best) {
-        let alike = match marks.contains(&Mark::Alike) {
-            true => format!(
-                " {ALIKE}: cannot be told from the best (5 % level, t test paired by seed, or Welch's where the seeds \
-                 differ, Holm's correction over the column)."
-            ),
-            false => String::new(),
-        };
-        notes.push(format!("Bold: the best method of a column.{alike}"));
-    }
+    notes.extend(marks::sentence(marks.iter().copied(), "method of a column"));
     if rows.iter().any(|row| Measure::of_row(row).is_none()) {
         notes.push(format!("{NO_RESULT}: no trial finished."));
     }
@@ -193,12 +133,11 @@ fn notes(rows: &[Row], marks: &[Mark], trials: &Trials) -> Vec<String> {
         ));
     }
     if published.iter().any(|number| number.from_memory) {
-        notes.push(format!("{FROM_MEMORY} Quoted from memory, not verified against the paper."));
+        notes.push(marks::from_memory());
     }
     let places: BTreeSet<[&str; 3]> = rows.iter().map(Row::place).collect();
     if let (1, Some(place)) = (places.len(), places.first()) {
-        let parts: Vec<&str> = place.iter().copied().filter(|part| !part.is_empty()).collect();
-        notes.push(format!("All on {}.", parts.join(", ")));
+        notes.extend(marks::all_on(*place));
     }
     notes.extend(trials.labels.remarks());
     notes
@@ -217,11 +156,7 @@ fn data(rows: &[Row], marks: &[Mark]) -> Data {
             summary.map_or(0, |summary| summary.n).into(),
             summary.map(|summary| summary.mean).into(),
             summary.and_then(|summary| summary.sd).into(),
-            match mark {
-                Mark::Best => "best".into(),
-                Mark::Alike => "alike".into(),
-                Mark::Plain => Value::Absent,
-            },
+            mark.value(),
             measure.and_then(|measure| measure.published(row)).into(),
             row.failed.into(),
             row.diverged.into(),
@@ -285,7 +220,7 @@ mod tests {
         let records = [trial("a", 1, 0, 0.9), trial("b", 1, 0, 0.9), trial("c", 1, 0, 0.8)];
         let sheet = Paper.build(&Trials::new(&records, &[]).unwrap()).unwrap();
         assert_eq!(sheet.grid.bold, BTreeSet::from([(0, 1)]));
-        assert!(!markdown(&sheet.grid).contains(ALIKE));
+        assert!(!markdown(&sheet.grid).contains(marks::ALIKE));
     }
 
     #[test]

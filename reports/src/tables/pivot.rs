@@ -152,6 +152,7 @@ impl Pivot {
             self.columns
         )];
         let grid = Grid {
+            title: None,
             columns: left.chain(right).collect(),
             rows: lines.into_iter().map(line).collect(),
             notes,

@@ -251,7 +251,10 @@ mod tests {
 
     #[test]
     fn numbers_from_memory_are_marked() {
-        let twn = record().weights(method("stochastic", 2, &[("base", "twn")])).dataset("cifar10");
+        let choices = [("selection", "roulette"), ("probability", "linear"), ("schedule", "exponential")];
+        let stochastic =
+            method("stochastic", 2, &[&[("base", "twn"), ("granularity", "filter")], &choices[..]].concat());
+        let twn = record().weights(stochastic).dataset("cifar10");
         let sheet = built(&[twn.edit(|r| r.config.model.name = "vgg9".to_owned()).build()]);
         assert_eq!(sheet.grid.rows[0][5], "91.63‡");
         assert!(sheet.grid.rows[0][11].ends_with("levels: three (ternary), listed under 2 bits"));

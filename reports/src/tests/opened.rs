@@ -29,6 +29,7 @@ fn written(formats: &[Format]) -> tempfile::TempDir {
         verified: crate::Verified::default(),
         kernels: None,
         pivot: None,
+        paper: None,
         layout: crate::Layout::default(),
         catalog: harness_records::catalog::Catalog::default(),
         labels: std::collections::BTreeMap::new(),

@@ -210,7 +210,8 @@ fn of_all(arguments: &ReportArguments) -> Result<(Wanted, PathBuf), Stop> {
         if arguments.out.is_none() {
             return Err(refuse("a report of several sweeps belongs to none of them: say where it goes with --out"));
         }
-        all.input.command = None;
+        // The rows of one sweep have no place for the trials of another.
+        (all.input.command, all.input.paper) = (None, None);
     }
     Ok((all, folder))
 }
@@ -301,6 +302,7 @@ fn with_names(
         verified,
         kernels: None,
         pivot: None,
+        paper: spec.paper.clone(),
         layout: Layout::default(),
         catalog: catalog(),
         labels: BTreeMap::new(),

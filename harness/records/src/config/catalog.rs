@@ -15,6 +15,8 @@ pub struct Catalog {
     pub tables: Vec<&'static str>,
     /// Figures that `report.figures` can ask for; empty: names are not checked.
     pub figures: Vec<&'static str>,
+    /// Papers whose numbers `report.paper` can set beside ours; empty: names are not checked.
+    pub papers: Vec<String>,
 }
 
 /// One thing that can be chosen by name.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::config::catalog::{Catalog, Entry};
 use crate::config::keys::{self, ROLES, Variant};
 use crate::sweep::filter;
+use crate::sweep::paper;
 use crate::sweep::sections::LABEL;
 
 /// The schema of a sweep file that names things of this catalog.
@@ -47,7 +48,7 @@ pub fn schema(catalog: &Catalog) -> Value {
             "exclude": {
                 "type": ["array", "null"],
                 "description": "Combinations to leave out: all keys of an entry must match.",
-                "items": {"type": "object", "minProperties": 1, "properties": conditions, "additionalProperties": false}
+                "items": {"type": "object", "minProperties": 1, "properties": &conditions, "additionalProperties": false}
             },
             "include": {
                 "type": ["array", "null"],
@@ -59,7 +60,8 @@ pub fn schema(catalog: &Catalog) -> Value {
                 "additionalProperties": false,
                 "properties": {
                     "tables": names(&catalog.tables),
-                    "figures": names(&catalog.figures)
+                    "figures": names(&catalog.figures),
+                    "paper": paper::schema(catalog, &Value::Object(conditions))
                 }
             },
             "slurm": crate::sweep::slurm::schema()

@@ -8,6 +8,7 @@ use crate::sweep::document::Document;
 use crate::sweep::expand::{Axis, AxisValue, Included, Plan};
 use crate::sweep::filter::{self, Filter};
 use crate::sweep::overlay::{self, Assignment, SECTIONS};
+use crate::sweep::paper::PaperLayout;
 use crate::sweep::slurm::SlurmOptions;
 use crate::yaml::diagnostics::{Problem, suggest};
 use crate::yaml::node::{Key, Node, Value};
@@ -16,12 +17,14 @@ use crate::yaml::node::{Key, Node, Value};
 pub(crate) const LABEL: &str = "label";
 
 /// What to report; `None`: nothing was said.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportSpec {
     /// Names of tables.
     pub tables: Option<Vec<String>>,
     /// Names of figures.
     pub figures: Option<Vec<String>>,
+    /// Rows and columns of the table `paper`.
+    pub paper: Option<PaperLayout>,
 }
 
 /// A document whose sections have the right shape.
@@ -117,9 +120,13 @@ fn report(pairs: &[(Key, Node)], catalog: &Catalog) -> Result<ReportSpec, Proble
         let (place, known) = match key.name.as_str() {
             "tables" => (&mut report.tables, &catalog.tables),
             "figures" => (&mut report.figures, &catalog.figures),
+            "paper" => {
+                report.paper = Some(PaperLayout::from_node(node, catalog)?);
+                continue;
+            }
             other => {
                 let problem = Problem::new(key.origin.clone(), format!("unknown key `report.{other}`"));
-                return Err(problem.hint(suggest(other, ["tables", "figures"])));
+                return Err(problem.hint(suggest(other, ["tables", "figures", "paper"])));
             }
         };
         let items = match &node.value {

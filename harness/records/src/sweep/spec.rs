@@ -15,7 +15,7 @@
 //!     - {quant.activations: {method: lsq, bits: 2}, label: LSQ}  # what reports call it; no part of the trial
 //! exclude: [{quant.weights.method: float, train.epochs: 20}]
 //! include: [{train.seed: 7}]  # extra trials, merged over base; `exclude` does not concern them
-//! report: {tables: [accuracy], figures: [accuracy_vs_bits]}
+//! report: {tables: [accuracy], figures: [accuracy_vs_bits]}    # `paper:` lays out the table `paper`, see `sweep::paper`
 //! slurm: {partition: gpu, gpus: 1, time: 240}  # see `slurm`; where trials run, not what they are
 //! ```
 //!
@@ -52,6 +52,7 @@ use crate::sweep::document::{self, Document};
 use crate::sweep::expand;
 use crate::sweep::filter;
 use crate::sweep::outside::Outside;
+pub use crate::sweep::paper::{PaperLayout, PaperLine, PaperValue, PublishedPlace};
 use crate::sweep::resolve;
 use crate::sweep::sections::Checked;
 pub use crate::sweep::sections::ReportSpec;
@@ -153,11 +154,16 @@ impl SweepSpec {
             let origin = plan.exclude.first().map_or(&document.origin, |(entry, _)| &entry.origin);
             return Err(Problem::new(origin.clone(), "no trial is left: `exclude` removes every combination").into());
         }
+        let all: Vec<&Trial> = expansion.trials.iter().map(|(trial, _)| trial).collect();
+        let (unclear, empty) = report.paper.as_ref().map_or_else(Default::default, |paper| paper.check(&all));
+        if !unclear.is_empty() {
+            return Err(SpecError { problems: unclear });
+        }
         let axes = plan.axes.iter();
         let axes = axes.map(|axis| (axis.key.name.clone(), axis.values.iter().map(|v| v.shown.clone()).collect()));
         let labels = expansion.names;
         let (trials, trees) = expansion.trials.into_iter().unzip();
-        let notes = notes.into_iter().chain(expansion.notes).collect();
+        let notes = notes.into_iter().chain(expansion.notes).chain(empty).collect();
         Ok(SweepSpec { axes: axes.collect(), name: plan.name, report, slurm, notes, labels, trials, trees })
     }
 

@@ -57,6 +57,18 @@ malformed! {
     unknown_report_key: "report: {table: [accuracy]}\n", "sweep.yaml:1:10", ["unknown key `report.table`", "did you mean `tables`?"];
     unknown_table: "report: {tables: [acuracy]}\n", "sweep.yaml:1:19", ["unknown table `acuracy`", "did you mean `accuracy`?"];
 
+    paper_without_columns: "report: {paper: {rows: [{name: a}]}}\n", "sweep.yaml:1:17", ["`report.paper.columns` is missing"];
+    paper_without_rows: "report: {paper: {rows: [], columns: [{name: a}]}}\n", "sweep.yaml:1:24", ["`report.paper.rows` is a list", "expected a list of maps"];
+    unknown_paper_key: "report: {paper: {row: []}}\n", "sweep.yaml:1:18", ["unknown key `report.paper.row`", "did you mean `rows`?"];
+    unknown_line_key: "report: {paper: {rows: [{name: a, were: {}}], columns: [{name: b}]}}\n", "sweep.yaml:1:35", ["unknown key `report.paper.rows.were`", "did you mean `where`?"];
+    unknown_condition_of_a_row: "report: {paper: {rows: [{name: a, where: {train.sed: 1}}], columns: [{name: b}]}}\n", "sweep.yaml:1:43", ["unknown key `train.sed`"];
+    unknown_value: "report: {paper: {rows: [{name: a}], columns: [{name: b, value: top}]}}\n", "sweep.yaml:1:64", ["`value` is the text `top`", "did you mean `top1`?"];
+    unknown_source: "report: {paper: {source: Zhou, rows: [{name: a}], columns: [{name: b}]}}\n", "sweep.yaml:1:26", ["no published number is known of `Zhou`"];
+    a_name_for_two_headings: "report: {paper: {heads: [A, B], rows: [{name: a}], columns: [{name: b}]}}\n", "sweep.yaml:1:40", ["has 1 parts, expected 2 texts"];
+    half_a_published_place: "report: {paper: {rows: [{name: a, published: {dataset: x}}], columns: [{name: b}]}}\n", "sweep.yaml:1:46", ["`published` is a map", "{dataset: imagenet, model: resnet18}"];
+    value_of_row_and_column: "report: {paper: {rows: [{name: a, value: top1}], columns: [{name: b, value: top5}]}}\n", "sweep.yaml:1:60", ["both say `value`"];
+    a_cell_of_two_configurations: "axes: {train.epochs: [1, 2], train.seed: [0, 1]}\nreport: {paper: {rows: [{name: a}], columns: [{name: b}]}}\n", "sweep.yaml:2:25", ["holds several configurations", "differ in the seed alone", "add a key to `where`"];
+
     // Trials that build on others.
     nobody_fits: "base: {train: {init: {trial: {train.seed: 5}}}}\n", "sweep.yaml:1:30", ["`train.init.trial` of the trial `float` fits no other trial", "an entry of `include`"];
     only_itself_fits: "base: {train: {distill: {teacher: {train.seed: 0}}}}\n", "sweep.yaml:1:35", ["fits no other trial", "give it `train.distill: null`"];

@@ -88,6 +88,8 @@ fn what_the_parser_accepts_the_schema_accepts() {
         "{axes: {train.seed: [1, 2]}, exclude: [{train.seed: 1, quant.weights.bits: null}, {train: {seed: 7}}]}",
         "include: [{train.seed: 1}, {quant: {weights: {method: uniform, bits: 2}}}]",
         "report: {tables: [accuracy], figures: []}",
+        "report: {paper: {rows: [{name: [1, LS-1], where: {train.seed: 0}}], columns: [{name: b, value: top5}], heads: [A, B]}}",
+        "report: {paper: {title: t, source: Zhou et al. 2016 (arXiv:1606.06160), rows: [{name: a}], columns: [{name: b, published: {dataset: cifar10, model: vgg9}}]}}",
         "{base: {train: {amp: bf16, distill: {teacher: {train.seed: 1}, alpha: 1}}}, include: [{train: {seed: 1, distill: null}}]}",
         "{base: {train: {init: {trial: {train.seed: 1}}}}, axes: {cell: [{train: {seed: 1, init: null}}, {train.seed: 2}]}}",
     ] {
@@ -138,6 +140,12 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "include: [{seed: 1}]",
         "report: {table: []}",
         "report: {tables: accuracy}",
+        "report: {paper: {rows: [{name: a}]}}",
+        "report: {paper: {rows: [], columns: [{name: b}]}}",
+        "report: {paper: {rows: [{where: {train.seed: 0}}], columns: [{name: b}]}}",
+        "report: {paper: {rows: [{name: a, where: {train.sed: 0}}], columns: [{name: b}]}}",
+        "report: {paper: {rows: [{name: a, value: top}], columns: [{name: b}]}}",
+        "report: {paper: {source: Zhou, rows: [{name: a}], columns: [{name: b}]}}",
         "report: {figures: [nothing]}",
     ] {
         check(yaml, false);

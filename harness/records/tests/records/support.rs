@@ -63,6 +63,7 @@ pub(crate) fn catalog() -> Catalog {
         datasets: vec![Entry::new(&DIGITS), Entry::new(&MNIST)],
         tables: vec!["accuracy"],
         figures: vec!["accuracy_vs_bits"],
+        papers: vec!["Zhou et al. 2016 (arXiv:1606.06160)".to_owned()],
     }
 }
 

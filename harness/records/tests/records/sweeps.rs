@@ -2,6 +2,8 @@
 
 use harness_records::config::{MethodChoice, OptimizerConfig, ScheduleConfig, TrialConfig};
 use harness_records::filter::Filter;
+use harness_records::spec::{PaperLayout, PaperValue};
+use harness_records::trial::Trial;
 use proptest::prelude::*;
 
 use crate::support::{Folder, catalog, good, labels};
@@ -305,6 +307,38 @@ report: {tables: [accuracy], figures: [accuracy_vs_bits]}
     assert_eq!(spec.report.tables.as_deref(), Some(&[][..]));
     assert_eq!(spec.report.figures.map(|f| f.len()), Some(1));
     assert_eq!(spec.axes.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["train.seed", "train.limit"]);
+}
+
+#[test]
+fn the_table_of_a_paper_has_named_rows_and_columns() {
+    let spec = good(
+        "
+axes:
+  quant.weights: [{method: float}, {method: uniform, bits: 2}]
+  train.seed: [0, 1]
+report:
+  paper:
+    heads: [Weights, Method]
+    rows:
+      - {name: [32, float], where: {quant.weights.method: float}}
+      - {name: [2, uniform], where: {quant.weights: {method: uniform, bits: 2}}}
+      - {name: [3, uniform], where: {quant.weights: {method: uniform, bits: 3}}}
+    columns:
+      - {name: ours}
+      - {name: theirs, value: top1_error, published: {dataset: imagenet, model: resnet18}}
+",
+        &[],
+    );
+    let paper = spec.report.paper.clone().unwrap();
+    assert_eq!((paper.heads.len(), paper.rows.len(), paper.columns.len()), (2, 3, 2));
+    assert_eq!(paper.value_of(&paper.rows[0], &paper.columns[0]), PaperValue::Top1);
+    assert_eq!(paper.value_of(&paper.rows[0], &paper.columns[1]), PaperValue::Top1Error);
+    let held = |row: usize| {
+        let here = |trial: &&Trial| PaperLayout::holds(&paper.rows[row], &paper.columns[0], &trial.config);
+        spec.trials().iter().filter(here).count()
+    };
+    assert_eq!([0, 1, 2].map(held), [2, 2, 0]);
+    assert_eq!(spec.notes, ["the row `3, uniform` of `report.paper` fits no trial"]);
 }
 
 #[test]
