@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use harness_records::record::Status;
+use harness_records::record::{RunRecord, Status};
 
 use crate::bit_widths::FLOAT_WIDTH;
 use crate::difference::Difference;
 use crate::error::ReportError;
+use crate::frames::Frame;
 use crate::published::{self, Published};
 use crate::sheet::Value;
-use crate::trials::Trials;
 use harness_stats::Summary;
 
 /// Columns of data that say which configuration a row is about; see [`Row::identity`].
@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) model: String,
     /// What else differs among the trials of the report; empty when nothing does.
     pub(crate) setting: String,
+    /// The same without which layers stay in full precision.
+    float_setting: String,
     /// Label of all methods together.
     pub(crate) method: String,
     /// Label of the weights' method.
@@ -117,10 +119,9 @@ const KEY: &[&str] = &[
 ];
 
 /// One row a configuration: full precision first, then by method, activation bits and weight bits.
-pub(crate) fn rows(trials: &Trials) -> Result<Vec<Row>, ReportError> {
-    let frame = &trials.frame;
+/// `frame` holds a row for each of the records, in their order.
+pub(crate) fn rows(frame: &Frame, records: &[RunRecord]) -> Result<Vec<Row>, ReportError> {
     let mut rows = Vec::new();
-    let mut float_settings = Vec::new();
     for members in frame.groups(KEY)? {
         let Some(&first) = members.first() else { continue };
         let text = |name: &str| Ok::<_, ReportError>(frame.text(name)?.get(first).unwrap_or_default().to_owned());
@@ -130,12 +131,12 @@ pub(crate) fn rows(trials: &Trials) -> Result<Vec<Row>, ReportError> {
             let by_seed = members.iter().filter_map(|&row| Some((seeds.get(row)?, values.get(row)?)));
             Ok::<_, ReportError>(Metric::new(by_seed.collect()))
         };
-        let ended = |status: Status| members.iter().filter(|&&row| trials.records[row].status == status).count();
-        float_settings.push(text("float_setting")?);
+        let ended = |status: Status| members.iter().filter(|&&row| records[row].status == status).count();
         rows.push(Row {
             dataset: text("dataset")?,
             model: text("model")?,
             setting: text("setting")?,
+            float_setting: text("float_setting")?,
             method: text("method")?,
             weight_method: text("weight_method")?,
             activation_method: text("activation_method")?,
@@ -153,7 +154,7 @@ pub(crate) fn rows(trials: &Trials) -> Result<Vec<Row>, ReportError> {
             seconds: Metric::new(
                 members
                     .iter()
-                    .map(|&row| &trials.records[row])
+                    .map(|&row| &records[row])
                     .filter(|record| record.status == Status::Ok && record.time.seconds.is_finite())
                     .map(|record| (record.seed, record.time.seconds))
                     .collect(),
@@ -165,38 +166,34 @@ pub(crate) fn rows(trials: &Trials) -> Result<Vec<Row>, ReportError> {
     }
     let numbers = published::all()?;
     for row in &mut rows {
-        let config = &trials.records[row.example].config;
+        let config = &records[row.example].config;
         let metric =
             if row.perplexity.summary.is_some() { published::Metric::Perplexity } else { published::Metric::Top1 };
         row.published = published::beside(&numbers, None, metric, config);
     }
-    compare_with_float(&mut rows, &float_settings);
+    compare_with_float(&mut rows);
     rows.sort_by(order);
     Ok(rows)
 }
 
-/// Fills in the differences. Which layers stay in full precision is nothing to a network that is wholly so: where no
-/// float trial has exactly the same setting, one that differs in this alone is the reference.
-fn compare_with_float(rows: &mut [Row], float_settings: &[String]) {
-    let differences: Vec<_> = rows
-        .iter()
-        .zip(float_settings)
-        .map(|(row, float_setting)| {
-            let here = |other: &&Row| other.is_float && (&other.dataset, &other.model) == (&row.dataset, &row.model);
-            let exact = rows.iter().filter(here).find(|other| other.setting == row.setting);
-            let near = || {
-                let same = rows.iter().zip(float_settings).filter(|(_, setting)| *setting == float_setting);
-                same.map(|(other, _)| other).find(here)
-            };
-            let float = if row.is_float { None } else { exact.or_else(near) };
-            float.map(|float| {
-                (
-                    Difference::between(&row.top1.by_seed, &float.top1.by_seed),
-                    Difference::between(&row.perplexity.by_seed, &float.perplexity.by_seed),
-                )
-            })
-        })
-        .collect();
+/// The full-precision network that a row is compared with. Which layers stay in full precision is nothing to a network
+/// that is wholly so: where none has exactly the same setting, one that differs in this alone is taken.
+pub(crate) fn full_precision<'a>(rows: &'a [Row], row: &Row) -> Option<&'a Row> {
+    let here = |other: &&Row| other.is_float && (&other.dataset, &other.model) == (&row.dataset, &row.model);
+    let exact = rows.iter().filter(here).find(|other| other.setting == row.setting);
+    exact.or_else(|| rows.iter().filter(here).find(|other| other.float_setting == row.float_setting))
+}
+
+/// Fills in the differences.
+fn compare_with_float(rows: &mut [Row]) {
+    let difference = |row: &Row| {
+        let float = full_precision(rows, row).filter(|_| !row.is_float)?;
+        Some((
+            Difference::between(&row.top1.by_seed, &float.top1.by_seed),
+            Difference::between(&row.perplexity.by_seed, &float.perplexity.by_seed),
+        ))
+    };
+    let differences: Vec<_> = rows.iter().map(difference).collect();
     for (row, found) in rows.iter_mut().zip(differences) {
         if let Some((top1, perplexity)) = found {
             row.top1.difference = top1;
@@ -215,11 +212,14 @@ fn order(a: &Row, b: &Row) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::Labels;
     use crate::samples::{method, record};
+    use harness_records::catalog::Catalog;
     use harness_records::record::{FailureClass, RunRecord};
 
     fn rows_of(records: &[RunRecord]) -> Vec<Row> {
-        rows(&Trials::new(records, &[]).unwrap()).unwrap()
+        let labels = Labels::new(records, &Catalog::default(), &BTreeMap::new());
+        rows(&Frame::new(records, &labels).unwrap(), records).unwrap()
     }
 
     #[test]

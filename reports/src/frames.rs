@@ -1,5 +1,5 @@
-//! Records as a data frame: one row a trial, one typed column a fact. What reads many trials at once (tables,
-//! figures, exports) reads this.
+//! Records as a data frame: one row a trial, one typed column a fact that configurations are told apart by or summed up
+//! in.
 
 use harness_records::record::{Role, RunRecord, Status};
 use polars::prelude::{
@@ -13,13 +13,12 @@ use crate::labels::Labels;
 
 /// Trials as columns. Names and types:
 ///
-/// * text: `id`, `sweep`, `dataset`, `model`, `setting`, `float_setting`, `method`, `weight_method`,
-///   `activation_method`, `gradient_method` (labels, see [`Labels`]), `status`, `error_class`, `error`, `commit`,
-///   `device_name`
+/// * text: `dataset`, `model`, `setting`, `float_setting`, `method`, `weight_method`, `activation_method`,
+///   `gradient_method` (labels, see [`Labels`])
 /// * whole numbers: `weight_width`, `activation_width`, `gradient_width` (bits, full precision as 32), `is_float` (0
-///   or 1); `seed`, `parameters`, `macs`, `weight_bits`, `bit_ops`
-/// * numbers, absent where there is none or it is not finite: `top1`, `top5` (fractions), `perplexity`, `loss` (nats),
-///   `effective_weight_bits`, `effective_activation_bits` (mean over quantized layers), `seconds`
+///   or 1), `seed`
+/// * numbers, absent where there is none or it is not finite: `top1`, `top5` (fractions), `perplexity`,
+///   `effective_weight_bits`, `effective_activation_bits` (mean over quantized layers)
 ///
 /// Metrics of trials that did not end well are absent: those networks are not finished.
 #[derive(Debug)]
@@ -41,10 +40,6 @@ impl Frame {
             let values: Vec<String> = records.iter().map(of).collect();
             Column::from(Series::new(name.into(), values))
         };
-        let maybe_text = |name: &str, of: &dyn Fn(&RunRecord) -> Option<String>| {
-            let values: Vec<Option<String>> = records.iter().map(of).collect();
-            Column::from(Series::new(name.into(), values))
-        };
         let bits = |name: &str, of: &dyn Fn(&RunRecord) -> u32| {
             let values: Vec<u32> = records.iter().map(of).collect();
             Column::from(Series::new(name.into(), values))
@@ -59,8 +54,6 @@ impl Frame {
         };
         let metrics = |record: &RunRecord| record.metrics.clone().filter(|_| record.status == Status::Ok);
         let columns = vec![
-            text("id", &|r| r.id.clone()),
-            text("sweep", &|r| r.sweep.clone()),
             text("dataset", &|r| labels.dataset(&r.config)),
             text("model", &|r| labels.model(&r.config)),
             text("setting", &|r| labels.setting(&r.config)),
@@ -74,22 +67,11 @@ impl Frame {
             bits("gradient_width", &|r| width(&r.config.quant.gradients)),
             bits("is_float", &|r| u32::from(is_float(&r.config.quant))),
             whole("seed", &|r| r.seed),
-            text("status", &|r| status_name(r.status).to_owned()),
-            maybe_text("error_class", &|r| r.error.as_ref().map(|e| e.class.name().to_owned())),
-            maybe_text("error", &|r| r.error.as_ref().map(|e| e.message.clone())),
             number("top1", &|r| metrics(r)?.top1),
             number("top5", &|r| metrics(r)?.top5),
             number("perplexity", &|r| metrics(r)?.perplexity),
-            number("loss", &|r| Some(metrics(r)?.loss)),
             number("effective_weight_bits", &|r| effective_bits(r, Role::Weight)),
             number("effective_activation_bits", &|r| effective_bits(r, Role::Activation)),
-            whole("parameters", &|r| r.model.parameters),
-            whole("macs", &|r| r.model.macs),
-            whole("weight_bits", &|r| r.model.weight_bits),
-            whole("bit_ops", &|r| r.model.bit_ops),
-            number("seconds", &|r| Some(r.time.seconds)),
-            maybe_text("commit", &|r| r.environment.commit.clone()),
-            text("device_name", &|r| r.environment.device_name.clone()),
         ];
         Ok(Frame(DataFrame::new(records.len(), columns)?))
     }
@@ -170,8 +152,7 @@ mod tests {
         assert_eq!(collect("effective_activation_bits"), [None; 4]);
         assert_eq!(frame.bits("weight_width").unwrap().iter().collect::<Vec<_>>(), [2, 32, 32, 32].map(Some));
         assert_eq!(frame.whole("seed").unwrap().iter().collect::<Vec<_>>(), [0, 4, 5, 6].map(Some));
-        assert_eq!(frame.text("error_class").unwrap().get(3), Some("oom"));
-        assert_eq!(frame.text("error").unwrap().get(0), None);
+        assert_eq!(frame.text("weight_method").unwrap().get(0), Some("dorefa"));
         assert!(frame.text("no such column").is_err());
     }
 

@@ -55,6 +55,7 @@ mod trials;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use harness_records::catalog::Catalog;
 use harness_records::record::RunRecord;
@@ -67,9 +68,6 @@ use crate::encode::latex_figure::figure_latex;
 use crate::encode::parquet::parquet;
 use crate::figures::{Drawn, Figure};
 use crate::plot::canvas::Canvas;
-use crate::plot::pdf::pdf;
-use crate::plot::png::png;
-use crate::plot::svg::svg;
 use crate::plot::theme::Theme;
 use crate::report_md::{FigureSection, TableSection};
 use crate::sheet::Sheet;
@@ -285,7 +283,7 @@ pub fn write_kernels(kernels: &Kernels, out: &Path, formats: &[Format]) -> Resul
 
 /// A page of a figure in the formats that are wanted.
 struct EncodedPage {
-    /// The drawing as SVG, where the page or a file needs it.
+    /// The drawing as SVG, where the page shows it.
     svg: Option<String>,
     files: Vec<(Format, Vec<u8>)>,
 }
@@ -293,20 +291,23 @@ struct EncodedPage {
 /// The pages of a figure in the formats that are wanted; none where there is nothing to draw.
 fn encoded(title: &str, drawn: &Drawn, formats: &[Format], theme: &Theme) -> Result<Vec<EncodedPage>, ReportError> {
     let Drawn::Picture(picture) = drawn else { return Ok(Vec::new()) };
-    let vectors = formats.contains(&Format::Svg) || formats.contains(&Format::Html);
     let encode = |canvas: &Canvas| {
-        let drawing = vectors.then(|| svg(canvas, theme.lettering.face, &picture.caption));
+        let bytes = |format: Format| pictures::encode(format, canvas, theme, title, &picture.caption);
         let mut files = Vec::new();
         for &format in formats {
-            let bytes = match (format, &drawing) {
-                (Format::Svg, Some(drawing)) => drawing.clone().into_bytes(),
-                (Format::Pdf, _) => pdf(canvas, &theme.lettering, title),
-                (Format::Png, _) => png(canvas, &theme.lettering)?,
-                _ => continue,
-            };
-            files.push((format, bytes));
+            files.extend(bytes(format)?.map(|bytes| (format, bytes)));
         }
-        Ok(EncodedPage { svg: drawing, files })
+        // The page shows vectors, whether they have a file of their own or not.
+        let drawn = || files.iter().find(|(format, _)| *format == Format::Svg).map(|(_, bytes)| bytes.clone());
+        let svg = match formats.contains(&Format::Html) {
+            true => drawn().map_or_else(|| bytes(Format::Svg), |bytes| Ok(Some(bytes)))?,
+            false => None,
+        };
+        let text = |bytes: Vec<u8>| {
+            let wrong = |error: FromUtf8Error| ReportError::Build { what: "a drawing", reason: error.to_string() };
+            String::from_utf8(bytes).map_err(wrong)
+        };
+        Ok(EncodedPage { svg: svg.map(text).transpose()?, files })
     };
     picture.pages.par_iter().map(encode).collect()
 }
@@ -396,12 +397,11 @@ impl Folder<'_> {
             self.write(&file, figure_latex(figure.name(), &picture.caption, &pages).as_bytes())?;
             files.push(file);
         }
-        let svg = if self.wants(Format::Html) { drawings } else { Vec::new() };
         if !files.is_empty() || self.wants(Format::Csv) {
             let name = name(0, "csv");
             self.write(&name, &csv(&picture.data)?)?;
             files.push(name);
         }
-        Ok(FigureSection { title, text: picture.caption, pictures, svg, files })
+        Ok(FigureSection { title, text: picture.caption, pictures, svg: drawings, files })
     }
 }

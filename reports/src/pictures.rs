@@ -1,14 +1,35 @@
-//! Figures that are written to a file of the user's choice, whose name says the format.
+//! The pages of figures as bytes of a format, and in files of the user's choice, whose names say the format.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::ReportError;
 use crate::files;
+use crate::format::Format;
 use crate::plot::canvas::Canvas;
 use crate::plot::pdf::pdf;
 use crate::plot::png::png;
 use crate::plot::svg::svg;
 use crate::plot::theme::Theme;
+
+/// A page in a format; `None` for a format that holds no pictures. `title` names the document, `caption` describes what is
+/// seen.
+///
+/// # Errors
+/// Pixels that cannot be drawn.
+pub(crate) fn encode(
+    format: Format,
+    page: &Canvas,
+    theme: &Theme,
+    title: &str,
+    caption: &str,
+) -> Result<Option<Vec<u8>>, ReportError> {
+    Ok(match format {
+        Format::Svg => Some(svg(page, theme.lettering.face, caption).into_bytes()),
+        Format::Pdf => Some(pdf(page, &theme.lettering, title)),
+        Format::Png => Some(png(page, &theme.lettering)?),
+        Format::Markdown | Format::Csv | Format::Latex | Format::Html | Format::Parquet => None,
+    })
+}
 
 /// Endings of names that say a format.
 pub(crate) const ENDINGS: &str = ".svg, .pdf or .png";
@@ -27,11 +48,12 @@ pub(crate) fn write_pages(
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let mut files = Vec::new();
     for (number, canvas) in pages.iter().enumerate() {
-        let bytes = match ending {
-            "svg" => svg(canvas, theme.lettering.face, caption).into_bytes(),
-            "pdf" => pdf(canvas, &theme.lettering, caption),
-            "png" => png(canvas, &theme.lettering)?,
-            _ => return Err(ReportError::Picture { path: path.to_owned(), expected: ENDINGS }),
+        let bytes = match ending.parse() {
+            Ok(format) => encode(format, canvas, theme, caption, caption)?,
+            Err(_) => None,
+        };
+        let Some(bytes) = bytes else {
+            return Err(ReportError::Picture { path: path.to_owned(), expected: ENDINGS });
         };
         files.push((numbered(path, number), bytes));
     }

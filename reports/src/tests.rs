@@ -80,7 +80,7 @@ fn the_accuracy_table() {
 
 - Metrics on the test set after the last epoch: mean ± sample standard deviation over the seeds that finished; a single \
 seed has no spread. W/A: bits of weights and activations, full precision as 32.
-- Δ float: difference to full precision with the same data set, model and setting, taken seed by seed.
+- Δ float: difference to full precision with the same data set, model and setting, taken seed by seed; which layers stay in full precision is nothing to a network that is wholly so.
 - † The seeds differ from those of full precision: difference of the means.
 - Eff. bits: entropy of the codes, mean over quantized layers and seeds.
 

@@ -116,7 +116,7 @@ impl Trials {
     /// One row a configuration, see [`accuracy::rows`]. Most tables and figures start from them.
     pub(crate) fn rows(&self) -> Result<&[Row], ReportError> {
         if self.rows.get().is_none() {
-            let rows = accuracy::rows(self)?;
+            let rows = accuracy::rows(&self.frame, &self.records)?;
             return Ok(self.rows.get_or_init(|| rows));
         }
         Ok(self.rows.get().map_or(&[], Vec::as_slice))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::accuracy::{IDENTITY, Row, by_place};
+use crate::accuracy::{IDENTITY, Row, by_place, full_precision};
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
@@ -80,13 +80,16 @@ struct Content<'a> {
 /// Fraction of a common axis that every panel of a place must fill for the panels to have it.
 const SHARED: f64 = 0.4;
 
-fn contents(rows: &[Row], spread: Spread) -> Vec<Content<'_>> {
-    let places = by_place(rows.iter());
+/// Room for crosses below all values, as a fraction of their range.
+const CROSS_ROOM: f64 = 0.2;
+
+fn contents(known: &[Row], spread: Spread) -> Vec<Content<'_>> {
+    let places = by_place(known.iter());
     let titles = Titles::of(places.keys().copied());
     let mut all = Vec::new();
     for (place, rows) in &places {
         let Some(measure) = Measure::of(rows.iter().copied()) else { continue };
-        let float = rows.iter().find(|row| row.is_float).and_then(|row| measure.summary(row));
+        let float = rows.first().and_then(|row| full_precision(known, row)).and_then(|row| measure.summary(row));
         let mut groups: Vec<(Question, Vec<&Row>)> = questions(rows).into_iter().collect();
         if groups.is_empty() {
             groups.push((Question::Weights, Vec::new()));
@@ -166,7 +169,14 @@ impl Content<'_> {
             [(summary.mean - half).max(low), (summary.mean + half).min(high)]
         });
         let published = self.points().filter_map(|point| point.published).filter(|value| !self.beyond(*value));
-        ours.chain(published).collect()
+        let mut ends: Vec<f64> = ours.chain(published).collect();
+        // Crosses stand at the lower end of the panel: a published value right above one would look like a part of it.
+        let apart = |point: &Point| point.summary.is_none() && point.published.is_some();
+        if self.points().any(apart) {
+            let (low, high) = ends.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+            ends.push((low - CROSS_ROOM * (high - low).max(1.0)).max(self.measure.bounds().0));
+        }
+        ends
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness_stats::{Summary, holm, p_of_means};
 
-use crate::accuracy::{IDENTITY, Row, by_place};
+use crate::accuracy::{IDENTITY, Row, by_place, full_precision};
 use crate::difference::Difference;
 use crate::encode::one_line;
 use crate::error::ReportError;
@@ -87,14 +87,14 @@ impl Figure for Ranking {
 }
 
 fn settings(trials: &Trials) -> Result<Vec<Setting<'_>>, ReportError> {
-    let rows = trials.rows()?;
-    let places = by_place(rows.iter());
+    let all = trials.rows()?;
+    let places = by_place(all.iter());
     let titles = Titles::of(places.keys().copied());
     let mut settings = Vec::new();
     for (place, rows) in &places {
         let Some(measure) = Measure::of(rows.iter().copied()) else { continue };
-        let float =
-            rows.iter().find(|row| row.is_float).map(|row| measure.by_seed(row)).filter(|float| !float.is_empty());
+        let float = rows.first().and_then(|row| full_precision(all, row)).map(|row| measure.by_seed(row));
+        let float = float.filter(|float| !float.is_empty());
         let mut by_widths: BTreeMap<SettingOrder, Vec<&Row>> = BTreeMap::new();
         for row in rows.iter().filter(|row| !row.is_float && measure.summary(row).is_some()) {
             by_widths.entry(setting_order(row)).or_default().push(row);
@@ -307,6 +307,24 @@ mod tests {
         assert_eq!(names, ["b", "a", "c"]);
         assert_eq!(settings[0].groups, [(0, 1)]);
         assert!((settings[0].entries[1].shown.mean + 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn full_precision_may_differ_in_the_layers_kept_so() {
+        let all = records(&[("float", [0.98; 3]), ("a", [0.97; 3]), ("b", [0.96; 3])]);
+        let quantized = |record: RunRecord| match record.config.quant.weights.is_float() {
+            true => record,
+            false => {
+                let mut record = record;
+                record.config.quant.keep_float.clear();
+                record
+            }
+        };
+        let all: Vec<RunRecord> = all.into_iter().map(quantized).collect();
+        let trials = Trials::new(&all, &[]).unwrap();
+        let settings = settings(&trials).unwrap();
+        assert!(settings[0].relative);
+        assert!((settings[0].entries[0].shown.mean + 1.0).abs() < 1e-9);
     }
 
     #[test]

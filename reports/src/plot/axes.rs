@@ -199,6 +199,23 @@ impl Area {
             && self.left + self.width <= other.left + other.width
             && self.top + self.height <= other.top + other.height
     }
+
+    /// True where a straight line from one point to another has a part inside.
+    pub(crate) fn is_crossed(&self, from: Point, to: Point) -> bool {
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let (right, bottom) = (self.left + self.width, self.top + self.height);
+        // The part of the line between two parallel sides, as fractions of its length.
+        let between = |start: f64, step: f64, low: f64, high: f64| match step == 0.0 {
+            true if low < start && start < high => (0.0, 1.0),
+            true => (1.0, 0.0),
+            false => {
+                let (a, b) = ((low - start) / step, (high - start) / step);
+                (a.min(b), a.max(b))
+            }
+        };
+        let (x, y) = (between(from.0, dx, self.left, right), between(from.1, dy, self.top, bottom));
+        x.0.max(y.0).max(0.0) < x.1.min(y.1).min(1.0)
+    }
 }
 
 /// A panel, before it has a place.
@@ -391,6 +408,23 @@ impl Axes {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_line_crosses_what_it_has_a_part_in() {
+        let area = Area { left: 10.0, top: 10.0, width: 10.0, height: 4.0 };
+        let check = |from, to, expected| {
+            assert_eq!(area.is_crossed(from, to), expected, "{from:?} {to:?}");
+            assert_eq!(area.is_crossed(to, from), expected, "{to:?} {from:?}");
+        };
+        check((0.0, 12.0), (30.0, 12.0), true);
+        check((15.0, 0.0), (15.0, 30.0), true);
+        check((12.0, 11.0), (13.0, 12.0), true);
+        check((0.0, 0.0), (30.0, 30.0), true);
+        check((0.0, 12.0), (9.0, 12.0), false);
+        check((0.0, 15.0), (30.0, 15.0), false);
+        check((0.0, 10.0), (30.0, 10.0), false);
+        check((5.0, 12.0), (12.0, 30.0), false);
+    }
 
     #[test]
     fn ticks_are_round() {

@@ -242,6 +242,17 @@ pub(crate) fn label(canvas: &mut Canvas, theme: &Theme, axes: &Axes, items: &[It
     });
     let (mut taken, bars): (Vec<Area>, Vec<Area>) =
         markers.map(|(place, reach)| (around(place, radius, radius), around(place, CAP, radius.max(reach)))).unzip();
+    let lines: Vec<[Point; 2]> = flat
+        .iter()
+        .filter_map(|item| match item {
+            Item::Line { points, .. } => {
+                Some(points.windows(2).map(|p| [axes.at(p[0].0, p[0].1), axes.at(p[1].0, p[1].1)]))
+            }
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let crossed = |area: &Area| lines.iter().any(|[from, to]| area.is_crossed(*from, *to));
     let covers = |area: &Area, others: &[Area]| others.iter().any(|other| area.meets(other));
     // Values beyond the axis come first: nothing else says them.
     for item in &flat {
@@ -274,9 +285,10 @@ pub(crate) fn label(canvas: &mut Canvas, theme: &Theme, axes: &Axes, items: &[It
             let areas = places.into_iter().chain(more).map(|place| (place, around(place, half_width, half_height)));
             areas.filter(|(_, area)| area.lies_in(&axes.inner))
         };
-        let clear = free().find(|(_, area)| !covers(area, &taken) && !covers(area, &bars));
-        // Words on an error bar can still be read, on a marker they cannot.
-        let found = clear.or_else(|| free().find(|(_, area)| !covers(area, &taken)));
+        let clear = free().find(|(_, area)| !covers(area, &taken) && !covers(area, &bars) && !crossed(area));
+        // Words on a line or an error bar can still be read, on a marker they cannot; a line is the longer disturbance.
+        let off_lines = || free().find(|(_, area)| !covers(area, &taken) && !crossed(area));
+        let found = clear.or_else(off_lines).or_else(|| free().find(|(_, area)| !covers(area, &taken)));
         if let Some((place, area)) = found {
             canvas.words(text, place, size, Anchor::Middle, INK);
             taken.push(area);

@@ -132,7 +132,8 @@ fn notes(rows: &[Row]) -> Vec<String> {
     let differences = || rows.iter().flat_map(|row| [row.top1.difference, row.perplexity.difference]).flatten();
     if differences().next().is_some() {
         notes.push(
-            "Δ float: difference to full precision with the same data set, model and setting, taken seed by seed."
+            "Δ float: difference to full precision with the same data set, model and setting, taken seed by seed; which \
+             layers stay in full precision is nothing to a network that is wholly so."
                 .to_owned(),
         );
     }

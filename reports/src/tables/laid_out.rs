@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use harness_records::config::TrialConfig;
-use harness_records::spec::{PaperLayout, PaperLine, PaperValue};
+use harness_records::spec::{PaperLayout, PaperLine, PaperValue, PublishedPlace, Shown};
 use harness_stats::Summary;
 
 use crate::accuracy::{IDENTITY, Row};
@@ -36,52 +36,70 @@ struct Cell<'a> {
     source: Option<Published>,
 }
 
-/// The table of these trials, whose marks are those of `rows`.
+/// The table of these trials.
 ///
 /// # Errors
 /// A cell that holds several configurations; the check of sweep files refuses such a layout.
-pub(super) fn build(layout: &PaperLayout, rows: &[Row], marks: &[Mark], trials: &Trials) -> Result<Sheet, ReportError> {
+pub(super) fn build(layout: &PaperLayout, rows: &[Row], trials: &Trials) -> Result<Sheet, ReportError> {
     let numbers = published::all()?;
-    let mut cells: BTreeMap<(usize, usize), Cell<'_>> = BTreeMap::new();
-    let mut used: BTreeSet<usize> = BTreeSet::new();
+    let config = |results: &Row| &trials.records[results.example].config;
+    let mut held: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     for (i, row) in layout.rows.iter().enumerate() {
         for (j, column) in layout.columns.iter().enumerate() {
-            let config = |results: &Row| &trials.records[results.example].config;
-            let mut held = (0..rows.len()).filter(|&k| PaperLayout::holds(row, column, config(&rows[k])));
-            let Some(k) = held.next() else { continue };
-            if held.next().is_some() {
+            let mut here = (0..rows.len()).filter(|&k| PaperLayout::holds(row, column, config(&rows[k])));
+            let Some(k) = here.next() else { continue };
+            if here.next().is_some() {
                 let reason = format!("the cell `{}` x `{}` has several", row.name.join(", "), column.name.join(", "));
                 return Err(ReportError::Build { what: "a table of single configurations", reason });
             }
-            used.insert(k);
-            cells.insert((i, j), cell(layout, row, column, (&rows[k], marks[k]), config(&rows[k]), &numbers));
+            held.insert((i, j), k);
         }
     }
-    let left_out = rows.len() - used.len();
-    Ok(Sheet { grid: grid(layout, &cells, left_out), data: data(&cells) })
+    let used: BTreeSet<usize> = held.values().copied().collect();
+    // Whoever lays a table out wants its cells compared, whatever else differs in their training.
+    let examples: BTreeSet<usize> = used.iter().map(|&k| rows[k].example).collect();
+    let marks =
+        marks::marks(rows, |row| examples.contains(&row.example).then_some((&row.dataset, &row.model, row.widths)));
+    let cells: BTreeMap<(usize, usize), Cell<'_>> = held
+        .into_iter()
+        .map(|((i, j), k)| {
+            let lines = (&layout.rows[i], &layout.columns[j]);
+            ((i, j), cell(layout, lines, (&rows[k], marks[k]), config(&rows[k]), &numbers))
+        })
+        .collect();
+    Ok(Sheet { grid: grid(layout, &cells, rows.len() - used.len()), data: data(&cells) })
 }
 
 fn cell<'a>(
     layout: &PaperLayout,
-    row: &'a PaperLine,
-    column: &'a PaperLine,
+    (row, column): (&'a PaperLine, &'a PaperLine),
     (results, mark): (&'a Row, Mark),
     config: &TrialConfig,
     numbers: &[Published],
 ) -> Cell<'a> {
     let value = layout.value_of(row, column);
-    let elsewhere = row.published.as_ref().or(column.published.as_ref());
     let mut about = config.clone();
-    if let Some(place) = elsewhere {
+    let place = place_of(row, column);
+    if let Some(place) = place {
         about.dataset.name.clone_from(&place.dataset);
         about.model.name.clone_from(&place.model);
     }
-    let source = published::beside(numbers, layout.source.as_deref(), metric(value), &about);
+    let known = || published::beside(numbers, layout.source.as_deref(), metric(value), &about);
+    let without = [row, column].iter().any(|line| line.published == Shown::Nothing);
+    let source = if without { None } else { known() };
     let theirs = source.as_ref().map(|number| in_unit(value, number.value));
-    let ours = if elsewhere.is_some() { None } else { ours(value, results) };
+    let ours = if place.is_some() { None } else { ours(value, results) };
     // The best was looked for among top-1 accuracies, or perplexities.
     let compared = ours.is_some() && !matches!(value, PaperValue::Top5 | PaperValue::Top5Error);
     Cell { row, column, value, results, ours, mark: if compared { mark } else { Mark::Plain }, theirs, source }
+}
+
+/// Where a cell shows published numbers alone: what they are of.
+fn place_of<'a>(row: &'a PaperLine, column: &'a PaperLine) -> Option<&'a PublishedPlace> {
+    [row, column].into_iter().find_map(|line| match &line.published {
+        Shown::Alone(place) => Some(place),
+        Shown::Beside | Shown::Nothing => None,
+    })
 }
 
 fn metric(value: PaperValue) -> Metric {
@@ -115,7 +133,7 @@ fn grid(layout: &PaperLayout, cells: &BTreeMap<(usize, usize), Cell<'_>>, left_o
     let mut grid = Grid {
         title: layout.title.clone(),
         columns: heads.chain(columns).collect(),
-        notes: notes(layout, cells, left_out),
+        notes: notes(cells, left_out),
         ..Grid::default()
     };
     for (i, row) in layout.rows.iter().enumerate() {
@@ -135,7 +153,7 @@ fn grid(layout: &PaperLayout, cells: &BTreeMap<(usize, usize), Cell<'_>>, left_o
 impl Cell<'_> {
     /// Whether it shows a published number alone.
     fn is_theirs(&self) -> bool {
-        self.row.published.is_some() || self.column.published.is_some()
+        place_of(self.row, self.column).is_some()
     }
 }
 
@@ -158,7 +176,7 @@ fn shown(cell: &Cell<'_>) -> String {
     text
 }
 
-fn notes(layout: &PaperLayout, cells: &BTreeMap<(usize, usize), Cell<'_>>, left_out: usize) -> Vec<String> {
+fn notes(cells: &BTreeMap<(usize, usize), Cell<'_>>, left_out: usize) -> Vec<String> {
     let own = || cells.values().filter(|cell| !cell.is_theirs());
     let values: BTreeSet<PaperValue> = own().map(|cell| cell.value).collect();
     let values: Vec<&str> = values.into_iter().map(in_words).collect();
@@ -167,7 +185,7 @@ fn notes(layout: &PaperLayout, cells: &BTreeMap<(usize, usize), Cell<'_>>, left_
         true => vec!["No trial of this table has run.".to_owned()],
         false => vec![format!("On the test set after the last epoch: {}, {over}.", values.join(" or "))],
     };
-    let among = "of the methods at the same bit widths of weights and activations";
+    let among = "of those of the same data set, network and bit widths";
     notes.extend(marks::sentence(own().map(|cell| cell.mark), among));
     if own().any(|cell| cell.ours.is_none()) {
         notes.push(format!("{NO_RESULT}: no trial finished."));
@@ -184,17 +202,17 @@ fn notes(layout: &PaperLayout, cells: &BTreeMap<(usize, usize), Cell<'_>>, left_
             beside.into_iter().collect::<Vec<_>>().join("; ")
         ));
     }
-    let places: BTreeSet<String> = (layout.rows.iter().chain(&layout.columns))
-        .filter_map(|line| {
-            let place = line.published.as_ref()?;
-            Some(format!("`{}`: {}, {}", line.name.join(", "), place.dataset, place.model))
-        })
-        .collect();
-    if !places.is_empty() {
-        let alone = sources(true).into_iter().collect::<Vec<_>>().join("; ");
-        let from = if alone.is_empty() { "none is known for these methods".to_owned() } else { alone };
-        let places = places.into_iter().collect::<Vec<_>>().join("; ");
-        notes.push(format!("Published numbers alone, of another data set or network ({places}): {from}."));
+    let alone = sources(true);
+    if !alone.is_empty() {
+        let places: BTreeSet<String> = cells
+            .values()
+            .filter(|cell| cell.theirs.is_some())
+            .filter_map(|cell| place_of(cell.row, cell.column))
+            .map(|place| format!("{} on {}", place.model, place.dataset))
+            .collect();
+        let places = places.into_iter().collect::<Vec<_>>().join(", ");
+        let alone = alone.into_iter().collect::<Vec<_>>().join("; ");
+        notes.push(format!("Published numbers that stand alone are of other data or networks ({places}): {alone}."));
     }
     if cells.values().any(|cell| cell.theirs.is_some() && cell.source.as_ref().is_some_and(|n| n.from_memory)) {
         notes.push(marks::from_memory());
@@ -242,4 +260,84 @@ fn data(cells: &BTreeMap<(usize, usize), Cell<'_>>) -> Data {
     };
     let columns = places.into_iter().chain(IDENTITY).chain(facts).collect();
     Data { columns, rows: cells.values().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::markdown::markdown;
+    use crate::samples::{method, record};
+    use harness_records::catalog::Catalog;
+    use harness_records::record::{RunRecord, Status};
+    use harness_records::spec::SweepSpec;
+
+    /// The layout of a sweep file with this section.
+    fn layout(section: &str) -> PaperLayout {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sweep.yaml");
+        let about = |name| harness_records::options::About { name, summary: "", source: "", options: &[] };
+        let leak = |name| &*Box::leak(Box::new(about(name)));
+        let entry = harness_records::catalog::Entry::new;
+        let catalog = Catalog {
+            methods: vec![harness_records::catalog::Entry::method(
+                leak("float"),
+                None,
+                harness_records::catalog::Roles::ALL,
+            )],
+            models: vec![entry(leak("lenet"))],
+            datasets: vec![entry(leak("digits"))],
+            ..Catalog::default()
+        };
+        std::fs::write(&path, format!("report: {{paper: {section}}}")).unwrap();
+        SweepSpec::read(&path, &[], &catalog).unwrap_or_else(|error| panic!("{error}")).report.paper.unwrap()
+    }
+
+    fn trial(weights: u8, seed: u64, top1: f64) -> RunRecord {
+        let bits = |bits| method("dorefa", bits, &[]);
+        let built = record().weights(bits(weights)).activations(method("pact", weights, &[])).dataset("cifar10");
+        built.seed(seed).top1(top1).edit(|r| r.config.model.name = "resnet20".to_owned()).build()
+    }
+
+    const TABLE: &str = "{title: A table, heads: [W, Method], value: top1_error, rows: [\
+        {name: [2, PACT], where: {quant.weights.bits: 2}}, {name: [3, PACT], where: {quant.weights.bits: 3}}, \
+        {name: [4, PACT], where: {quant.weights.bits: 4}}], columns: [{name: Error}, {name: Accuracy of it}, \
+        {name: ResNet-50, published: {dataset: imagenet, model: resnet50}}, {name: alone, published: none}]}";
+
+    fn built(section: &str, records: &[RunRecord]) -> Result<Sheet, ReportError> {
+        let trials = Trials::new(records, &[]).unwrap();
+        build(&layout(section), trials.rows().unwrap(), &trials)
+    }
+
+    #[test]
+    fn cells_hold_ours_beside_what_was_published() {
+        let failed = trial(3, 0, 0.0);
+        let failed = RunRecord { status: Status::Failed, metrics: None, ..failed };
+        let sheet = built(TABLE, &[trial(2, 0, 0.80), trial(2, 1, 0.82), failed, trial(8, 0, 0.9)]).unwrap();
+        let text = markdown(&sheet.grid);
+        let expected = "\
+| W   | Method |                Error |       Accuracy of it | ResNet-50 |        alone |
+| :-- | :----- | -------------------: | -------------------: | --------: | -----------: |
+| 2   | PACT   | 19.00 ± 1.41 (10.30) | 19.00 ± 1.41 (10.30) |     27.80 | 19.00 ± 1.41 |
+| 3   | PACT   |             – (8.90) |             – (8.90) |     24.70 |            – |
+| 4   | PACT   |                      |                      |           |              |
+";
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(sheet.grid.title.as_deref(), Some("A table"));
+        for note in [
+            "top-1 error in percent, mean ± sample standard deviation over 2 seeds.",
+            "–: no trial finished.",
+            "of other data or networks (resnet50 on imagenet): Choi et al. 2018 (arXiv:1805.06085) (the paper).",
+            "1 more configuration has no place in this table",
+        ] {
+            assert!(text.contains(note), "{note}: {text}");
+        }
+        assert_eq!(sheet.data.rows.len(), 8);
+    }
+
+    #[test]
+    fn a_cell_of_two_configurations_is_refused() {
+        let error = built("{rows: [{name: all}], columns: [{name: ours}]}", &[trial(2, 0, 0.8), trial(3, 0, 0.8)]);
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("the cell `all` x `ours` has several"), "{message}");
+    }
 }

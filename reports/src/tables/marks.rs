@@ -37,15 +37,17 @@ impl Mark {
     }
 }
 
-/// The mark of each row. Only rows of one data set, model, setting and bit widths are compared, and only where there are
-/// several; without two seeds each, nothing can be told from the best.
-pub(super) fn marks(rows: &[Row]) -> Vec<Mark> {
+/// The mark of each row. Only rows of one `group` are compared, and only where there are several; without two seeds each,
+/// nothing can be told from the best.
+pub(super) fn marks<'a, G: Ord>(rows: &'a [Row], group: impl Fn(&'a Row) -> Option<G>) -> Vec<Mark> {
     let mut marks = vec![Mark::Plain; rows.len()];
-    let mut columns: BTreeMap<([&str; 3], [u32; 3]), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<G, Vec<usize>> = BTreeMap::new();
     for (i, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_float) {
-        columns.entry((row.place(), row.widths)).or_default().push(i);
+        if let Some(group) = group(row) {
+            groups.entry(group).or_default().push(i);
+        }
     }
-    for members in columns.values() {
+    for members in groups.values() {
         let Some(measure) = Measure::of(members.iter().map(|&i| &rows[i])) else { continue };
         let mean = |i: usize| measure.summary(&rows[i]).map(|summary| summary.mean);
         let known: Vec<usize> = members.iter().copied().filter(|&i| mean(i).is_some()).collect();

@@ -33,10 +33,10 @@ impl Table for Paper {
 
     fn build(&self, trials: &Trials) -> Result<Sheet, ReportError> {
         let rows = trials.rows()?;
-        let marks = marks::marks(rows);
         if let Some(layout) = &trials.paper {
-            return laid_out::build(layout, rows, &marks, trials);
+            return laid_out::build(layout, rows, trials);
         }
+        let marks = marks::marks(rows, |row| Some((row.place(), row.widths)));
         Ok(Sheet { grid: grid(rows, &marks, trials)?, data: data(rows, &marks) })
     }
 }

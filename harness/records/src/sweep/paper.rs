@@ -35,11 +35,22 @@ pub struct PaperLine {
     pub filter: Option<Filter>,
     /// What its cells show.
     pub value: Option<PaperValue>,
-    /// Where its cells show a published number alone: the data set and the model that it is about. `None`: our results,
-    /// with the number published for the same data set and model.
-    pub published: Option<PublishedPlace>,
+    /// Which published numbers its cells show.
+    pub published: Shown,
     /// Where it stands in the file.
     origin: Origin,
+}
+
+/// Which published numbers a cell shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Shown {
+    /// That of the same data set and model, beside our result.
+    #[default]
+    Beside,
+    /// That of another data set or model, in the place of our result.
+    Alone(PublishedPlace),
+    /// None: `published: none`.
+    Nothing,
 }
 
 /// The data set and the model of a published number.
@@ -131,10 +142,9 @@ impl PaperLayout {
         let rows = section("rows", rows, heads.len())?;
         let columns = section("columns", columns, 1)?;
         for column in &columns {
-            let twice = |row: &&PaperLine| {
-                (row.value.is_some() && column.value.is_some())
-                    || (row.published.is_some() && column.published.is_some())
-            };
+            let alone = |line: &PaperLine| matches!(line.published, Shown::Alone(_));
+            let twice =
+                |row: &&PaperLine| (row.value.is_some() && column.value.is_some()) || (alone(row) && alone(column));
             if let Some(row) = rows.iter().find(twice) {
                 let message = "a row and a column both say `value` or `published`, expected one of the two";
                 return Err(Problem::new(column.origin.clone(), message).hint(format!("the row {}", row.origin)));
@@ -207,14 +217,14 @@ fn line(node: &Node, place: &str, count: usize, catalog: &Catalog) -> Result<Pap
     let Value::Map(pairs) = &node.value else {
         return Err(expected(node, place, "a map such as `{name: DoReFa, where: {quant.weights.bits: 2}}`"));
     };
-    let mut line =
-        PaperLine { name: Vec::new(), filter: None, value: None, published: None, origin: node.origin.clone() };
+    let (published, origin) = (Shown::default(), node.origin.clone());
+    let mut line = PaperLine { name: Vec::new(), filter: None, value: None, published, origin };
     for (key, node) in pairs {
         match key.name.as_str() {
             "name" => line.name = names(node, &format!("{place}.name"))?,
             "where" => line.filter = Some(Filter::from_node(node, catalog)?),
             "value" => line.value = Some(value_from(node)?),
-            "published" => line.published = Some(published(node)?),
+            "published" => line.published = shown(node)?,
             other => {
                 let problem = Problem::new(key.origin.clone(), format!("unknown key `{place}.{other}`"));
                 return Err(problem.hint(suggest(other, LINE_KEYS)));
@@ -231,11 +241,14 @@ fn line(node: &Node, place: &str, count: usize, catalog: &Catalog) -> Result<Pap
     Ok(line)
 }
 
-fn published(node: &Node) -> Result<PublishedPlace, Problem> {
+fn shown(node: &Node) -> Result<Shown, Problem> {
+    if node.text() == Some("none") {
+        return Ok(Shown::Nothing);
+    }
     let part = |name: &str| node.get(name).and_then(Node::text).map(str::to_owned);
     match (node.pairs().map(<[_]>::len), part("dataset"), part("model")) {
-        (Some(2), Some(dataset), Some(model)) => Ok(PublishedPlace { dataset, model }),
-        _ => Err(expected(node, "published", "a map such as `{dataset: imagenet, model: resnet18}`")),
+        (Some(2), Some(dataset), Some(model)) => Ok(Shown::Alone(PublishedPlace { dataset, model })),
+        _ => Err(expected(node, "published", "`none`, or a map such as `{dataset: imagenet, model: resnet18}`")),
     }
 }
 
@@ -282,6 +295,10 @@ pub(crate) fn schema(catalog: &Catalog, conditions: &Json) -> Json {
     let name = json!({"type": ["string", "integer"]});
     let names = json!({"anyOf": [name, {"type": "array", "minItems": 1, "items": name}]});
     let value = json!({"enum": PaperValue::ALL.map(PaperValue::name)});
+    let place = json!({
+        "type": "object", "required": ["dataset", "model"], "additionalProperties": false,
+        "properties": {"dataset": {"type": "string"}, "model": {"type": "string"}}
+    });
     let line = |name: &Json| {
         json!({
             "type": "object", "required": ["name"], "additionalProperties": false,
@@ -289,11 +306,7 @@ pub(crate) fn schema(catalog: &Catalog, conditions: &Json) -> Json {
                 "name": name,
                 "where": {"type": "object", "minProperties": 1, "properties": conditions, "additionalProperties": false},
                 "value": value,
-                "published": {
-                    "type": "object", "required": ["dataset", "model"], "additionalProperties": false,
-                    "properties": {"dataset": {"type": "string"}, "model": {"type": "string"}},
-                    "description": "Show the number published for this data set and model, not our results."
-                }
+                "published": {"anyOf": [{"const": "none"}, place], "description": "Show no published number, or in the place of our results that of this data set and model."}
             }
         })
     };

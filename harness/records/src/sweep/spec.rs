@@ -52,7 +52,7 @@ use crate::sweep::document::{self, Document};
 use crate::sweep::expand;
 use crate::sweep::filter;
 use crate::sweep::outside::Outside;
-pub use crate::sweep::paper::{PaperLayout, PaperLine, PaperValue, PublishedPlace};
+pub use crate::sweep::paper::{PaperLayout, PaperLine, PaperValue, PublishedPlace, Shown};
 use crate::sweep::resolve;
 use crate::sweep::sections::Checked;
 pub use crate::sweep::sections::ReportSpec;

@@ -65,7 +65,7 @@ malformed! {
     unknown_value: "report: {paper: {rows: [{name: a}], columns: [{name: b, value: top}]}}\n", "sweep.yaml:1:64", ["`value` is the text `top`", "did you mean `top1`?"];
     unknown_source: "report: {paper: {source: Zhou, rows: [{name: a}], columns: [{name: b}]}}\n", "sweep.yaml:1:26", ["no published number is known of `Zhou`"];
     a_name_for_two_headings: "report: {paper: {heads: [A, B], rows: [{name: a}], columns: [{name: b}]}}\n", "sweep.yaml:1:40", ["has 1 parts, expected 2 texts"];
-    half_a_published_place: "report: {paper: {rows: [{name: a, published: {dataset: x}}], columns: [{name: b}]}}\n", "sweep.yaml:1:46", ["`published` is a map", "{dataset: imagenet, model: resnet18}"];
+    half_a_published_place: "report: {paper: {rows: [{name: a, published: {dataset: x}}], columns: [{name: b}]}}\n", "sweep.yaml:1:46", ["`published` is a map", "`none`, or a map such as `{dataset: imagenet, model: resnet18}`"];
     value_of_row_and_column: "report: {paper: {rows: [{name: a, value: top1}], columns: [{name: b, value: top5}]}}\n", "sweep.yaml:1:60", ["both say `value`"];
     a_cell_of_two_configurations: "axes: {train.epochs: [1, 2], train.seed: [0, 1]}\nreport: {paper: {rows: [{name: a}], columns: [{name: b}]}}\n", "sweep.yaml:2:25", ["holds several configurations", "differ in the seed alone", "add a key to `where`"];
 

@@ -89,7 +89,7 @@ fn what_the_parser_accepts_the_schema_accepts() {
         "include: [{train.seed: 1}, {quant: {weights: {method: uniform, bits: 2}}}]",
         "report: {tables: [accuracy], figures: []}",
         "report: {paper: {rows: [{name: [1, LS-1], where: {train.seed: 0}}], columns: [{name: b, value: top5}], heads: [A, B]}}",
-        "report: {paper: {title: t, source: Zhou et al. 2016 (arXiv:1606.06160), rows: [{name: a}], columns: [{name: b, published: {dataset: cifar10, model: vgg9}}]}}",
+        "report: {paper: {title: t, source: Zhou et al. 2016 (arXiv:1606.06160), rows: [{name: a}], columns: [{name: b, published: {dataset: cifar10, model: vgg9}}, {name: c, published: none}]}}",
         "{base: {train: {amp: bf16, distill: {teacher: {train.seed: 1}, alpha: 1}}}, include: [{train: {seed: 1, distill: null}}]}",
         "{base: {train: {init: {trial: {train.seed: 1}}}}, axes: {cell: [{train: {seed: 1, init: null}}, {train.seed: 2}]}}",
     ] {

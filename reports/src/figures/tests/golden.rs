@@ -1,7 +1,7 @@
 //! Figures of typical reports, compared with drawings that somebody has looked at.
 //!
 //! `HARNESS_BLESS=1 cargo test -p harness-reports golden` writes the drawings anew; look at each of them then (the test
-//! says where), in colour and in grey, before they are committed.
+//! says where, at the width of a page and of a column), in colour and in grey, before they are committed.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::figures::{Drawn, find};
 use crate::plot::canvas::Canvas;
 use crate::plot::png::png;
 use crate::plot::svg::svg;
-use crate::plot::theme::Theme;
+use crate::plot::theme::{Style, Theme};
 use crate::plot::tidy::assert_tidy;
 use crate::samples::{method, record};
 use crate::trials::Trials;
@@ -120,9 +120,13 @@ fn golden_figures_have_not_changed() {
                 fs::write(&file, &drawn).unwrap();
                 let seen = std::env::temp_dir().join("harness-golden");
                 fs::create_dir_all(&seen).unwrap();
-                for (page, canvas) in picture.pages.iter().enumerate() {
-                    let picture = png(canvas, &theme.lettering).unwrap();
-                    fs::write(seen.join(format!("{name}.{figure}-{}.png", page + 1)), picture).unwrap();
+                let narrow = Theme::new(Style::Cvpr, 1).unwrap();
+                let Drawn::Picture(column) = find(figure).unwrap().draw(&trials, &narrow).unwrap() else { continue };
+                for (width, theme, pages) in [("page", &theme, &picture.pages), ("column", &narrow, &column.pages)] {
+                    for (page, canvas) in pages.iter().enumerate() {
+                        let pixels = png(canvas, &theme.lettering).unwrap();
+                        fs::write(seen.join(format!("{name}.{figure}.{width}-{}.png", page + 1)), pixels).unwrap();
+                    }
                 }
             } else if fs::read_to_string(&file).ok().as_ref() != Some(&drawn) {
                 changed.push(file.display().to_string());
