@@ -15,7 +15,7 @@ use crate::plot::canvas::Canvas;
 use crate::plot::chart::{Chart, Plot};
 use crate::plot::item::Item;
 use crate::plot::legend::Key;
-use crate::plot::style::plain_look;
+use crate::plot::style::{LEVEL, plain_look};
 use crate::plot::svg::svg;
 use crate::plot::theme::{Style, Theme};
 use crate::sheet::{Align, Data, Grid, Value};
@@ -98,6 +98,9 @@ pub fn write_commits(title: &str, series: &[CommitSeries], out: &Path) -> Result
 
 /// Digits of a commit's id on an axis.
 const SHORT: usize = 7;
+/// Lines stand side by side at a commit, this far apart at most and no wider together than `FAN` of its room.
+const STEP: f64 = 0.12;
+const FAN: f64 = 0.6;
 /// Lines that one panel can hold and still be read.
 const MOST_LINES: usize = 12;
 
@@ -145,25 +148,31 @@ fn draw(series: &[CommitSeries], only: Option<&str>, theme: &Theme) -> Vec<Canva
         .enumerate()
         .map(|(i, label)| (Key::Series(plain_look(i)), one_line(label)))
         .collect();
-    let mut marked = false;
+    let (mut marked, mut barred) = (false, false);
     let panels = groups.iter().filter(|((group, _), _)| only.is_none_or(|only| only == *group));
     let panels: Vec<Plot> = panels
         .map(|((group, unit), series)| {
             let order = commits(series);
             let place = |commit: &str| order.iter().position(|known| known == commit).unwrap_or(0) as f64;
             let mut items = Vec::new();
-            for series in series {
+            let lines: Vec<&&CommitSeries> = series.iter().filter(|series| shown(&series.label).is_some()).collect();
+            let step = STEP.min(FAN / lines.len().max(1) as f64);
+            for (i, series) in lines.iter().enumerate() {
                 let Some(look) = shown(&series.label).map(plain_look) else { continue };
-                for point in series.points.iter().filter(|point| point.mark == Some(Mark::Regressed)) {
-                    items.push(Item::Upright { x: place(&point.commit), look });
+                // Side by side, so that error bars do not cover each other.
+                let x =
+                    |point: &CommitPoint| place(&point.commit) + step * (i as f64 - (lines.len() as f64 - 1.0) / 2.0);
+                for point in series.points.iter().filter(|point| point.mark.is_some()) {
+                    items.push(Item::Upright { x: x(point), look });
                     marked = true;
                 }
-                let points = series.points.iter().map(|point| (place(&point.commit), point.mean)).collect();
+                let points = series.points.iter().map(|point| (x(point), point.mean)).collect();
                 items.push(Item::Line { points, look });
                 for point in &series.points {
                     let spread = (point.high - point.low) / 2.0;
                     let spread = (point.seeds > 1 && spread > 0.0).then_some(spread);
-                    items.push(Item::Marker { x: place(&point.commit), y: point.mean, spread, look });
+                    barred |= spread.is_some();
+                    items.push(Item::Marker { x: x(point), y: point.mean, spread, look });
                 }
             }
             let ends = series.iter().flat_map(|series| &series.points).flat_map(|point| {
@@ -182,8 +191,11 @@ fn draw(series: &[CommitSeries], only: Option<&str>, theme: &Theme) -> Vec<Canva
             }
         })
         .collect();
+    if barred {
+        key.push((Key::Spread { across: false }, "half the range over seeds, up and down".to_owned()));
+    }
     if marked {
-        key.push((Key::Upright(plain_look(0)), "regressed".to_owned()));
+        key.push((Key::Upright(LEVEL), "regressed or improved".to_owned()));
     }
     // Commits need width more than company.
     let columns = if panels.len() > 1 { 2 } else { 1 };
@@ -191,7 +203,6 @@ fn draw(series: &[CommitSeries], only: Option<&str>, theme: &Theme) -> Vec<Canva
 }
 
 fn caption(series: &[CommitSeries]) -> String {
-    let regressed = regressions(series);
     let hidden = {
         let mut labels: Vec<&str> = series.iter().map(|series| series.label.as_str()).collect();
         labels.sort_unstable();
@@ -199,8 +210,11 @@ fn caption(series: &[CommitSeries]) -> String {
         labels.len().saturating_sub(MOST_LINES)
     };
     let mut caption = "Results over commits: mean over seeds, bars half the range.".to_owned();
-    if !regressed.is_empty() {
-        let _ = write!(caption, " Dotted: regressed at {}.", regressed.join(", "));
+    for mark in [Mark::Regressed, Mark::Improved] {
+        let commits = marked(series, mark);
+        if !commits.is_empty() {
+            let _ = write!(caption, " Dotted: {} at {}.", mark.word(), commits.join(", "));
+        }
     }
     if hidden > 0 {
         let _ = write!(caption, " {hidden} more configurations are in the data only.");
@@ -208,10 +222,11 @@ fn caption(series: &[CommitSeries]) -> String {
     caption
 }
 
-fn regressions(series: &[CommitSeries]) -> Vec<String> {
+/// Commits at which some series has a mark.
+fn marked(series: &[CommitSeries], mark: Mark) -> Vec<String> {
     let points = series.iter().flat_map(|series| &series.points);
     let mut found: Vec<String> = Vec::new();
-    for point in points.filter(|point| point.mark == Some(Mark::Regressed)) {
+    for point in points.filter(|point| point.mark == Some(mark)) {
         let commit = short(&point.commit);
         if !found.contains(&commit) {
             found.push(commit);

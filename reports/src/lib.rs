@@ -243,7 +243,7 @@ pub fn write(input: &ReportInput, out: &Path, formats: &[Format]) -> Result<Repo
     let encoded: Vec<Vec<EncodedPage>> = drawn.par_iter().map(encode).collect::<Result<_, _>>()?;
     let mut sections = Vec::new();
     for ((figure, drawing), pages) in drawn.into_iter().zip(encoded) {
-        sections.push(folder.figure(figure, drawing, pages)?);
+        sections.push(folder.figure(figure, drawing, pages, &theme)?);
     }
     let figures = sections;
     if folder.wants(Format::Markdown) {
@@ -275,7 +275,7 @@ pub fn write_kernels(kernels: &Kernels, out: &Path, formats: &[Format]) -> Resul
         let drawn = figure.draw(&trials, &theme)?;
         if matches!(drawn, Drawn::Picture(_)) {
             let pages = encoded(figure.title(), &drawn, formats, &theme)?;
-            folder.figure(*figure, drawn, pages)?;
+            folder.figure(*figure, drawn, pages, &theme)?;
         }
     }
     Ok(folder.written)
@@ -363,6 +363,7 @@ impl Folder<'_> {
         figure: &dyn Figure,
         drawn: Drawn,
         pages: Vec<EncodedPage>,
+        theme: &Theme,
     ) -> Result<FigureSection, ReportError> {
         let title = figure.title();
         let picture = match drawn {
@@ -392,7 +393,9 @@ impl Folder<'_> {
             drawings.extend(svg);
         }
         if self.wants(Format::Pdf) && self.wants(Format::Latex) {
-            let pages: Vec<String> = (0..picture.pages.len()).map(|page| name(page, "pdf")).collect();
+            let pages = picture.pages.iter().enumerate();
+            let pages: Vec<(String, bool)> =
+                pages.map(|(page, canvas)| (name(page, "pdf"), canvas.width > theme.column)).collect();
             let file = name(0, "tex");
             self.write(&file, figure_latex(figure.name(), &picture.caption, &pages).as_bytes())?;
             files.push(file);

@@ -42,7 +42,7 @@ impl Figure for AccuracyVsBits {
         let spread = Spread::of(shown.filter_map(|row| Measure::of_row(row)?.summary(row)));
         let contents = contents(rows, spread);
         let panels = contents.iter().map(|content| plot(content, &looks, spread)).collect();
-        let pages = Chart::new(panels, legend(&contents, &looks)).draw(theme);
+        let pages = Chart::new(panels, legend(&contents, &looks, spread)).draw(theme);
         let caption = caption(&contents, rows, spread, trials);
         Ok(Drawn::Picture(Picture { pages, data: data(rows), caption }))
     }
@@ -280,7 +280,7 @@ fn segment(content: &Content<'_>, (from, to): ((f64, f64), (f64, f64))) -> Optio
     }
 }
 
-fn legend(contents: &[Content<'_>], looks: &Looks) -> Vec<(Key, String)> {
+fn legend(contents: &[Content<'_>], looks: &Looks, spread: Spread) -> Vec<(Key, String)> {
     let used: BTreeSet<&str> = contents.iter().flat_map(|content| content.lines.keys().copied()).collect();
     let mut key = looks.key(&used, Key::Series);
     let floats: Vec<Summary> = contents.iter().filter_map(|content| content.float).collect();
@@ -288,6 +288,9 @@ fn legend(contents: &[Content<'_>], looks: &Looks) -> Vec<(Key, String)> {
         key.push((Key::Reference { band: floats.iter().any(|float| float.sd.is_some()) }, "float".to_owned()));
     }
     let points = || contents.iter().flat_map(Content::points);
+    if points().any(|point| point.summary.is_some_and(|summary| summary.sd.is_some())) {
+        key.push((Key::Spread { across: false }, spread.name().to_owned()));
+    }
     if points().any(|point| point.published.is_some()) {
         key.push((Key::Marker(PUBLISHED), "published".to_owned()));
     }

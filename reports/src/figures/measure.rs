@@ -131,6 +131,14 @@ impl Spread {
         }
     }
 
+    /// In few words.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Spread::Deviation => "standard deviation",
+            Spread::Interval => "95 % interval",
+        }
+    }
+
     /// A sentence for the caption, given the numbers of seeds that occur.
     pub(crate) fn sentence(self, counts: impl Iterator<Item = usize>) -> String {
         let counts: Vec<usize> = counts.collect();
@@ -147,10 +155,7 @@ impl Spread {
 /// A value with its spread and the number of seeds in words.
 pub(crate) fn in_words(measure: Measure, spread: Spread, summary: Summary) -> String {
     let seeds = if summary.n == 1 { "1 seed".to_owned() } else { format!("{} seeds", summary.n) };
-    let what = match spread {
-        Spread::Deviation => "standard deviation",
-        Spread::Interval => "95 % interval",
-    };
+    let what = spread.name();
     match spread.half(summary) {
         Some(half) => format!("{:.2} ± {half:.2}{} ({what}, {seeds})", summary.mean, measure.unit()),
         None => format!("{:.2}{} ({seeds})", summary.mean, measure.unit()),

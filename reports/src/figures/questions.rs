@@ -80,6 +80,20 @@ fn in_bits(width: u32) -> String {
     }
 }
 
+/// Bit widths of a row in a sentence: `weights of 2 bits`, `weights and activations of 1 bit`.
+pub(crate) fn sentence(row: &Row) -> String {
+    let [weights, activations, gradients] = row.widths;
+    let forward = match (weights, activations) {
+        (FLOAT_WIDTH, FLOAT_WIDTH) => String::new(),
+        (weights, FLOAT_WIDTH) => format!("weights of {}", in_bits(weights)),
+        (FLOAT_WIDTH, activations) => format!("activations of {}", in_bits(activations)),
+        (weights, activations) if weights == activations => format!("weights and activations of {}", in_bits(weights)),
+        (weights, activations) => format!("weights of {}, activations of {}", in_bits(weights), in_bits(activations)),
+    };
+    let backward = (gradients != FLOAT_WIDTH).then(|| format!("gradients of {}", in_bits(gradients)));
+    [Some(forward).filter(|forward| !forward.is_empty()), backward].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// Bit widths of a row, see [`bit_widths::in_words`].
 pub(crate) fn widths(row: &Row) -> String {
     bit_widths::in_words(row.widths)
@@ -200,6 +214,22 @@ mod tests {
         expect(&[(1, 2, 32), (1, 4, 32)], &[(Question::Rest, &["1/2", "1/4"])]);
         expect(&[(1, 2, 6)], &[(Question::Rest, &["1/2/6"])]);
         expect(&[(1, 2, 6), (1, 2, 8)], &[(Question::Gradients(1, 2), &["6", "8"])]);
+    }
+
+    #[test]
+    fn settings_are_told_in_words() {
+        let check = |widths: (u8, u8, u8), expected: &str| {
+            let choice = |bits: u8| if bits == 32 { MethodChoice::float() } else { method("dorefa", bits, &[]) };
+            let record = record().quant(choice(widths.0), choice(widths.1), choice(widths.2)).build();
+            let trials = Trials::new(&[record], &[]).unwrap();
+            assert_eq!(sentence(&trials.rows().unwrap()[0]), expected);
+        };
+        check((1, 32, 32), "weights of 1 bit");
+        check((32, 2, 32), "activations of 2 bits");
+        check((3, 3, 32), "weights and activations of 3 bits");
+        check((1, 2, 32), "weights of 1 bit, activations of 2 bits");
+        check((1, 2, 6), "weights of 1 bit, activations of 2 bits, gradients of 6 bits");
+        check((32, 32, 8), "gradients of 8 bits");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::difference::Difference;
 use crate::encode::one_line;
 use crate::error::ReportError;
 use crate::figures::looks::Looks;
-use crate::figures::measure::{AXIS_GAP, Measure, outlier_limit};
-use crate::figures::questions::{SettingOrder, setting_order, widths};
+use crate::figures::measure::{AXIS_GAP, Measure, Spread, outlier_limit};
+use crate::figures::questions::{SettingOrder, sentence, setting_order};
 use crate::figures::titles::Titles;
 use crate::figures::{Drawn, Figure, Picture};
 use crate::plot::axes::{Panel, Scale};
@@ -73,9 +73,13 @@ impl Figure for Ranking {
         let most = settings.iter().map(|setting| setting.entries.len()).max().unwrap_or(1);
         let height = (AROUND + METHOD * most as f64) * theme.small / 7.0;
         let panels = settings.iter().map(|setting| plot(setting, &looks)).collect();
+        let entries = || settings.iter().flat_map(|setting| &setting.entries);
         let mut key = Vec::new();
         if settings.iter().any(|setting| !setting.groups.is_empty()) {
-            key.push((Key::Bracket, "no significant difference".to_owned()));
+            key.push((Key::Bracket, "joins methods that do not differ significantly".to_owned()));
+        }
+        if entries().any(|entry| entry.shown.sd.is_some()) {
+            key.push((Key::Spread { across: true }, Spread::Interval.name().to_owned()));
         }
         if settings.iter().any(|setting| setting.relative) {
             key.push((Key::Upright(LEVEL), "full precision".to_owned()));
@@ -101,12 +105,18 @@ fn settings(trials: &Trials) -> Result<Vec<Setting<'_>>, ReportError> {
         }
         for rows in by_widths.values().filter(|rows| rows.len() > 1) {
             let head = titles.head(*place);
-            let head = if head.is_empty() { head } else { format!("{head}: ") };
-            let title = format!("{head}W/A {}", widths(rows[0]));
+            let what = sentence(rows[0]);
+            let title = if head.is_empty() { capital(&what) } else { format!("{head}: {what}") };
             settings.push(setting(title, measure, float.as_ref(), rows));
         }
     }
     Ok(settings)
+}
+
+/// The first letter large, as at the start of a sentence.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn setting<'a>(title: String, measure: Measure, float: Option<&BTreeMap<u64, f64>>, rows: &[&'a Row]) -> Setting<'a> {

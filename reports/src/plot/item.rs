@@ -2,12 +2,10 @@
 
 use crate::plot::axes::{AXIS_WIDTH, Area, Axes};
 use crate::plot::canvas::{Anchor, Canvas, Colour, Point};
-use crate::plot::legend::{BRACKET_WIDTH, LINE_WIDTH, MARKER_RADIUS};
+use crate::plot::legend::{BAR_WIDTH, BRACKET_WIDTH, CAP, LINE_WIDTH, MARKER_RADIUS};
 use crate::plot::style::{BAND, BLACK, GREY, INK, Look, REFERENCE_DASHES, Shade, WHITE, cross};
 use crate::plot::theme::Theme;
 
-const CAP: f64 = 1.6;
-const BAR_WIDTH: f64 = 0.8;
 /// Of the edges of bands.
 const EDGE_WIDTH: f64 = 0.35;
 /// From a marker to its words, and from the data to the labels of its lines.

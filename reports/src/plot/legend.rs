@@ -19,6 +19,8 @@ pub(crate) enum Key {
     Upright(Look),
     /// The dashed reference line, with its band where there is one.
     Reference { band: bool },
+    /// An error bar, upright or lying.
+    Spread { across: bool },
     /// A cross.
     Missing,
     /// A thick line between things that do not differ.
@@ -48,6 +50,9 @@ pub(crate) struct Legend {
 pub(crate) const MARKER_RADIUS: f64 = 2.3;
 /// Width of lines, here and in the data, in a report.
 pub(crate) const LINE_WIDTH: f64 = 1.0;
+/// Half the width of the ends of error bars, and the width of their lines, here and in the data, in a report.
+pub(crate) const CAP: f64 = 1.6;
+pub(crate) const BAR_WIDTH: f64 = 0.8;
 const KEY_WIDTH: f64 = 20.0;
 const KEY_GAP: f64 = 4.0;
 const COLUMN_GAP: f64 = 12.0;
@@ -141,6 +146,15 @@ fn draw_key(canvas: &mut Canvas, theme: &Theme, key: Key, (x, y): Point, width: 
                 canvas.fill(vec![(x, top), (x + width, top), (x + width, bottom), (x, bottom)], BAND);
             }
             canvas.dashed(&line, REFERENCE_DASHES, stroke, BLACK);
+        }
+        Key::Spread { across } => {
+            let (half, cap) = (theme.small * 0.5, CAP * theme.scale);
+            let ((dx, dy), (cx, cy)) = if across { ((half, 0.0), (0.0, cap)) } else { ((0.0, half), (cap, 0.0)) };
+            let width = BAR_WIDTH * theme.scale;
+            canvas.stroke(vec![(middle.0 - dx, y - dy), (middle.0 + dx, y + dy)], width, INK);
+            for (x, y) in [(middle.0 - dx, y - dy), (middle.0 + dx, y + dy)] {
+                canvas.stroke(vec![(x - cx, y - cy), (x + cx, y + cy)], width, INK);
+            }
         }
         Key::Missing => cross(canvas, middle, radius, INK),
         Key::Bracket => canvas.stroke(line.to_vec(), BRACKET_WIDTH * theme.scale, INK),
