@@ -192,7 +192,7 @@ fn draw(series: &[CommitSeries], only: Option<&str>, theme: &Theme) -> Vec<Canva
         })
         .collect();
     if barred {
-        key.push((Key::Spread { across: false }, "half the range over seeds, up and down".to_owned()));
+        key.push((Key::Spread { across: false }, "range over seeds, centred on the mean".to_owned()));
     }
     if marked {
         key.push((Key::Upright(LEVEL), "regressed or improved".to_owned()));
@@ -209,7 +209,8 @@ fn caption(series: &[CommitSeries]) -> String {
         labels.dedup();
         labels.len().saturating_sub(MOST_LINES)
     };
-    let mut caption = "Results over commits: mean over seeds, bars half the range.".to_owned();
+    let mut caption =
+        "Results over commits: means over seeds; bars: the range over seeds, centred on the mean.".to_owned();
     for mark in [Mark::Regressed, Mark::Improved] {
         let commits = marked(series, mark);
         if !commits.is_empty() {

@@ -76,7 +76,7 @@ impl Figure for Ranking {
         let entries = || settings.iter().flat_map(|setting| &setting.entries);
         let mut key = Vec::new();
         if settings.iter().any(|setting| !setting.groups.is_empty()) {
-            key.push((Key::Bracket, "joins methods that do not differ significantly".to_owned()));
+            key.push((Key::Bracket, "no significant difference".to_owned()));
         }
         if entries().any(|entry| entry.shown.sd.is_some()) {
             key.push((Key::Spread { across: true }, Spread::Interval.name().to_owned()));
