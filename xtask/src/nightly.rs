@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use crate::cargo;
 
 /// What Miri has to be told that the processor has before it interprets the vector loops.
-const VECTORS: &str = "-Ctarget-feature=+avx2,+avx512f,+avx512bw,+avx512vl,+avx512vbmi,+avx512vpopcntdq,+avx512vnni";
+const VECTORS: &str =
+    "-Ctarget-feature=+avx2,+avx512f,+avx512bw,+avx512vl,+avx512vbmi,+avx512vpopcntdq,+avx512vnni,+popcnt";
 
 /// Modules without `unsafe`, on which Miri would only spend time.
 const SAFE: [&str; 6] = ["thresholds", "levels::", "rounding", "layout", "route::", "inner_loop"];
