@@ -69,6 +69,9 @@ pub enum EngineError {
         "a batch of text cannot be split into micro-batches, expected 1: choose a smaller `train.batch` or `train.bptt`"
     )]
     AccumulatedText,
+    /// A calibration on a text.
+    #[error("`train.calibrate` uses training images, and the data set holds text: remove it")]
+    CalibratedText,
     /// A text without a word to predict.
     #[error("{words} words are too few for {batch} parallel streams, expected at least {}", 2 * .batch)]
     ShortText {

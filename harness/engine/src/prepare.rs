@@ -98,6 +98,9 @@ fn prepare_one(
     if config.train.accumulate > 1 && contents.text().is_some() {
         return Err(("train.accumulate".to_owned(), EngineError::AccumulatedText));
     }
+    if config.train.calibrate.is_some() && contents.text().is_some() {
+        return Err(("train.calibrate".to_owned(), EngineError::CalibratedText));
+    }
     let (input, classes) = contents::input(contents);
     let plan =
         Plan::new(&config.model, &config.quant, input, classes).map_err(|error| (key_of(&error), error.into()))?;
@@ -110,7 +113,8 @@ fn prepare_one(
     });
     let epochs = u64::from(config.train.epochs);
     let train_images = contents::training_samples(contents, &config.train) * epochs;
-    let test_images = contents::evaluation_samples(contents, &config.train) * epochs;
+    // A network that is not trained is evaluated once.
+    let test_images = contents::evaluation_samples(contents, &config.train) * epochs.max(1);
     let flops = 2.0 * plan.size.macs as f64 * (3.0 * train_images as f64 + test_images as f64);
     Ok(Prepared {
         trial: trial.clone(),

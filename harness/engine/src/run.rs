@@ -136,15 +136,20 @@ fn train(
         resumed_epochs: progress.epochs_done(),
         device: device::recorded(job.device),
     });
+    training.calibrate(job, progress)?;
     let mut last = None;
+    if config.train.epochs == 0 {
+        last = Some(training.evaluate_untrained(job, progress)?);
+    }
     for epoch in progress.epochs_done() + 1..=config.train.epochs {
         let (record, evaluation) = training.epoch(job, epoch, progress)?;
         last = Some(evaluation);
         (job.report)(Event::Epoch { id: job.trial.id.clone(), record });
     }
     training.write_model(job)?;
-    let (sites, correct_samples) = last.map(|last| (last.sites, last.correct_samples)).unwrap_or_default();
-    Ok(TrialResult { layers: sites.into_iter().map(layer_record).collect(), correct_samples })
+    let (metrics, sites, correct_samples) =
+        last.map_or((None, Vec::new(), None), |last| (Some(last.test), last.sites, last.correct_samples));
+    Ok(TrialResult { metrics, layers: sites.into_iter().map(layer_record).collect(), correct_samples })
 }
 
 /// The record of a trial whose process died: what its last checkpoint says, and why.

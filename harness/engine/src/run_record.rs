@@ -2,7 +2,7 @@
 
 use harness_models::network::SiteStatistics;
 use harness_records::record::{
-    CorrectSamples, Environment, FORMAT, LayerRecord, RunRecord, SiteRecord, Status, TimeRecord, TrialError,
+    CorrectSamples, Environment, FORMAT, LayerRecord, Metrics, RunRecord, SiteRecord, Status, TimeRecord, TrialError,
     ValuesRecord,
 };
 use harness_records::trial::Trial;
@@ -14,6 +14,8 @@ const COUNTED_BITS: u8 = 4;
 
 /// What only a training that ended well has.
 pub(crate) struct TrialResult {
+    /// Metrics on the test split after the last epoch.
+    pub(crate) metrics: Option<Metrics>,
     pub(crate) layers: Vec<LayerRecord>,
     /// Which test images the last evaluation classified correctly; none for a text.
     pub(crate) correct_samples: Option<CorrectSamples>,
@@ -38,8 +40,8 @@ pub(crate) fn run_record(
         Ending::Well(result) => (Status::Ok, None, Some(result)),
         Ending::Badly(status, error) => (status, Some(error), None),
     };
-    let metrics = result.as_ref().and(progress.epochs.last()).map(|epoch| epoch.test.clone());
-    let (layers, correct_samples) = result.map_or((Vec::new(), None), |result| (result.layers, result.correct_samples));
+    let (metrics, layers, correct_samples) =
+        result.map_or((None, Vec::new(), None), |result| (result.metrics, result.layers, result.correct_samples));
     RunRecord {
         format: FORMAT,
         id: trial.id.clone(),

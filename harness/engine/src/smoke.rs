@@ -31,7 +31,8 @@ pub fn shrink(config: &mut TrialConfig, given: &[&str]) -> Option<String> {
     let small = Small::of(contents.ok());
     let train = &mut config.train;
     let free = |key: &str| !is_given(&format!("train.{key}"));
-    if free("epochs") {
+    // Without a training there is nothing to cut short.
+    if free("epochs") && train.epochs > 0 {
         train.epochs = 1;
     }
     if free("threads") {
@@ -45,6 +46,9 @@ pub fn shrink(config: &mut TrialConfig, given: &[&str]) -> Option<String> {
     }
     if free("limit") {
         train.limit = Some(small.train);
+    }
+    if let (Some(calibrate), true) = (&mut train.calibrate, free("calibrate.images")) {
+        calibrate.images = calibrate.images.min(small.train);
     }
     if free("limit_test") {
         train.limit_test = Some(small.test);

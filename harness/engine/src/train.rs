@@ -1,6 +1,7 @@
 //! One training, from its first weights (or its last checkpoint) to its last epoch.
 
 mod batch;
+mod calibrate;
 mod ema;
 mod forward;
 mod learner;
@@ -113,6 +114,25 @@ impl Training {
             }
         }
         Ok(())
+    }
+
+    /// Sets what `train.calibrate` asks for, unless the training has gone on from a checkpoint.
+    pub(crate) fn calibrate(&mut self, job: &mut Job<'_>, progress: &TrialProgress) -> Result<(), EngineError> {
+        let Some(calibrate) = job.trial.config.train.calibrate.clone().filter(|_| progress.steps == 0) else {
+            return Ok(());
+        };
+        let ctx = StepContext { step: 0, total: self.length.total, seed: job.trial.config.train.seed, training: false };
+        let images = self.train.images().ok_or(EngineError::CalibratedText)?;
+        calibrate::calibrate(job, &mut self.learner.network, images, &calibrate, &ctx)
+    }
+
+    /// The evaluation of a network that is not trained (`train.epochs: 0`).
+    pub(crate) fn evaluate_untrained(
+        &mut self,
+        job: &Job<'_>,
+        progress: &TrialProgress,
+    ) -> Result<Evaluation, EngineError> {
+        self.evaluate(job, progress)
     }
 
     fn try_resume(&mut self, job: &mut Job<'_>) -> Result<Option<ResumeState>, EngineError> {
@@ -284,7 +304,7 @@ impl Training {
 pub(crate) struct Evaluation {
     /// Of a text; images have no validation split.
     validation: Option<Metrics>,
-    test: Metrics,
+    pub(crate) test: Metrics,
     /// Statistics of every quantized site.
     pub(crate) sites: Vec<SiteStatistics>,
     /// Which test images are classified correctly; none for a text.

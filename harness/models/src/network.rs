@@ -1,5 +1,6 @@
 //! A plan as libtorch modules.
 
+mod calibrate;
 mod integer;
 mod module;
 mod norm;
@@ -9,11 +10,12 @@ mod weight;
 
 use harness_methods::core::statistics::Statistics;
 use harness_methods::core::{MethodError, Role, StepContext};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, TchError, Tensor, nn};
 
 use crate::ModelError;
 use crate::plan::{Input, Plan};
 use crate::recurrent::{LayerState, State};
+pub use calibrate::Calibrated;
 pub use integer::{IntegerNorm, IntegerNorms, IntegerPass};
 use module::Module;
 use placed::PlacedQuantizer;
@@ -50,6 +52,17 @@ trait Observer {
     fn watches(&self) -> bool;
 
     fn see(&mut self, placed: &mut PlacedQuantizer, x: &Tensor, full_precision: &Tensor) -> Result<(), ModelError>;
+
+    /// What is multiplied in a layer with quantized weights: its master weights, its input and the product.
+    fn product(
+        &mut self,
+        _placed: &mut PlacedQuantizer,
+        _weights: &Tensor,
+        _x: &Tensor,
+        _product: &dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>,
+    ) -> Result<(), ModelError> {
+        Ok(())
+    }
 }
 
 /// Sees nothing.
@@ -105,6 +118,8 @@ struct Pass<'a> {
     after: Vec<LayerState>,
     /// Numbers that products are computed in; none: those of their factors.
     products: Option<Kind>,
+    /// Set where batch normalization uses and keeps the statistics of the batch: how many batches came before it.
+    estimating: Option<usize>,
 }
 
 impl Pass<'_> {
@@ -209,12 +224,28 @@ impl Network {
         ctx: &StepContext,
         observer: &mut dyn Observer,
     ) -> Result<(Tensor, State), ModelError> {
+        self.run_as(input, states, ctx, observer, None)
+    }
+
+    /// A pass that estimates the statistics of batch normalization; `before` batches came before this one.
+    fn run_estimating(&mut self, input: &Tensor, ctx: &StepContext, before: usize) -> Result<(), ModelError> {
+        self.run_as(input, &[], ctx, &mut Blind, Some(before)).map(drop)
+    }
+
+    fn run_as(
+        &mut self,
+        input: &Tensor,
+        states: &[LayerState],
+        ctx: &StepContext,
+        observer: &mut dyn Observer,
+        estimating: Option<usize>,
+    ) -> Result<(Tensor, State), ModelError> {
         let (x, batch) = match self.input {
             Input::Image(_) => (input.shallow_clone(), 0),
             Input::Tokens => (input.f_reshape([-1])?, columns(input)?),
         };
         let products = self.products.filter(|_| ctx.training);
-        let mut pass = Pass { ctx, observer, batch, before: states.iter(), after: Vec::new(), products };
+        let mut pass = Pass { ctx, observer, batch, before: states.iter(), after: Vec::new(), products, estimating };
         let mut logits = module::forward_all(&mut self.modules, x, &mut pass)?;
         if self.input == Input::Tokens {
             logits = logits.f_view([-1, batch, logits.size()[1]])?;

@@ -9,7 +9,8 @@
 //!   ReLU would pass.
 
 use harness_method_core::{
-    About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, StepContext, Support,
+    About, ActivationCalibration, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site,
+    StepContext, Support,
 };
 use harness_torch::{ScaledGrid, gradient_between, with_gradient};
 use tch::nn::Init;
@@ -148,6 +149,16 @@ impl Quantizer for Steps {
         let scale = size.f_view([1])?;
         let zero = scale.f_full_like(f64::from(self.below))?;
         Ok(Codes { codes, levels: Levels::Affine { bits: self.site.bits, step: 1, zero, scale }, kept: None })
+    }
+
+    fn calibrate(&mut self, calibration: &ActivationCalibration<'_>) -> Result<bool, MethodError> {
+        let end = calibration.upper_end(self.above)?;
+        if end > 0.0 {
+            let _ = self.size.f_detach()?.f_fill_(end / f64::from(self.above))?;
+            let _ = self.started.f_fill_(1.0)?;
+            self.ready = true;
+        }
+        Ok(true)
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {

@@ -6,7 +6,8 @@
 //! * Weights are quantized by DoReFa-Net, as in the paper.
 
 use harness_method_core::{
-    About, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site, StepContext, Support,
+    About, ActivationCalibration, Codes, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role, Site,
+    StepContext, Support,
 };
 use harness_torch::{ScaledGrid, gradient_between, with_gradient};
 use tch::nn::Init;
@@ -95,6 +96,14 @@ impl Quantizer for Activation {
             let clipped = g.f_mul(&saved.f_ge_tensor(&level)?)?;
             Ok(vec![Some(g.f_mul(&inside)?), Some(clipped.f_sum(Kind::Float)?)])
         })?)
+    }
+
+    fn calibrate(&mut self, calibration: &ActivationCalibration<'_>) -> Result<bool, MethodError> {
+        let level = calibration.upper_end(self.site.bits.max_code())?;
+        if level > 0.0 {
+            let _ = self.alpha.f_detach()?.f_fill_(level)?;
+        }
+        Ok(true)
     }
 
     fn forward(&mut self, x: &Tensor, _: &StepContext) -> Result<Tensor, MethodError> {

@@ -8,8 +8,8 @@
 
 use harness_method_core::rows::{Rows, column, inverse_or_zero, quotient};
 use harness_method_core::{
-    About, Codes, KeyDefault, KeyDoc, KeyKind, Levels, Method, MethodAbout, MethodError, Options, Quantizer, Role,
-    Site, StepContext, Support,
+    About, ActivationCalibration, Codes, KeyDefault, KeyDoc, KeyKind, Levels, Method, MethodAbout, MethodError,
+    Options, Quantizer, Role, Site, StepContext, Support,
 };
 use harness_torch::ScaledGrid;
 use tch::{Kind, TchError, Tensor, nn};
@@ -180,6 +180,11 @@ impl Quantizer for RunningMax {
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {
         Ok(x.f_clamp_tensor(Some(&self.maximum.f_zeros_like()?), Some(&self.maximum))?)
+    }
+
+    fn calibrate(&mut self, calibration: &ActivationCalibration<'_>) -> Result<bool, MethodError> {
+        let _ = self.maximum.f_fill_(calibration.upper_end(self.site.bits.max_code())?)?;
+        Ok(true)
     }
 
     fn forward(&mut self, x: &Tensor, ctx: &StepContext) -> Result<Tensor, MethodError> {

@@ -13,6 +13,7 @@
 //! | [`batch_norm`] | [`BatchNormFolder`]: batch normalization as integers |
 //! | [`support`] | [`Support`]: yes, or no with a reason |
 //! | [`statistics`] | error, entropy and populations of codes |
+//! | [`calibration`] | what a quantizer may see of the training set before the first step |
 //! | [`rows`] | reductions per tensor, channel or sample |
 //! | [`base`] | binary and ternary quantizers that several methods start from |
 
@@ -20,6 +21,7 @@
 
 pub mod base;
 pub mod batch_norm;
+pub mod calibration;
 pub mod codes;
 pub mod conformance;
 pub mod error;
@@ -32,6 +34,7 @@ pub mod statistics;
 pub mod support;
 
 pub use batch_norm::{BatchNormChannel, BatchNormFolder, FolderAbout, IntegerBatchNorm, NormLayer};
+pub use calibration::{ActivationCalibration, RangeRule, WeightCalibration};
 pub use codes::{Codes, Levels};
 pub use error::MethodError;
 pub use harness_kernels::levels::{Bits, LevelTable};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::{Codes, MethodError, Site, StepContext};
+use crate::{ActivationCalibration, Codes, MethodError, Site, StepContext, WeightCalibration};
 
 /// One quantizer at one [`Site`].
 ///
@@ -72,6 +72,31 @@ pub trait Quantizer: fmt::Debug + Send {
     /// # Errors
     /// When libtorch fails.
     fn after_step(&self, _weights: &Tensor) -> Result<(), MethodError> {
+        Ok(())
+    }
+
+    /// Sets the range of an activation quantizer from inputs of the training set. Called under `no_grad`, before the first
+    /// training step. Gives false where there is nothing to set: the range is fixed, or each sample has its own.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    fn calibrate(&mut self, _calibration: &ActivationCalibration<'_>) -> Result<bool, MethodError> {
+        Ok(false)
+    }
+
+    /// True where [`Quantizer::calibrate_weights`] does something. Collecting the inputs of a layer takes a pass over the
+    /// calibration images, which is spared otherwise.
+    fn uses_layer_inputs(&self) -> bool {
+        false
+    }
+
+    /// Changes the master weights of a layer in place, or state of its own, in view of what reaches the layer: for
+    /// methods that choose each rounding, follow the path of the error or correct a bias. Called under `no_grad`, after
+    /// the layer's input quantizer was calibrated, only where [`Quantizer::uses_layer_inputs`].
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    fn calibrate_weights(&mut self, _weights: &Tensor, _layer: &WeightCalibration<'_>) -> Result<(), MethodError> {
         Ok(())
     }
 

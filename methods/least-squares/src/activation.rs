@@ -3,7 +3,9 @@
 use std::cell::Cell;
 
 use harness_method_core::rows::Rows;
-use harness_method_core::{Codes, Dependence, MethodError, Options, Quantizer, Site, StepContext};
+use harness_method_core::{
+    ActivationCalibration, Codes, Dependence, MethodError, Options, Quantizer, Site, StepContext,
+};
 use tch::{Kind, Tensor, nn};
 
 use crate::scales::{Scales, Solver};
@@ -120,6 +122,18 @@ impl Quantizer for Activation {
             }
         };
         signs::codes(x, &scales, self.clamp, self.site.bits)
+    }
+
+    /// The average of the scales over all samples, where an average stands in for the scales of each sample. The rule for
+    /// ranges says nothing here: scales are those of least squared error by definition.
+    fn calibrate(&mut self, calibration: &ActivationCalibration<'_>) -> Result<bool, MethodError> {
+        let Some(average) = &self.average else { return Ok(false) };
+        let own: Vec<Tensor> = calibration.inputs.iter().map(|x| self.own(x)).collect::<Result<_, _>>()?;
+        let mean = Tensor::f_cat(&own, 0)?.f_mean_dim(0i64, true, Kind::Float)?;
+        // Rounding could leave v_2 an ulp above v_1.
+        let mean = if self.solver.is_monotone() { mean.f_cummin(1)?.0 } else { mean };
+        average.scales.shallow_clone().f_copy_(&mean)?;
+        Ok(true)
     }
 
     fn surrogate(&self, x: &Tensor) -> Result<Tensor, MethodError> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod after_training;
 mod batchnorm;
 mod bench;
 mod builds_on;

@@ -101,14 +101,14 @@ fn a_mixed_network_trains_resumes_evaluates_exports_and_reports() {
 #[test]
 fn the_settings_of_layers_can_be_an_axis() {
     let axis = MIXED.split("    layers:").next().unwrap().to_owned()
-        + "axes:\n  quant.layers:\n    - {}\n    - {conv1: {weights: {bits: 1}}}\n    - {layer1.0.conv1: {weights: {bits: 1}, \
+        + "axes:\n  quant.layers:\n    - {}\n    - {conv1: {weights: {bits: 3}}}\n    - {layer1.0.conv1: {weights: {bits: 3}, \
            activations: {method: float}}}\n";
     let workplace = Workplace::new(&axis);
     let (plan, code) = workplace.sweep(&["--dry-run"]);
     assert_eq!(code, 0, "{plan}");
     let trials = plan["trials"].as_array().unwrap();
     let labels: Vec<&str> = trials.iter().map(|trial| trial["label"].as_str().unwrap()).collect();
-    assert_eq!(labels, ["layers=none", "layers=conv1 w1", "layers=layer1.0.conv1 w1 a32"]);
+    assert_eq!(labels, ["layers=none", "layers=conv1 w3", "layers=layer1.0.conv1 w3 a32"]);
     let sites = |trial: usize| trials[trial]["sites"].as_array().unwrap().len();
     assert_eq!([0, 1, 2].map(sites), [39, 39, 38], "an activation in full precision is no site");
     // Without a setting of its own for any layer, a trial is what it was before there were such settings.
@@ -159,7 +159,7 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "9:66",
         &["layer `conv1`", "unknown option `per`"],
     ),
-    ("{fc: {weights: {bits: 8}}}", "9:27", &["`keep_float` keeps these layers", "keep_float: []"]),
+    ("{fc: {weights: {bits: 8}}}", "9:28", &["`keep_float` keeps these layers", "keep_float: []"]),
 ];
 
 #[test]

@@ -20,6 +20,9 @@ axes:
 const TEXT: &str = "dataset: {name: synthetic-text, vocabulary: 20, train: 300, validation: 60, test: 60}, \
                     model: {name: lstm, hidden: 8}";
 
+/// A trial with ranges to calibrate.
+const QUANT: &str = "quant.activations: {method: uniform, bits: 2}";
+
 /// A key, and what two trials have that must not come out the same.
 const CASES: &[(&str, &str, &str)] = &[
     ("epochs", "train.epochs: 2", "train.epochs: 3"),
@@ -36,6 +39,22 @@ const CASES: &[(&str, &str, &str)] = &[
     ("amp", "train.epochs: 2", "train.amp: bf16"),
     ("bptt", "TEXT, train.bptt: 4", "TEXT, train.bptt: 8"),
     ("init", "train.epochs: 2", "train.init: {trial: {train.epochs: 3}}"),
+    ("calibrate.images", "QUANT, train.calibrate: {images: 20}", "QUANT, train.calibrate: {images: 40}"),
+    (
+        "calibrate.batch_norm",
+        "QUANT, train.calibrate: {images: 20}",
+        "QUANT, train.calibrate: {images: 20, batch_norm: false}",
+    ),
+    (
+        "calibrate.activations",
+        "QUANT, train.calibrate: {images: 20}",
+        "QUANT, train.calibrate: {images: 20, activations: max}",
+    ),
+    (
+        "calibrate.percentile",
+        "QUANT, train.calibrate: {images: 20, activations: percentile}",
+        "QUANT, train.calibrate: {images: 20, activations: percentile, percentile: 90}",
+    ),
     ("distill.teacher", "train.epochs: 2", "train.distill: {teacher: {train.epochs: 3}}"),
     (
         "distill.alpha",
@@ -122,7 +141,9 @@ fn keys() -> BTreeSet<String> {
                     keys.extend(fields.keys().filter(|field| *field != "name").map(|f| format!("{name}.{of}.{f}")));
                 }
             }
-            "distill" => keys.extend(doc["properties"].as_object().unwrap().keys().map(|f| format!("distill.{f}"))),
+            "distill" | "calibrate" => {
+                keys.extend(doc["properties"].as_object().unwrap().keys().map(|field| format!("{name}.{field}")));
+            }
             _ => {
                 keys.insert(name.clone());
             }
@@ -142,7 +163,7 @@ fn every_key_of_a_training_is_read() {
             cells.push(cell);
         }
     }
-    let lines = cells.iter().map(|cell| format!("    - {{{}}}\n", cell.replace("TEXT", TEXT)));
+    let lines = cells.iter().map(|cell| format!("    - {{{}}}\n", cell.replace("TEXT", TEXT).replace("QUANT", QUANT)));
     let workplace = Workplace::new(&(SWEEP.to_owned() + &lines.collect::<String>()));
     let (plan, code) = workplace.sweep(&["--dry-run"]);
     assert_eq!(code, 0, "{plan}");

@@ -274,6 +274,7 @@ impl Walk<'_> {
                     before: none,
                     after: Vec::new(),
                     products: None,
+                    estimating: None,
                 };
                 Ok(Flow::Real(module.forward(&flow.real()?, &mut pass)?))
             }

@@ -101,7 +101,10 @@ impl Module {
                 weight.apply(x, pass, |x, w, bias| x.f_conv2d(w, bias, [*stride; 2], [*padding; 2], [1; 2], 1))?
             }
             Module::Linear { weight } => weight.apply(x, pass, |x, w, bias| x.f_linear(w, bias))?,
-            Module::BatchNorm(norm) => norm.forward(x, pass.ctx.training)?,
+            Module::BatchNorm(norm) => match pass.estimating {
+                Some(before) => norm.estimate(x, before)?,
+                None => norm.forward(x, pass.ctx.training)?,
+            },
             Module::Quantizer { placed, nonlinearity } => {
                 if pass.observer.watches() {
                     pass.observer.see(placed, x, &nonlinearity.apply(x)?)?;

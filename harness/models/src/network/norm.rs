@@ -33,7 +33,17 @@ impl BatchNorm {
     }
 
     pub(super) fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor, ModelError> {
+        self.apply(x, training, Self::MOMENTUM)
+    }
+
+    /// Normalizes by the statistics of the batch, and makes the running ones the mean over this batch and the `before`
+    /// ones that were estimated before it.
+    pub(super) fn estimate(&self, x: &Tensor, before: usize) -> Result<Tensor, ModelError> {
+        self.apply(x, true, 1.0 / (before as f64 + 1.0))
+    }
+
+    fn apply(&self, x: &Tensor, training: bool, momentum: f64) -> Result<Tensor, ModelError> {
         let (scale, shift, mean, var) = (Some(&self.scale), Some(&self.shift), Some(&self.mean), Some(&self.var));
-        Ok(x.f_batch_norm(scale, shift, mean, var, training, Self::MOMENTUM, self.eps, true)?)
+        Ok(x.f_batch_norm(scale, shift, mean, var, training, momentum, self.eps, true)?)
     }
 }

@@ -60,6 +60,9 @@ impl Weight {
         pass: &mut Pass<'_>,
         product: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, tch::TchError>,
     ) -> Result<Tensor, ModelError> {
+        if let Some(placed) = self.quantizer.as_mut().filter(|_| pass.observer.watches()) {
+            pass.observer.product(placed, &self.value, x, &product)?;
+        }
         let value = self.quantized(pass.ctx, pass.observer)?;
         let y = pass.narrowed(x, &value, self.bias.as_ref(), product)?;
         self.with_gradient(y, pass.ctx)

@@ -32,9 +32,9 @@ pub(crate) struct Variant {
 pub(crate) const TRAIN: &[KeyDoc] = &[
     KeyDoc {
         name: "epochs",
-        kind: KeyKind::Int { min: 1, max: u32::MAX as i64 },
+        kind: KeyKind::Int { min: 0, max: u32::MAX as i64 },
         default: KeyDefault::Int(10),
-        doc: "Passes over the training set.",
+        doc: "Passes over the training set. 0: the network of `init` is quantized and evaluated without training.",
     },
     KeyDoc {
         name: "batch",
@@ -138,6 +138,34 @@ pub(crate) const DISTILL: &[KeyDoc] = &[
         kind: KeyKind::PositiveFloat,
         default: KeyDefault::Float(1.0),
         doc: "Temperature: the logits of student and teacher are divided by it before the softmax.",
+    },
+];
+
+/// The keys of `train.calibrate`.
+pub(crate) const CALIBRATE: &[KeyDoc] = &[
+    KeyDoc {
+        name: "images",
+        kind: KeyKind::Unsigned { min: 1 },
+        default: KeyDefault::Int(1024),
+        doc: "The first so many training images are used, without labels.",
+    },
+    KeyDoc {
+        name: "batch_norm",
+        kind: KeyKind::Bool,
+        default: KeyDefault::Bool(true),
+        doc: "Estimate the statistics of batch normalization again on these images, with the quantized network.",
+    },
+    KeyDoc {
+        name: "activations",
+        kind: KeyKind::Choice(&["max", "percentile", "mse"]),
+        default: KeyDefault::Text("mse"),
+        doc: "Range of activations: up to the largest input, to a percentile of the positive ones, or of least squared error.",
+    },
+    KeyDoc {
+        name: "percentile",
+        kind: KeyKind::Float { min: 50.0, max: 100.0 },
+        default: KeyDefault::Float(99.9),
+        doc: "Percent of the positive inputs below the end of the range under `activations: percentile`.",
     },
 ];
 

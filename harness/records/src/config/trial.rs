@@ -79,6 +79,7 @@ fn canonical(config: &TrialConfig, catalog: &Catalog) -> String {
     }
     strip_fields(json.pointer_mut("/train"), keys::TRAIN);
     strip_fields(json.pointer_mut("/train/distill"), keys::DISTILL);
+    strip_fields(json.pointer_mut("/train/calibrate"), keys::CALIBRATE);
     for (pointer, table) in [("/train/optimizer", keys::OPTIMIZERS), ("/train/schedule", keys::SCHEDULES)] {
         let name = json.pointer(pointer).and_then(|v| v.get("name")).and_then(Value::as_str);
         if let Some(variant) = name.and_then(|name| keys::variant(table, name)) {
@@ -156,7 +157,8 @@ pub(crate) fn label(config: &TrialConfig, varied: &[String], catalog: &Catalog) 
             // What it builds on is named by what it does, not by an id.
             "train.init" if train.init.is_some() => "initialised".to_owned(),
             "train.distill" | "train.distill.teacher" if train.distill.is_some() => "distilled".to_owned(),
-            key if ["train.init", "train.distill"].iter().any(|whole| key.starts_with(whole))
+            "train.calibrate" if train.calibrate.is_some() => "calibrated".to_owned(),
+            key if ["train.init", "train.distill", "train.calibrate"].iter().any(|whole| key.starts_with(whole))
                 && value(config, key).is_none() =>
             {
                 continue;

@@ -191,6 +191,9 @@ pub struct TrainConfig {
     pub init: Option<Init>,
     /// Who is learned from beside the labels; `None`: nobody.
     pub distill: Option<Distill>,
+    /// What is set from training images before the first step; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrate: Option<Calibrate>,
 }
 
 impl Serialize for TrainConfig {
@@ -235,6 +238,35 @@ impl TrainConfig {
         };
         init.into_iter().chain(self.distill.as_ref().map(|distill| distill.teacher.as_str()))
     }
+}
+
+/// What is set from images of the training set, without labels, before the first step: in place of a training where there
+/// are no epochs, as initialization where there are.
+///
+/// The statistics of batch normalization are estimated first, with the weights quantized; then the ranges of activations
+/// are set, layer by layer in the order of the data; then the statistics are estimated again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibrate {
+    /// The first so many training images.
+    pub images: u64,
+    /// Whether the statistics of batch normalization are estimated again on these images.
+    pub batch_norm: bool,
+    /// How the ranges of activations are chosen.
+    pub activations: RangeChoice,
+    /// Percent of the positive inputs below the end of a range under [`RangeChoice::Percentile`].
+    pub percentile: f64,
+}
+
+/// How the range of an activation quantizer is chosen from its inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RangeChoice {
+    /// The largest input.
+    Max,
+    /// The input below which [`Calibrate::percentile`] percent of the positive ones lie.
+    Percentile,
+    /// The end with the least squared error.
+    Mse,
 }
 
 /// A kind of numbers narrower than f32.

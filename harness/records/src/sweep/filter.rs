@@ -130,8 +130,9 @@ pub(crate) fn known_keys(catalog: &Catalog) -> Vec<String> {
     }
     keys.extend(["init.trial", "init.file", "distill.teacher"].map(|name| format!("train.{name}")));
     keys.extend(keys::DISTILL.iter().map(|field| format!("train.distill.{}", field.name)));
+    keys.extend(keys::CALIBRATE.iter().map(|field| format!("train.calibrate.{}", field.name)));
     // Whether there is one at all can be asked, too.
-    keys.extend(["train.init", "train.distill"].map(str::to_owned));
+    keys.extend(["train.init", "train.distill", "train.calibrate"].map(str::to_owned));
     keys.sort();
     keys.dedup();
     keys

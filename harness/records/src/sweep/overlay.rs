@@ -44,7 +44,7 @@ const LAYERS: &str = "quant.layers";
 
 /// True where null is a value and not an empty section.
 fn is_optional(path: &str) -> bool {
-    is_whole(path) || path == "train.distill"
+    is_whole(path) || matches!(path, "train.distill" | "train.calibrate")
 }
 
 /// One dotted key and the value it gets.

@@ -158,6 +158,7 @@ fn config(catalog: &Catalog, dotted: bool) -> Value {
     let mut train: Map<String, Value> = keys::TRAIN.iter().map(|f| (f.name.to_owned(), f.schema())).collect();
     train.insert("init".to_owned(), init());
     train.insert("distill".to_owned(), distill());
+    train.insert("calibrate".to_owned(), calibrate());
     train.insert("optimizer".to_owned(), variants(keys::OPTIMIZERS, keys::OPTIMIZER));
     train.insert("schedule".to_owned(), variants(keys::SCHEDULES, keys::SCHEDULE));
     let dataset = catalog.datasets.iter().map(|entry| {
@@ -247,6 +248,14 @@ fn distill() -> Value {
     json!({
         "type": ["object", "null"], "additionalProperties": false, "properties": properties, "default": null,
         "description": "Knowledge distillation from another trial of the sweep; null: none."
+    })
+}
+
+fn calibrate() -> Value {
+    let properties: Map<String, Value> = keys::CALIBRATE.iter().map(|f| (f.name.to_owned(), f.schema())).collect();
+    json!({
+        "type": ["object", "null"], "additionalProperties": false, "properties": properties, "default": null,
+        "description": "Ranges of activations and statistics of batch normalization set from training images before the first step; null: not."
     })
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use harness_records::catalog::{Catalog, Entry};
 use harness_records::config::{
-    DatasetChoice, Distill, Init, MethodChoice, ModelChoice, OptimizerConfig, Precision, QuantConfig, ScheduleConfig,
-    TrainConfig, TrialConfig,
+    Calibrate, DatasetChoice, Distill, Init, MethodChoice, ModelChoice, OptimizerConfig, Precision, QuantConfig,
+    RangeChoice, ScheduleConfig, TrainConfig, TrialConfig,
 };
 use harness_records::config::{KeyDefault, KeyDoc, KeyKind};
 use harness_records::options::{About, OptionValue, Options};
@@ -300,7 +300,11 @@ fn train() -> impl Strategy<Value = TrainConfig> {
     let id = || prop_oneof!["[0-9a-f]{16}", "[0-9]{16}", "[0-9]{3}e[0-9]{12}"];
     let file = ("[a-z./ ]{1,12}", id()).prop_map(|(path, blake3)| Init::File { path: path.into(), blake3 });
     let init = option::of(prop_oneof![id().prop_map(Init::Trial), file]);
-    let others = (init, option::of((id(), 0.0..=1.0, positive())));
+    let rule = prop_oneof![Just(RangeChoice::Max), Just(RangeChoice::Percentile), Just(RangeChoice::Mse)];
+    let calibrate = (1_u64..1 << 40, any::<bool>(), rule, 50.0..=100.0).prop_map(
+        |(images, batch_norm, activations, percentile)| Calibrate { images, batch_norm, activations, percentile },
+    );
+    let others = (init, option::of((id(), 0.0..=1.0, positive())), option::of(calibrate));
     (prop_oneof![sgd, adam, adamw], schedule, sizes, rest, more, others).prop_map(
         |(
             optimizer,
@@ -308,7 +312,7 @@ fn train() -> impl Strategy<Value = TrainConfig> {
             (epochs, batch, seed, threads, limit),
             (clip_norm, label_smoothing, deterministic, restarts),
             (limit_test, accumulate, ema, amp, bptt),
-            (init, distill),
+            (init, distill, calibrate),
         )| {
             TrainConfig {
                 epochs,
@@ -329,6 +333,7 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 bptt,
                 checkpoint_every: None,
                 init,
+                calibrate,
                 distill: distill.map(|(teacher, alpha, temperature)| Distill { teacher, alpha, temperature }),
             }
         },

@@ -103,7 +103,7 @@ malformed! {
     train_is_a_number: "base: {train: 3}\n", "sweep.yaml:1:15", ["`train` is `3`", "expected a map"];
     method_is_a_word: "base: {quant: {weights: float}}\n", "sweep.yaml:1:25", ["`quant.weights` is the text `float`", "{method: float}"];
     method_is_a_number: "base: {quant: {weights: {method: 3}}}\n", "sweep.yaml:1:34", ["`quant.weights.method` is `3`", "name of a method"];
-    epochs_is_text: "base:\n  train: {epochs: ten}\n", "sweep.yaml:2:19", ["`train.epochs` is the text `ten`", "a whole number of at least 1"];
+    epochs_is_text: "base:\n  train: {epochs: ten}\n", "sweep.yaml:2:19", ["`train.epochs` is the text `ten`", "a whole number of at least 0"];
     epochs_is_a_fraction: "base: {train: {epochs: 1.5}}\n", "sweep.yaml:1:24", ["`train.epochs` is `1.5`"];
     epochs_is_nothing: "base:\n  train:\n    epochs:\n    batch: 3\n", "sweep.yaml:3:11", ["`train.epochs` is nothing"];
     seed_is_a_list: "base:\n  train: {seed: [0, 1]}\n", "sweep.yaml:2:17", ["`train.seed` is a list", "`axes:`", "train.seed: [0, 1]"];
@@ -115,7 +115,8 @@ malformed! {
     extends_is_a_list: "extends: [a.yaml]\n", "sweep.yaml:1:10", ["`extends` is a list"];
 
     // Ranges.
-    epochs_zero: "base: {train: {epochs: 0}}\n", "sweep.yaml:1:24", ["`train.epochs` is `0`", "at least 1"];
+    epochs_negative: "base: {train: {epochs: -1}}\n", "sweep.yaml:1:24", ["`train.epochs` is `-1`", "at least 0"];
+    epochs_zero_of_nothing: "base: {train: {epochs: 0}}\n", "sweep.yaml:1:24", ["there is no `train.init` to evaluate", "init: {file: weights.safetensors}"];
     batch_zero: "base: {train: {batch: 0}}\n", "sweep.yaml:1:23", ["`train.batch` is `0`"];
     batch_negative: "base: {train: {batch: -8}}\n", "sweep.yaml:1:23", ["`train.batch` is `-8`"];
     batch_huge: "base: {train: {batch: 99999999999}}\n", "sweep.yaml:1:23", ["`train.batch` is `99999999999`"];
@@ -198,7 +199,7 @@ fn set_arguments_are_checked_like_the_file() {
         ("train.sed=3", "--set train.sed=3", &["unknown key `train.sed`", "did you mean `seed`?", "| train.sed=3"]),
         ("seed=3", "--set seed=3", &["unknown key `seed`"]),
         ("base.train.seed=3", "--set base.train.seed=3", &["leave out `base.`"]),
-        ("train.epochs=0", "--set train.epochs=0", &["`train.epochs` is `0`", "             ^"]),
+        ("train.epochs=-1", "--set train.epochs=-1", &["`train.epochs` is `-1`", "             ^"]),
         ("train.seed=[0, 1]", "--set train.seed=[0, 1]", &["`train.seed` is a list"]),
         (
             "quant.weights={method: uniform, bits: 99}",
@@ -253,7 +254,7 @@ fn a_huge_file_is_refused_unread() {
 #[test]
 fn several_mistakes_are_shown_at_once() {
     let yaml =
-        "base:\n  model: {name: lent}\n  train: {epochs: 0, batch: many}\n  quant: {weights: {method: unifrom}}\n";
+        "base:\n  model: {name: lent}\n  train: {epochs: -1, batch: many}\n  quant: {weights: {method: unifrom}}\n";
     let error = read(yaml, &[]).unwrap_err();
     let lines: Vec<usize> = error.problems.iter().map(|problem| problem.origin.line).collect();
     assert_eq!(lines, [2, 3, 3, 4]);

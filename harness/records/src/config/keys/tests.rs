@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::config::{Distill, OptimizerConfig, ScheduleConfig, TrainConfig};
+use crate::config::{Calibrate, Distill, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 /// The fields of `train` that are described elsewhere: choices with keys of their own, and references to trials.
-const NOT_IN_THE_TABLE: [&str; 4] = ["optimizer", "schedule", "init", "distill"];
+const NOT_IN_THE_TABLE: [&str; 5] = ["optimizer", "schedule", "init", "distill", "calibrate"];
 
 fn object(value: impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(value).unwrap() {
@@ -33,7 +33,9 @@ fn defaults(table: &[KeyDoc]) -> Map<String, Value> {
 
 #[test]
 fn every_field_of_the_training_has_a_row_and_every_row_a_field() {
-    let mut fields: BTreeSet<String> = object(TrainConfig::default()).into_iter().map(|(name, _)| name).collect();
+    let calibrate: Calibrate = serde_json::from_value(defaults(CALIBRATE).into()).unwrap();
+    let whole = TrainConfig { calibrate: Some(calibrate), ..TrainConfig::default() };
+    let mut fields: BTreeSet<String> = object(whole).into_iter().map(|(name, _)| name).collect();
     for name in NOT_IN_THE_TABLE {
         assert!(fields.remove(name), "TrainConfig has no field `{name}`");
     }
@@ -71,6 +73,9 @@ fn every_variant_has_the_fields_of_its_table() {
         let read: ScheduleConfig = serde_json::from_value(Value::Object(keys.clone())).unwrap();
         assert_eq!(object(read), keys, "{}", table.name);
     }
+    let keys = defaults(CALIBRATE);
+    let read: Calibrate = serde_json::from_value(Value::Object(keys.clone())).unwrap();
+    assert_eq!(object(read), keys);
     let mut keys = defaults(DISTILL);
     keys.insert("teacher".to_owned(), "0123456789abcdef".into());
     let read: Distill = serde_json::from_value(Value::Object(keys.clone())).unwrap();
@@ -80,7 +85,7 @@ fn every_variant_has_the_fields_of_its_table() {
 #[test]
 fn every_default_is_accepted_by_its_own_range() {
     let variants = OPTIMIZERS.iter().chain(SCHEDULES).map(|variant| variant.fields);
-    for row in [TRAIN, DISTILL].into_iter().chain(variants).flatten() {
+    for row in [TRAIN, DISTILL, CALIBRATE].into_iter().chain(variants).flatten() {
         let Some(default) = row.default.json().filter(|value| !value.is_null()) else { continue };
         let node = crate::yaml::node::parse("default", default.to_string().as_bytes()).unwrap();
         assert_eq!(row.kind.accept_node(&node), Some(default), "{}", row.name);

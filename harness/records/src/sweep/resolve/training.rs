@@ -20,7 +20,7 @@ impl<'a> Resolver<'a> {
             Some(node) => self.map(node, "train", EXPECTED)?,
             None => &[],
         };
-        let choices = ["optimizer", "schedule", "init", "distill"];
+        let choices = ["optimizer", "schedule", "init", "distill", "calibrate"];
         let known: Vec<&str> = keys::TRAIN.iter().map(|f| f.name).chain(choices).collect();
         self.known_keys(pairs, "train", &known);
         let rest: Vec<&(Key, Node)> = pairs.iter().collect();
@@ -30,11 +30,22 @@ impl<'a> Resolver<'a> {
         let schedule = self.variant(train.unwrap_or(tree), train.is_some(), "schedule", keys::SCHEDULES);
         let init = self.init(train.and_then(|node| node.get("init")));
         let distill = self.distill(train.and_then(|node| node.get("distill")));
+        let calibrate = self.calibrate(train.and_then(|node| node.get("calibrate")));
         let mut fields = fields?;
+        if fields.get("epochs") == Some(&json!(0))
+            && init.as_ref().is_some_and(serde_json::Value::is_null)
+            && !self.partial
+        {
+            let at = train.and_then(|node| node.get("epochs")).map_or(origin, |node| &node.origin);
+            let message = "`train.epochs` is 0, which trains nothing, and there is no `train.init` to evaluate";
+            let hint = "write `init: {file: weights.safetensors}` or `init: {trial: {...}}`, or give `epochs`";
+            self.problems.push(Problem::new(at.clone(), message).hint(hint));
+        }
         fields.insert("optimizer".to_owned(), optimizer?.into());
         fields.insert("schedule".to_owned(), schedule?.into());
         fields.insert("init".to_owned(), init?);
         fields.insert("distill".to_owned(), distill?);
+        fields.insert("calibrate".to_owned(), calibrate?);
         // The tables admit nothing that these types do not.
         serde_json::from_value(fields.into()).map_err(|error| self.wrong(origin, format!("`train`: {error}"))).ok()
     }
@@ -94,6 +105,18 @@ impl<'a> Resolver<'a> {
         };
         let mut fields = fields?;
         fields.insert("teacher".to_owned(), teacher?.into());
+        Some(fields.into())
+    }
+
+    /// `train.calibrate`: null or `{images: ..., batch_norm: ..., activations: ...}`. `None`: wrong, and said so.
+    fn calibrate(&mut self, node: Option<&'a Node>) -> Option<serde_json::Value> {
+        const PATH: &str = "train.calibrate";
+        let Some(node) = node.filter(|node| node.value != Value::Null) else { return Some(json!(null)) };
+        let pairs = self.map(node, PATH, "a map such as `{images: 1024, activations: mse}` or null")?;
+        let known: Vec<&str> = keys::CALIBRATE.iter().map(|field| field.name).collect();
+        self.known_keys(pairs, PATH, &known);
+        let rest: Vec<&(Key, Node)> = pairs.iter().collect();
+        let fields = self.fields(keys::CALIBRATE, PATH, &rest, &node.origin)?;
         Some(fields.into())
     }
 
