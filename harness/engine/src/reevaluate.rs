@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness_methods::core::{BatchNormFolder, Options, StepContext};
+use harness_methods::core::{BatchNormFolder, NormLayer, Options, StepContext};
 use harness_models::network::IntegerNorm;
 use harness_models::{Network, Plan};
 use harness_records::config::TrialConfig;
@@ -42,6 +42,9 @@ pub struct IntegerReport {
     pub norms: Vec<NormReport>,
     /// Batch normalizations that stayed as they are, each with the reason.
     pub kept: Vec<String>,
+    /// The batch normalizations of [`IntegerReport::norms`], in their order.
+    #[serde(skip)]
+    pub layers: Vec<NormLayer>,
 }
 
 /// One replaced batch normalization.
@@ -112,6 +115,7 @@ impl Trained {
             integer_top1: 0.0,
             norms: Vec::new(),
             kept: Vec::new(),
+            layers: Vec::new(),
         };
         let (mut right, mut integer_right) = (0, 0);
         let ctx = StepContext { training: false, ..self.ctx };
@@ -137,7 +141,9 @@ impl Trained {
             report.changed_predictions += count - count_equal(&own, &integer)?;
             report.add(pass.norms);
         }
-        report.kept = norms.map_or_else(Vec::new, |norms| norms.kept);
+        if let Some(norms) = norms {
+            (report.kept, report.layers) = (norms.kept, norms.layers);
+        }
         report.top1 = right as f64 / report.images as f64;
         report.integer_top1 = integer_right as f64 / report.images as f64;
         Ok(report)

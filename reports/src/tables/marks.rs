@@ -18,7 +18,7 @@ const LEVEL: f64 = 0.05;
 /// Where a result stands in its setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// The best of several.
+    /// The best of several, or one of those that are equally good.
     Best,
     /// Not to be told from the best.
     Alike,
@@ -56,10 +56,10 @@ pub(super) fn marks<'a, G: Ord>(rows: &'a [Row], group: impl Fn(&'a Row) -> Opti
             let of = |i: usize| sign * mean(i).unwrap_or(f64::NEG_INFINITY);
             of(**a).total_cmp(&of(**b))
         };
-        // Of equal means the first in the table is the best.
+        // Others are tested against the first of the best ones.
         let Some(&best) = known.iter().rev().max_by(by_mean).filter(|_| known.len() > 1) else { continue };
-        marks[best] = Mark::Best;
-        let others: Vec<usize> = known.iter().copied().filter(|&i| i != best).collect();
+        let (equal, others): (Vec<usize>, Vec<usize>) = known.iter().partition(|&&i| mean(i) == mean(best));
+        equal.into_iter().for_each(|i| marks[i] = Mark::Best);
         let top = measure.by_seed(&rows[best]);
         let tested: Vec<(usize, f64)> =
             others.iter().filter_map(|&i| Some((i, p_of_means(&top, &measure.by_seed(&rows[i]))?))).collect();

@@ -33,6 +33,14 @@ fn integer_batch_normalization_changes_no_code() {
         assert_eq!((code, &plain["reproduced"], &plain["integer"]), (0, &true.into(), &Value::Null));
         let (result, code) = eval(&workplace, run, &["--batch-norm", "bn-optimal"]);
         let norms = result["integer"]["norms"].as_array().unwrap();
+        let alternatives = result["alternatives"].as_array().unwrap();
+        assert_eq!(alternatives.len(), norms.len());
+        for (layer, norm) in alternatives.iter().zip(norms) {
+            assert_eq!((&layer["layer"], &layer["exact"]), (&norm["layer"], &0.0.into()));
+            assert_eq!(layer["largest_shift"], norm["shift"], "{layer}");
+            let [low, _, high] = [0, 1, 2].map(|i| layer["rounded"][i].as_f64().unwrap());
+            assert!(high <= low && low <= 1.0, "{layer}");
+        }
         assert_eq!(code, 0, "{result}");
         for norm in norms {
             assert_eq!(norm["different"], 0, "{norm}");
