@@ -40,9 +40,9 @@ fn valid(value: &Value, schema: &Value, root: &Value) -> bool {
         "properties" => {
             value.as_object().is_none_or(|v| v.iter().all(|(k, v)| wanted.get(k).is_none_or(|s| valid(v, s, root))))
         }
-        "additionalProperties" => value
-            .as_object()
-            .is_none_or(|v| v.iter().all(|(k, v)| rules["properties"].get(k).is_some() || valid(v, wanted, root))),
+        "additionalProperties" => value.as_object().is_none_or(|v| {
+            v.iter().all(|(k, v)| rules.get("properties").is_some_and(|p| p.get(k).is_some()) || valid(v, wanted, root))
+        }),
         // Names of axes and of sweeps are checked by the two tests below them.
         "propertyNames" | "pattern" => true,
         other => panic!("the schema uses `{other}`"),
