@@ -110,6 +110,7 @@ const KEY: &[&str] = &[
     "dataset",
     "model",
     "setting",
+    "method",
     "weight_method",
     "weight_width",
     "activation_method",
@@ -215,6 +216,7 @@ mod tests {
     use crate::labels::Labels;
     use crate::samples::{method, record};
     use harness_records::catalog::Catalog;
+    use harness_records::config::MethodChoice;
     use harness_records::record::{FailureClass, RunRecord};
 
     fn rows_of(records: &[RunRecord]) -> Vec<Row> {
@@ -270,6 +272,43 @@ mod tests {
         let row = rows.iter().find(|row| !row.is_float).unwrap();
         assert_eq!(row.setting, "", "a setting that all quantized networks share parts nothing");
         assert!((row.top1.difference.unwrap().mean() + 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn settings_of_single_layers_stay_apart() {
+        let rules = |text: &str| serde_json::from_str(text).unwrap();
+        let of = |text: &'static str, seed: u64, top1: f64| {
+            let choice = || method("dorefa", 2, &[]);
+            let built = record().quant(choice(), choice(), MethodChoice::float()).seed(seed).top1(top1);
+            built.edit(move |r| r.config.quant.layers = rules(text)).build()
+        };
+        let eight = r#"[{"layer": "first", "weights": {"bits": 8}}]"#;
+        let single = r#"[{"layer": "conv2", "weights": {"method": "float"}}]"#;
+        let records = [
+            of("[]", 0, 0.5),
+            of("[]", 1, 0.6),
+            of(eight, 0, 0.7),
+            of(eight, 1, 0.8),
+            of(single, 0, 0.9),
+            record()
+                .edit(move |r| {
+                    r.config.quant.layers = rules(r#"[{"layer": "fc", "weights": {"method": "uniform", "bits": 3}}]"#)
+                })
+                .build(),
+        ];
+        let rows = rows_of(&records);
+        let seen: Vec<_> = rows
+            .iter()
+            .map(|row| (row.method.as_str(), row.trials, row.is_float, row.top1.summary.as_ref().unwrap().mean))
+            .collect();
+        let expected = [
+            ("dorefa", 2, false, 0.55),
+            ("dorefa, conv2 w32", 1, false, 0.9),
+            ("dorefa, first w8", 2, false, 0.75),
+            ("float, fc uniform w3", 1, false, 0.975),
+        ];
+        assert_eq!(seen, expected);
+        assert!(rows.iter().all(|row| row.published.is_none()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) fn width(choice: &MethodChoice) -> u32 {
 
 /// True when nothing of a trial is quantized.
 pub(crate) fn is_float(quant: &QuantConfig) -> bool {
-    [&quant.weights, &quant.activations, &quant.gradients].iter().all(|choice| choice.is_float())
+    quant.is_float()
 }
 
 /// Bit widths of weights, activations and gradients.

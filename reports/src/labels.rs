@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use harness_records::catalog::Catalog;
-use harness_records::config::{MethodChoice, QuantConfig, TrainConfig, TrialConfig};
+use harness_records::config::{InputKind, MethodChoice, QuantConfig, TrainConfig, TrialConfig};
 use harness_records::options::{OptionValue, Options};
 use harness_records::record::RunRecord;
 use serde_json::Value;
@@ -267,6 +267,9 @@ fn setting_pairs(config: &TrialConfig, families: &Families) -> Vec<(String, Stri
     }
     let kept: Vec<String> = config.quant.keep_float.iter().map(|name| plain_or_quoted(name)).collect();
     pairs.push((KEEP_FLOAT.to_owned(), format!("[{}]", kept.join(", "))));
+    if config.quant.input == InputKind::Bytes {
+        pairs.push(("quant.input".to_owned(), "bytes".to_owned()));
+    }
     pairs
 }
 

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use harness_records::catalog::Catalog;
-use harness_records::config::{MethodChoice, QuantConfig};
+use harness_records::config::{LayerRule, MethodChoice, QuantConfig};
 use harness_records::options::{About, OptionValue, Options};
 use harness_records::record::RunRecord;
 
@@ -52,6 +52,10 @@ struct Part {
 #[derive(Debug, Clone)]
 struct Combination {
     parts: [Part; 3],
+    /// What differs in some layers, in words; empty where nothing does.
+    layers: String,
+    /// Methods that only the settings of some layers name.
+    layer_methods: Vec<String>,
     /// The sweep file's own name for it.
     label: Option<String>,
 }
@@ -68,7 +72,8 @@ impl Combination {
         })
     }
 
-    fn is_float(&self) -> bool {
+    /// True where the setting of the network quantizes nothing.
+    fn is_float_but_for_layers(&self) -> bool {
         self.parts.iter().all(|part| part.float)
     }
 }
@@ -85,6 +90,8 @@ impl Names {
             let quant = &record.config.quant;
             let combination = combinations.entry(key(quant)).or_insert_with(|| Combination {
                 parts: roles(quant).map(|choice| part(choice, catalog)),
+                layers: in_layers(quant),
+                layer_methods: layer_methods(quant),
                 label: None,
             });
             if combination.label.is_none() {
@@ -102,7 +109,10 @@ impl Names {
         let mut series: BTreeMap<String, SeriesName> = BTreeMap::new();
         for (key, combination) in &combinations {
             let (places, ambiguous) = &told[&combination.methods()];
-            let name = combination.label.clone().unwrap_or_else(|| short(combination, places, ambiguous, &shared));
+            let name = combination
+                .label
+                .clone()
+                .unwrap_or_else(|| with_layers(combination, short(combination, places, ambiguous, &shared)));
             series.insert(key.clone(), SeriesName { family: family(combination, &shared), name });
         }
         lengthen(&mut series, &combinations);
@@ -155,7 +165,39 @@ fn roles(quant: &QuantConfig) -> [&MethodChoice; 3] {
 /// What is quantized how, bit widths included, in one text.
 pub(crate) fn key(quant: &QuantConfig) -> String {
     // Plain numbers and words always have a JSON form.
-    serde_json::to_string(&roles(quant)).unwrap_or_default()
+    let mut key = serde_json::to_string(&roles(quant)).unwrap_or_default();
+    // Without settings of single layers the key is what it was before there were any: it decides an order.
+    if !quant.layers.is_empty() {
+        key += &serde_json::to_string(&quant.layers).unwrap_or_default();
+    }
+    key
+}
+
+/// Settings of single layers longer than this are counted and not spelled out in a name.
+const LONGEST_LAYERS: usize = 60;
+
+fn in_layers(quant: &QuantConfig) -> String {
+    quant.layers.iter().map(LayerRule::label).collect::<Vec<_>>().join("; ")
+}
+
+fn layer_methods(quant: &QuantConfig) -> Vec<String> {
+    let changes = quant.layers.iter().flat_map(|rule| [&rule.weights, &rule.activations, &rule.gradients]).flatten();
+    let mut methods: Vec<String> = Vec::new();
+    for method in changes.filter_map(|change| change.method.clone()).filter(|method| method != FLOAT) {
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    methods
+}
+
+/// A name with what differs in some layers behind it.
+fn with_layers(combination: &Combination, name: String) -> String {
+    match combination.layers.as_str() {
+        "" => name,
+        layers if layers.chars().count() <= LONGEST_LAYERS => format!("{name}, {layers}"),
+        layers => format!("{name}, {} settings of layers", layers.split("; ").count()),
+    }
 }
 
 fn part(choice: &MethodChoice, catalog: &Catalog) -> Part {
@@ -205,7 +247,7 @@ fn telling(alike: &[&Combination]) -> BTreeSet<OptionPlace> {
     let mut pairs: Vec<BTreeSet<OptionPlace>> = Vec::new();
     for (i, one) in alike.iter().enumerate() {
         for other in &alike[i + 1..] {
-            if one.widths() == other.widths() && one.label == other.label {
+            if one.widths() == other.widths() && one.label == other.label && one.layers == other.layers {
                 pairs.push(differing(one, other));
             }
         }
@@ -255,6 +297,9 @@ fn spoken(combination: &Combination, role: usize, shared: &BTreeMap<usize, Strin
 }
 
 fn family(combination: &Combination, shared: &BTreeMap<usize, String>) -> String {
+    if combination.is_float_but_for_layers() && !combination.layer_methods.is_empty() {
+        return combination.layer_methods.join(" + ");
+    }
     joined(&[0, 1, 2].map(|role| match spoken(combination, role, shared) {
         true => combination.parts[role].method.clone(),
         false => String::new(),
@@ -267,7 +312,7 @@ fn short(
     ambiguous: &BTreeSet<String>,
     shared: &BTreeMap<usize, String>,
 ) -> String {
-    if combination.is_float() {
+    if combination.is_float_but_for_layers() {
         return combination.parts[0].method.clone();
     }
     let mut names = [0, 1, 2].map(|role| {
@@ -320,7 +365,11 @@ fn full(combination: &Combination) -> String {
         let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(", ")) };
         format!("{role} {}{options}", part.method)
     });
-    parts.collect::<Vec<_>>().join(" + ")
+    let mut all: Vec<String> = parts.collect();
+    if !combination.layers.is_empty() {
+        all.push(format!("layers {}", combination.layers));
+    }
+    all.join(" + ")
 }
 
 fn quoted_value(value: &OptionValue) -> String {
@@ -383,6 +432,9 @@ fn remarks(
                 remarks.push(format!("{name}: {option} of the {} is {said} bits.", ROLES[role]));
             }
         }
+    }
+    if combinations.values().any(|combination| !combination.layers.is_empty()) {
+        remarks.push("Bit widths are those of the network; layers with a setting of their own are named.".to_owned());
     }
     remarks
 }

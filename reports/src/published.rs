@@ -86,6 +86,10 @@ pub(crate) fn beside(
     metric: Metric,
     config: &TrialConfig,
 ) -> Option<Published> {
+    // The papers' networks are trained, and have one setting for all quantized layers.
+    if config.train.epochs == 0 || !config.quant.layers.is_empty() {
+        return None;
+    }
     let mut known = numbers.iter().filter(|n| n.metric == metric && source.is_none_or(|source| n.paper == source));
     if !is_float(&config.quant) {
         return known.find(|number| number.matches(config)).cloned();
