@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use harness_records::catalog::Catalog;
-use harness_records::config::{InputKind, MethodChoice, QuantConfig, TrainConfig, TrialConfig};
+use harness_records::config::{Calibrate, InputKind, MethodChoice, QuantConfig, RangeChoice, TrainConfig, TrialConfig};
 use harness_records::options::{OptionValue, Options};
 use harness_records::record::RunRecord;
 use serde_json::Value;
@@ -106,12 +106,15 @@ impl Labels {
             let combination = names::key(&config.quant);
             let place = format!("{}\n{}\n{combination}", self.dataset(config), self.model(config));
             names.entry(place.clone()).or_insert_with(|| self.names.series(&config.quant).name);
-            for (key, value) in setting_pairs(config, &self.families) {
+            let pairs: BTreeMap<String, String> = setting_pairs(config, &self.families).into_iter().collect();
+            for key in self.setting.values.keys().filter(|key| self.setting.differs(key)) {
                 // Which layers stay in full precision is nothing to a network that is wholly so.
-                let matters = key != KEEP_FLOAT || !is_float(&config.quant);
-                if matters && self.setting.differs(&key) {
-                    values.entry(key).or_default().entry(place.clone()).or_default().insert(value);
+                if key == KEEP_FLOAT && is_float(&config.quant) {
+                    continue;
                 }
+                // A key that is left out where it has its default is a value like any other.
+                let value = pairs.get(key).map_or(NOT_SET, String::as_str).to_owned();
+                values.entry(key.clone()).or_default().entry(place.clone()).or_default().insert(value);
             }
         }
         // Where there is one combination of quantizers alone, settings are what the trials are about.
@@ -235,6 +238,9 @@ impl Labels {
 
 const KEEP_FLOAT: &str = "quant.keep_float";
 
+/// The value of a key that a trial has not.
+const NOT_SET: &str = "not set";
+
 fn option_pairs(options: &Options) -> Vec<(String, String)> {
     options.iter().map(|(key, value)| (key.to_owned(), option_text(value))).collect()
 }
@@ -260,6 +266,9 @@ fn setting_pairs(config: &TrialConfig, families: &Families) -> Vec<(String, Stri
         train.retain(|name, value| !SELDOM.contains(&name.as_str()) || defaults.get(name) != Some(value));
         train.remove("seed");
         train.remove("checkpoint_every");
+        if let (Some(place), Some(calibrate)) = (train.get_mut("calibrate"), &config.train.calibrate) {
+            *place = calibration(calibrate).into();
+        }
         flatten("train", &Value::Object(train), &mut pairs);
     }
     for (_, value) in pairs.iter_mut().filter(|(key, _)| BUILT_ON.contains(&key.as_str())) {
@@ -271,6 +280,17 @@ fn setting_pairs(config: &TrialConfig, families: &Families) -> Vec<(String, Stri
         pairs.push(("quant.input".to_owned(), "bytes".to_owned()));
     }
     pairs
+}
+
+/// A calibration in a few words: `1000 images, mse, batch norm`.
+fn calibration(calibrate: &Calibrate) -> String {
+    let range = match calibrate.activations {
+        RangeChoice::Max => "max".to_owned(),
+        RangeChoice::Percentile => format!("percentile {}", calibrate.percentile),
+        RangeChoice::Mse => "mse".to_owned(),
+    };
+    let norm = if calibrate.batch_norm { ", batch norm" } else { "" };
+    format!("{} images, {range}{norm}", calibrate.images)
 }
 
 /// Keys whose values are ids of other trials.
@@ -377,6 +397,21 @@ mod tests {
         // And so are they where there is one combination of methods alone.
         let alone = [1, 4].map(|restarts| record().edit(|r| r.config.train.restarts = restarts).build());
         assert_eq!(labels(&alone).setting(&alone[1].config), "train.restarts=4");
+    }
+
+    /// A key that one trial has and another of the same methods has not tells the two apart.
+    #[test]
+    fn a_key_that_only_some_trials_have_parts_them() {
+        let calibrate = Calibrate { images: 100, batch_norm: true, activations: RangeChoice::Mse, percentile: 99.9 };
+        let plain = record().weights(method("dorefa", 2, &[])).build();
+        let calibrated =
+            record().weights(method("dorefa", 2, &[])).edit(|r| r.config.train.calibrate = Some(calibrate));
+        let averaged = record().weights(method("dorefa", 2, &[])).edit(|r| r.config.train.ema = Some(0.9)).build();
+        let records = [record().build(), plain, calibrated.build(), averaged];
+        let of = labels(&records);
+        let settings: Vec<String> = records.iter().map(|record| of.setting(&record.config)).collect();
+        assert_eq!(settings, ["", "", "train.calibrate=\"100 images, mse, batch norm\"", "train.ema=0.9"]);
+        assert!(of.remarks().is_empty(), "{:?}", of.remarks());
     }
 
     #[test]

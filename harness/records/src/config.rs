@@ -1,6 +1,7 @@
 //! What a trial is: its configuration, the keys and options that make it up, and the id that follows from it.
 
 pub mod catalog;
+pub mod choices;
 pub mod effects;
 pub mod key;
 pub(crate) mod keys;

@@ -6,10 +6,10 @@ use serde::de::{self, Deserializer};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
+use crate::config::choices::MethodChoice;
 use crate::config::key::KeyDoc;
 use crate::config::options::{OptionError, OptionValue, Options};
 use crate::config::role::Role;
-use crate::config::trial_config::MethodChoice;
 
 /// An entry of `quant.layers`. Entries apply in the order of the file, each over what the ones before it gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

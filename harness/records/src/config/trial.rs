@@ -157,7 +157,7 @@ pub(crate) fn label(config: &TrialConfig, varied: &[String], catalog: &Catalog) 
             // What it builds on is named by what it does, not by an id.
             "train.init" if train.init.is_some() => "initialised".to_owned(),
             "train.distill" | "train.distill.teacher" if train.distill.is_some() => "distilled".to_owned(),
-            "train.calibrate" if train.calibrate.is_some() => "calibrated".to_owned(),
+            key if key.starts_with("train.calibrate") && train.calibrate.is_some() => "calibrated".to_owned(),
             key if ["train.init", "train.distill", "train.calibrate"].iter().any(|whole| key.starts_with(whole))
                 && value(config, key).is_none() =>
             {
