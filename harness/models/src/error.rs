@@ -55,7 +55,7 @@ pub enum ModelError {
         /// Weight, activation or gradient.
         role: Role,
         /// Why.
-        source: ChangeError,
+        source: Box<ChangeError>,
     },
     /// Bytes as input of a network that reads none.
     #[error("`quant.input` is `bytes`, expected `float`: the network reads tokens, not images")]

@@ -46,6 +46,9 @@ pub struct SiteStatistics {
     pub statistics: Statistics,
 }
 
+/// `product(input, weights, bias)` of a layer.
+type Product<'a> = &'a dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>;
+
 /// Watches what goes into the quantizers of a forward pass.
 trait Observer {
     /// Whether [`Observer::see`] does anything.
@@ -59,7 +62,7 @@ trait Observer {
         _placed: &mut PlacedQuantizer,
         _weights: &Tensor,
         _x: &Tensor,
-        _product: &dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>,
+        _product: Product<'_>,
     ) -> Result<(), ModelError> {
         Ok(())
     }

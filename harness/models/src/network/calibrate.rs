@@ -2,10 +2,10 @@
 //! batch normalization estimated again.
 
 use harness_methods::core::{ActivationCalibration, MethodError, RangeRule, Role, StepContext, WeightCalibration};
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use super::placed::PlacedQuantizer;
-use super::{Network, Observer};
+use super::{Network, Observer, Product};
 use crate::ModelError;
 
 /// What a calibration did.
@@ -87,7 +87,7 @@ impl Observer for Collect<'_> {
         placed: &mut PlacedQuantizer,
         weights: &Tensor,
         x: &Tensor,
-        product: &dyn Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor, TchError>,
+        product: Product<'_>,
     ) -> Result<(), ModelError> {
         if !self.is_it(placed, Role::Weight) {
             return Ok(());
@@ -196,11 +196,14 @@ mod tests {
         [4, 4, 3].map(|n| Tensor::randn([n, 2, 5, 5], (Kind::Float, Device::Cpu)) * 2.0 + 0.5).into()
     }
 
+    /// The inputs of a layer, batch by batch, and the product of the first batch.
+    type Seen = (Vec<Tensor>, Tensor);
+
     /// Keeps what it is shown, and halves the weights.
     #[derive(Debug)]
     struct Halving {
         inner: Box<dyn Quantizer>,
-        seen: Arc<Mutex<Vec<(Vec<Tensor>, Tensor)>>>,
+        seen: Arc<Mutex<Vec<Seen>>>,
     }
 
     impl Quantizer for Halving {

@@ -119,7 +119,7 @@ fn setting(layer: &str, quant: &QuantConfig, rules: &[usize], is_kept: bool) -> 
                     layer: layer.to_owned(),
                     pattern: rule.pattern.clone(),
                     role,
-                    source,
+                    source: Box::new(source),
                 })?;
                 changed_by.push(index);
             }
