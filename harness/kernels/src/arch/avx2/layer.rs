@@ -112,7 +112,7 @@ impl Numbers for Avx2 {
     #[inline(always)]
     unsafe fn shift_int(x: __m256i, by: u32) -> __m256i {
         // SAFETY: see above.
-        unsafe { _mm256_sll_epi32(x, _mm_cvtsi32_si128(by as i32)) }
+        unsafe { _mm256_sllv_epi32(x, _mm256_set1_epi32(by as i32)) }
     }
 
     #[inline(always)]

@@ -111,7 +111,7 @@ impl Numbers for Avx512 {
     #[inline(always)]
     unsafe fn shift_int(x: __m512i, by: u32) -> __m512i {
         // SAFETY: see above.
-        unsafe { _mm512_sll_epi32(x, _mm_cvtsi32_si128(by as i32)) }
+        unsafe { _mm512_sllv_epi32(x, _mm512_set1_epi32(by as i32)) }
     }
 
     #[inline(always)]
