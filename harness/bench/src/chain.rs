@@ -11,12 +11,9 @@ use tch::TchError;
 use crate::BenchError;
 use crate::candidate::kernel_failed;
 use crate::pairs::Pair;
-use crate::run::{Request, plan};
+use crate::planned::plan;
 use crate::timing::{Candidate, in_turn, quartiles, spread};
 use crate::torch_chain::TorchChain;
-
-/// The name under which chains are asked for in the place of a shape.
-pub const NAME: &str = "chain";
 
 /// Two convolutions, of which the second reads what the first one writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,29 +181,30 @@ impl Candidate for Products<'_> {
     }
 }
 
-/// Times a chain at every pair of widths, on the routes of `request`, on those of `plans` or on those that it takes by itself, in
+/// Times a chain at every pair of widths, on `routes`, on those of `plans` or on those that it takes by itself, in
 /// turn with libtorch's forms of it.
 ///
 /// # Errors
 /// When a product cannot be set up, a code is wrong, or libtorch fails.
 pub(crate) fn time(
-    request: &Request,
     chain: &Chain,
+    pairs: &[Pair],
+    routes: Option<&[Route]>,
+    rounds: usize,
     mut plans: Option<&mut PlanCache>,
     pool: &Pool,
 ) -> Result<Vec<ChainResult>, BenchError> {
     let mut setups = Vec::new();
-    for &pair in &request.pairs {
+    for &pair in pairs {
         let Pair { weights, activations } = pair;
-        let mut routes = Vec::new();
+        let mut own = Vec::new();
         for shape in chain.convs {
             let tuning = Tuning { shape, weights, activations, source: Source::Codes };
-            routes.push(plan(plans.as_deref_mut(), &tuning, &chain.name, pool)?.unwrap_or_else(|| tuning.choose()));
+            own.push(plan(plans.as_deref_mut(), &tuning, &chain.name, pool)?.unwrap_or_else(|| tuning.choose()));
         }
-        let default = [[routes[0], routes[1]]];
-        let listed: Option<Vec<[Route; 2]>> =
-            request.routes.as_ref().map(|routes| routes.iter().map(|&route| [route; 2]).collect());
-        for &routes in listed.as_deref().unwrap_or(&default) {
+        let own = [[own[0], own[1]]];
+        let listed: Option<Vec<[Route; 2]>> = routes.map(|routes| routes.iter().map(|&route| [route; 2]).collect());
+        for &routes in listed.as_deref().unwrap_or(&own) {
             let setup = Setup::new(chain, pair, routes, pool)?;
             setup.check(pool)?;
             setups.push(setup);
@@ -229,7 +227,7 @@ pub(crate) fn time(
         let inputs = [&setup.input, &setup.between];
         candidates.push(Box::new(Products { layers: &setup.layers, inputs, sums, pool }));
     }
-    let seconds = in_turn(&mut candidates, request.rounds)?;
+    let seconds = in_turn(&mut candidates, rounds)?;
     let shortest = |at: usize| seconds[at].iter().copied().fold(f64::INFINITY, f64::min);
     let float = (0..float_count).map(shortest).min_by(f64::total_cmp);
     let int8 = (first > float_count).then(|| shortest(float_count));
@@ -269,16 +267,9 @@ mod tests {
     fn every_route_is_timed_and_right() {
         let first = Conv2d { stride: [2; 2], ..Conv2d::same(1, 6, 20, 70, 3) };
         let chain = Chain { name: "small".to_owned(), convs: [first, Conv2d::same(1, 3, 70, 70, 3)] };
-        let request = |routes| Request {
-            shapes: Vec::new(),
-            chains: Vec::new(),
-            pairs: ["w1a1", "w2a3"].map(|pair| pair.parse().unwrap()).to_vec(),
-            routes,
-            threads: 1,
-            rounds: 3,
-        };
+        let pairs = ["w1a1", "w2a3"].map(|pair| pair.parse().unwrap());
         let routes: Vec<Route> = Route::available().collect();
-        let results = time(&request(Some(routes.clone())), &chain, None, &Pool::new(1)).unwrap();
+        let results = time(&chain, &pairs, Some(&routes), 3, None, &Pool::new(1)).unwrap();
         assert_eq!(results.len(), 2 * routes.len());
         for result in results {
             assert!(result.time_s > 0.0 && result.products_s > 0.0 && result.ratio_f32.is_some(), "{result:?}");
@@ -286,10 +277,10 @@ mod tests {
         }
         // A plan is made once for each product and is followed.
         let (mut plans, pool) = (PlanCache::new("Example CPU"), Pool::new(2));
-        let planned = time(&request(None), &chain, Some(&mut plans), &pool).unwrap();
+        let planned = time(&chain, &pairs, None, 3, Some(&mut plans), &pool).unwrap();
         assert_eq!((planned.len(), plans.text().lines().count()), (2, 1 + 4));
         let text = plans.text();
-        let again = time(&request(None), &chain, Some(&mut plans), &pool).unwrap();
+        let again = time(&chain, &pairs, None, 3, Some(&mut plans), &pool).unwrap();
         assert_eq!((plans.text(), &again[0].routes), (text, &planned[0].routes));
     }
 }

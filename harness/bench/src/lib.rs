@@ -9,6 +9,7 @@
 pub mod candidate;
 pub mod chain;
 pub mod pairs;
+mod planned;
 mod quiet;
 pub mod run;
 pub mod shapes;

@@ -12,6 +12,7 @@ use crate::BenchError;
 use crate::candidate::{NativeProduct, Packing, RooflineLimit, TorchOperator, filters, image};
 use crate::chain::{self, Chain};
 use crate::pairs::Pair;
+use crate::planned::plan;
 use crate::shapes::Shape;
 use crate::timing::{Candidate, in_turn, quartiles, spread};
 
@@ -97,7 +98,8 @@ pub fn run(
     }
     for (index, chain) in request.chains.iter().enumerate() {
         progress(request.shapes.len() + index, count, &chain.name);
-        report.chains.extend(chain::time(request, chain, plans.as_deref_mut(), &pool)?);
+        let routes = request.routes.as_deref();
+        report.chains.extend(chain::time(chain, &request.pairs, routes, request.rounds, plans.as_deref_mut(), &pool)?);
     }
     progress(count, count, "");
     Ok(report)
@@ -181,19 +183,6 @@ impl Setup {
 /// `count` pseudo-random values from 0 to 1.
 fn values(count: usize) -> Vec<f32> {
     (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32).collect()
-}
-
-/// The route of `plans` for a product of the layer `name`, if there are plans: what is not in them is measured.
-pub(crate) fn plan(
-    plans: Option<&mut PlanCache>,
-    tuning: &Tuning,
-    name: &str,
-    pool: &Pool,
-) -> Result<Option<Route>, BenchError> {
-    let Some(plans) = plans else { return Ok(None) };
-    let pair = Pair { weights: tuning.weights, activations: tuning.activations };
-    let failed = |source| BenchError::Kernel { kernel: format!("{name} {pair}"), source };
-    plans.get_or_measure(tuning, pool).map(Some).map_err(failed)
 }
 
 fn weight_codes(shape: &Shape, pair: Pair) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use harness_kernels::Conv2d;
 
-use crate::{BenchError, chain};
+use crate::BenchError;
 
 /// A layer to time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,9 @@ static SETS: &[Set] = &[
     Set { name: "lstm", layers: lstm },
 ];
 
+/// The name under which chains of layers are asked for in the place of a shape, see [`crate::chain`].
+pub const CHAIN: &str = "chain";
+
 /// Names of all sets of layers.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SETS.iter().map(|set| set.name)
@@ -62,7 +65,7 @@ pub fn parse(text: &str) -> Result<Vec<Shape>, BenchError> {
     }
     let sizes: Option<Vec<usize>> = text.split(['x', 'X']).map(|size| size.parse().ok()).collect();
     let Some(&[m, n, k]) = sizes.as_deref() else {
-        let known = names().chain([chain::NAME]).collect::<Vec<_>>().join(", ");
+        let known = names().chain([CHAIN]).collect::<Vec<_>>().join(", ");
         return Err(BenchError::Shape { name: text.to_owned(), known });
     };
     let size = |reason| BenchError::Size { name: text.to_owned(), reason };

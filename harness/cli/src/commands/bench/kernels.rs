@@ -55,7 +55,7 @@ fn request(arguments: &BenchArguments) -> Result<Request, BenchError> {
     let mut layers = Vec::new();
     let mut chains = Vec::new();
     for name in &arguments.shapes {
-        if name == chain::NAME { chains.extend(chain::resnet18()) } else { layers.extend(shapes::parse(name)?) }
+        if name == shapes::CHAIN { chains.extend(chain::resnet18()) } else { layers.extend(shapes::parse(name)?) }
     }
     let pairs = arguments.bits.iter().map(|bits| bits.parse::<Pair>()).collect::<Result<_, _>>()?;
     let routes = match arguments.routes.iter().map(String::as_str).collect::<Vec<_>>()[..] {
