@@ -14,6 +14,7 @@ mod pareto;
 pub(crate) mod questions;
 mod ranking;
 mod roofline;
+mod sensitivity;
 mod speed_vs_bits;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,7 @@ pub(crate) static FIGURES: &[&dyn Figure] = &[
     &accuracy_vs_bits::AccuracyVsBits,
     &accuracy_grid::AccuracyGrid,
     &ranking::Ranking,
+    &sensitivity::Sensitivity,
     &pareto::AccuracyVsBitOps,
     &pareto::AccuracyVsKernelTime,
     &training_curves::TrainingCurves,
