@@ -312,7 +312,7 @@ fn bad_input_writes_nothing() {
     wrong.figures = Choice::Named(vec!["pareto".to_owned()]);
     check(
         &wrong,
-        "unknown figure `pareto`, expected `accuracy_vs_bits`, `accuracy_grid`, `ranking`, `accuracy_vs_bit_ops`, `accuracy_vs_kernel_time`, \
+        "unknown figure `pareto`, expected `accuracy_vs_bits`, `accuracy_grid`, `ranking`, `sensitivity`, `accuracy_vs_bit_ops`, `accuracy_vs_kernel_time`, \
                     `training_curves`, `weight_histograms`, `layer_error`, `code_populations`, `stochastic_portion`, \
                     `kernel_speed`, `speed_vs_bits` or `roofline`",
     );

@@ -6,6 +6,7 @@ use harness_records::config::QuantConfig;
 use harness_stats::Summary;
 
 use crate::accuracy::{IDENTITY, Row, by_place, full_precision};
+use crate::bit_widths::in_words;
 use crate::difference::Difference;
 use crate::encode::one_line;
 use crate::error::ReportError;
@@ -120,7 +121,13 @@ fn groups(trials: &Trials) -> Result<Vec<Group<'_>>, ReportError> {
                 })
                 .collect();
             if !entries.is_empty() {
-                groups.push(Group { title: one_line(&titles.head(*place)), measure, entries });
+                let network = match whole.filter(|row| !row.is_float) {
+                    Some(row) => format!("Otherwise {} {}", row.method, in_words(row.widths)),
+                    None => "Otherwise full precision".to_owned(),
+                };
+                let head = titles.head(*place);
+                let title = if head.is_empty() { network } else { format!("{head}: {network}") };
+                groups.push(Group { title: one_line(&title), measure, entries });
             }
         }
     }
@@ -154,14 +161,17 @@ fn layers<'a>(group: &'a Group<'_>) -> Vec<&'a str> {
 
 fn plot(group: &Group<'_>, settings: &[&str]) -> Plot {
     let layers = layers(group);
+    let here: BTreeSet<&str> = group.entries.iter().map(|entry| entry.setting.as_str()).collect();
     let half = |loss: Summary| loss.interval_95().map(|interval| (interval.high - interval.low) / 2.0);
     let mut items = vec![Item::Upright { x: 0.0, look: LEVEL }];
     for entry in &group.entries {
         let rank = layers.iter().position(|layer| *layer == entry.layer).unwrap_or(0);
         let number = settings.iter().position(|setting| *setting == entry.setting).unwrap_or(0);
-        let middle = (settings.len() as f64 - 1.0) / 2.0;
-        let apart = APART.min(0.8 / settings.len() as f64);
-        let y = (layers.len() - 1 - rank) as f64 + (middle - number as f64) * apart;
+        // Settings of this panel alone share the room of a layer.
+        let place = here.iter().position(|setting| *setting == entry.setting).unwrap_or(0);
+        let middle = (here.len() as f64 - 1.0) / 2.0;
+        let apart = APART.min(0.8 / here.len() as f64);
+        let y = (layers.len() - 1 - rank) as f64 + (middle - place as f64) * apart;
         let marker = Item::Across { x: entry.loss.mean, y, spread: half(entry.loss), look: plain_look(number) };
         let seeds = if entry.loss.n == 1 { "1 seed".to_owned() } else { format!("{} seeds", entry.loss.n) };
         let words = format!("{} {}: {:.2}, {seeds}", entry.layer, entry.setting, entry.loss.mean);
