@@ -13,11 +13,6 @@ pub(crate) fn width(choice: &MethodChoice) -> u32 {
     }
 }
 
-/// True when nothing of a trial is quantized.
-pub(crate) fn is_float(quant: &QuantConfig) -> bool {
-    quant.is_float()
-}
-
 /// Bit widths of weights, activations and gradients.
 pub(crate) fn widths(quant: &QuantConfig) -> [u32; 3] {
     [&quant.weights, &quant.activations, &quant.gradients].map(width)

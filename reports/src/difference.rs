@@ -24,6 +24,18 @@ impl Difference {
         Some(Difference::Unpaired(mean(sample)?.mean - mean(reference)?.mean))
     }
 
+    /// Mean and spread of `sample - reference`: of the differences seed by seed where the seeds are the same, otherwise of
+    /// the sample against the mean of the reference. `None` when either is empty.
+    pub(crate) fn summary(sample: &BTreeMap<u64, f64>, reference: &BTreeMap<u64, f64>) -> Option<Summary> {
+        match Difference::between(sample, reference)? {
+            Difference::Paired(summary) => Some(summary),
+            Difference::Unpaired(_) => {
+                let mean = Summary::of(&reference.values().copied().collect::<Vec<_>>())?.mean;
+                Summary::of(&sample.values().map(|value| value - mean).collect::<Vec<_>>())
+            }
+        }
+    }
+
     /// Difference of the means.
     pub(crate) fn mean(self) -> f64 {
         match self {

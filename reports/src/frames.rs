@@ -7,7 +7,7 @@ use polars::prelude::{
     UInt64Chunked,
 };
 
-use crate::bit_widths::{is_float, width};
+use crate::bit_widths::width;
 use crate::error::ReportError;
 use crate::labels::Labels;
 
@@ -65,7 +65,7 @@ impl Frame {
             bits("activation_width", &|r| width(&r.config.quant.activations)),
             text("gradient_method", &|r| labels.method(&r.config.quant.gradients)),
             bits("gradient_width", &|r| width(&r.config.quant.gradients)),
-            bits("is_float", &|r| u32::from(is_float(&r.config.quant))),
+            bits("is_float", &|r| u32::from(r.config.quant.is_float())),
             whole("seed", &|r| r.seed),
             number("top1", &|r| metrics(r)?.top1),
             number("top5", &|r| metrics(r)?.top5),

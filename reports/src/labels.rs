@@ -18,7 +18,7 @@ use harness_records::options::{OptionValue, Options};
 use harness_records::record::RunRecord;
 use serde_json::Value;
 
-use crate::bit_widths::{is_float, width};
+use crate::bit_widths::width;
 use crate::encode::plain_or_quoted;
 use crate::names::{self, Names};
 
@@ -109,7 +109,7 @@ impl Labels {
             let pairs: BTreeMap<String, String> = setting_pairs(config, &self.families).into_iter().collect();
             for key in self.setting.values.keys().filter(|key| self.setting.differs(key)) {
                 // Which layers stay in full precision is nothing to a network that is wholly so.
-                if key == KEEP_FLOAT && is_float(&config.quant) {
+                if key == KEEP_FLOAT && config.quant.is_float() {
                     continue;
                 }
                 // A key that is left out where it has its default is a value like any other.
@@ -332,11 +332,11 @@ impl Families {
 
 /// `float`, or `dorefa-w2a32`.
 fn short(quant: &QuantConfig) -> String {
-    if is_float(quant) {
+    if quant.is_float() {
         return quant.weights.method.clone();
     }
     let named = [&quant.weights, &quant.activations, &quant.gradients].into_iter().find(|choice| !choice.is_float());
-    let method = named.map_or("", |choice| choice.method.as_str());
+    let method = named.map_or("layers", |choice| choice.method.as_str());
     format!("{method}-w{}a{}", width(&quant.weights), width(&quant.activations))
 }
 

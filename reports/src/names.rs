@@ -90,7 +90,7 @@ impl Names {
             let quant = &record.config.quant;
             let combination = combinations.entry(key(quant)).or_insert_with(|| Combination {
                 parts: roles(quant).map(|choice| part(choice, catalog)),
-                layers: in_layers(quant),
+                layers: quant.layers_label(),
                 layer_methods: layer_methods(quant),
                 label: None,
             });
@@ -176,12 +176,8 @@ pub(crate) fn key(quant: &QuantConfig) -> String {
 /// Settings of single layers longer than this are counted and not spelled out in a name.
 const LONGEST_LAYERS: usize = 60;
 
-fn in_layers(quant: &QuantConfig) -> String {
-    quant.layers.iter().map(LayerRule::label).collect::<Vec<_>>().join("; ")
-}
-
 fn layer_methods(quant: &QuantConfig) -> Vec<String> {
-    let changes = quant.layers.iter().flat_map(|rule| [&rule.weights, &rule.activations, &rule.gradients]).flatten();
+    let changes = quant.layers.iter().flat_map(LayerRule::changes);
     let mut methods: Vec<String> = Vec::new();
     for method in changes.filter_map(|change| change.method.clone()).filter(|method| method != FLOAT) {
         if !methods.contains(&method) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use harness_records::config::{MethodChoice, TrialConfig};
 
-use crate::bit_widths::{is_float, width};
+use crate::bit_widths::width;
 use crate::error::ReportError;
 
 /// All of them, see the head of the file.
@@ -91,7 +91,7 @@ pub(crate) fn beside(
         return None;
     }
     let mut known = numbers.iter().filter(|n| n.metric == metric && source.is_none_or(|source| n.paper == source));
-    if !is_float(&config.quant) {
+    if !config.quant.is_float() {
         return known.find(|number| number.matches(config)).cloned();
     }
     source?;

@@ -9,7 +9,7 @@ use harness_records::spec::PaperLayout;
 
 use crate::Verified;
 use crate::accuracy::{self, Row};
-use crate::bit_widths::{self, is_float};
+use crate::bit_widths;
 use crate::error::ReportError;
 use crate::frames::Frame;
 use crate::kernels::Kernels;
@@ -132,7 +132,7 @@ impl Trials {
         let config = &record.config;
         let mut parts = vec![self.labels.dataset(config), self.labels.model(config)];
         parts.extend(Some(self.labels.setting(config)).filter(|setting| !setting.is_empty()));
-        parts.push(match is_float(&config.quant) {
+        parts.push(match config.quant.is_float() {
             true => self.labels.quant(&config.quant),
             false => format!(
                 "{} {}",

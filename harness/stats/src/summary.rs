@@ -42,6 +42,12 @@ impl Summary {
         Summary { n: self.n, mean: self.mean * factor, sd: self.sd.map(|sd| sd * factor) }
     }
 
+    /// Half the width of [`Summary::interval_95`].
+    #[must_use]
+    pub fn half_interval_95(self) -> Option<f64> {
+        self.interval_95().map(|interval| (interval.high - interval.low) / 2.0)
+    }
+
     /// The two-sided 95 % confidence interval of the mean by Student's t; `None` for a single value.
     #[must_use]
     pub fn interval_95(self) -> Option<Interval> {

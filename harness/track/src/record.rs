@@ -7,7 +7,7 @@ use std::path::Path;
 use harness_records::bench_report::{BenchReport, KernelResult};
 use harness_records::catalog::Catalog;
 use harness_records::config::{MethodChoice, TrialConfig};
-use harness_records::record::{Environment, RecordedDevice, RunRecord, Status};
+use harness_records::record::{Environment, RecordedDevice, Role, RunRecord, Status};
 use harness_records::trial::trial_id;
 
 use crate::error::TrackError;
@@ -60,8 +60,11 @@ pub fn hardware(environment: &Environment) -> String {
 fn label(config: &TrialConfig, catalog: &Catalog) -> String {
     let quant = &config.quant;
     let mut words = vec![config.dataset.name.clone(), config.model.name.clone()];
-    if [&quant.weights, &quant.activations, &quant.gradients].iter().all(|choice| choice.is_float()) {
+    let layers = quant.layers_label();
+    let of_layers = (!layers.is_empty()).then(|| format!("({layers})"));
+    if Role::ALL.into_iter().all(|role| quant.choice(role).is_float()) {
         words.push("float".to_owned());
+        words.extend(of_layers);
         return words.join(" ");
     }
     let mut last = None;
@@ -76,6 +79,7 @@ fn label(config: &TrialConfig, catalog: &Catalog) -> String {
         }
         words.push(format!("{letter}{}", choice.bits.filter(|_| !choice.is_float()).map_or(32, u32::from)));
     }
+    words.extend(of_layers);
     words.join(" ")
 }
 

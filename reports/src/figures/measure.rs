@@ -127,7 +127,7 @@ impl Spread {
     pub(crate) fn half(self, summary: Summary) -> Option<f64> {
         match self {
             Spread::Deviation => summary.sd,
-            Spread::Interval => summary.interval_95().map(|interval| (interval.high - interval.low) / 2.0),
+            Spread::Interval => summary.half_interval_95(),
         }
     }
 

@@ -122,15 +122,9 @@ fn capital(text: &str) -> String {
 fn setting<'a>(title: String, measure: Measure, float: Option<&BTreeMap<u64, f64>>, rows: &[&'a Row]) -> Setting<'a> {
     let entry = |row: &&'a Row| {
         let by_seed = measure.by_seed(row);
-        let values: Vec<f64> = by_seed.values().copied().collect();
-        let shown = match float.and_then(|float| Some((float, Difference::between(&by_seed, float)?))) {
-            Some((_, Difference::Paired(summary))) => summary,
-            // Other seeds: the mean of full precision is all there is to compare with.
-            Some((float, Difference::Unpaired(_))) => {
-                let reference = Summary::of(&float.values().copied().collect::<Vec<_>>())?.mean;
-                Summary::of(&values.iter().map(|value| value - reference).collect::<Vec<_>>())?
-            }
-            None => Summary::of(&values)?,
+        let shown = match float {
+            Some(float) => Difference::summary(&by_seed, float)?,
+            None => Summary::of(&by_seed.values().copied().collect::<Vec<_>>())?,
         };
         Some(Entry { row, by_seed, shown, groups: Vec::new() })
     };
@@ -177,7 +171,7 @@ fn plot(setting: &Setting<'_>, looks: &Looks) -> Plot {
     let all = || setting.entries.iter().map(|entry| entry.shown.mean);
     let limit = outlier_limit(all().chain(setting.relative.then_some(0.0)), rises, AXIS_GAP);
     let beyond = |value: f64, limit: f64| if rises { value < limit } else { value > limit };
-    let half = |summary: Summary| summary.interval_95().map(|interval| (interval.high - interval.low) / 2.0);
+    let half = Summary::half_interval_95;
     for (rank, entry) in setting.entries.iter().enumerate() {
         let (look, name) = (looks.get(&entry.row.method), one_line(&entry.row.method));
         let mean = entry.shown.mean;

@@ -136,15 +136,9 @@ fn groups(trials: &Trials) -> Result<Vec<Group<'_>>, ReportError> {
 
 /// What a row loses against another, larger being worse.
 fn loss(measure: Measure, row: &Row, reference: &Row) -> Option<Summary> {
-    let sign = if measure.rises() { -1.0 } else { 1.0 };
-    let (of_row, of_reference) = (measure.by_seed(row), measure.by_seed(reference));
-    match Difference::between(&of_row, &of_reference)? {
-        Difference::Paired(summary) => Some(summary.times(sign)),
-        Difference::Unpaired(_) => {
-            let mean = Summary::of(&of_reference.values().copied().collect::<Vec<_>>())?.mean;
-            Summary::of(&of_row.values().map(|value| sign * (value - mean)).collect::<Vec<_>>())
-        }
-    }
+    let difference = Difference::summary(&measure.by_seed(row), &measure.by_seed(reference))?;
+    // A spread has no direction: only the mean turns round.
+    Some(if measure.rises() { Summary { mean: -difference.mean, ..difference } } else { difference })
 }
 
 /// The layers of a group, the one that costs most in the mean over its settings first.
@@ -162,7 +156,7 @@ fn layers<'a>(group: &'a Group<'_>) -> Vec<&'a str> {
 fn plot(group: &Group<'_>, settings: &[&str]) -> Plot {
     let layers = layers(group);
     let here: BTreeSet<&str> = group.entries.iter().map(|entry| entry.setting.as_str()).collect();
-    let half = |loss: Summary| loss.interval_95().map(|interval| (interval.high - interval.low) / 2.0);
+    let half = Summary::half_interval_95;
     let mut items = vec![Item::Upright { x: 0.0, look: LEVEL }];
     for entry in &group.entries {
         let rank = layers.iter().position(|layer| *layer == entry.layer).unwrap_or(0);
@@ -257,6 +251,19 @@ mod tests {
         assert_eq!(seen, expected.map(|(layer, setting, loss, n)| (layer.to_owned(), setting.to_owned(), loss, n)));
         assert!(groups[0].entries.iter().all(|entry| entry.loss.sd.unwrap() < 1e-9), "luck is the same on both sides");
         assert_eq!(layers(&groups[0]), ["fc", "conv2"]);
+    }
+
+    #[test]
+    fn the_ends_of_an_interval_are_in_order() {
+        let rule = r#"[{"layer": "conv2", "weights": {"bits": 2}}]"#;
+        let rows = [(0, 0.9, 0.8), (1, 0.91, 0.85), (2, 0.92, 0.81)];
+        let records: Vec<RunRecord> =
+            rows.iter().flat_map(|&(seed, whole, one)| [trial("[]", seed, whole), trial(rule, seed, one)]).collect();
+        let trials = Trials::new(&records, &[]).unwrap();
+        let loss = groups(&trials).unwrap()[0].entries[0].loss;
+        let interval = loss.interval_95().unwrap();
+        assert!((loss.mean - 9.0).abs() < 1e-9 && loss.sd.unwrap() > 0.0, "{loss:?}");
+        assert!(interval.low < loss.mean && loss.mean < interval.high, "{interval:?}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn choice(choice: &MethodChoice, trials: &Trials) -> String {
 
 fn grid(rows: &[Row], trials: &Trials) -> Grid {
     let left = |title: &str| (title.to_owned(), Align::Left);
-    let columns = vec![
+    let mut columns = vec![
         left("Name"),
         ("W/A".to_owned(), Align::Right),
         left("Weights"),
@@ -50,6 +50,10 @@ fn grid(rows: &[Row], trials: &Trials) -> Grid {
         left("Gradients"),
         left("In full precision"),
     ];
+    // Most networks have one setting for all layers; then there is nothing to say in a column.
+    let of_layers = |row: &Row| trials.records[row.example].config.quant.layers_label();
+    let has_layers = rows.iter().any(|row| !of_layers(row).is_empty());
+    columns.extend(has_layers.then(|| left("In some layers")));
     // A configuration stands here once, whatever data sets and models it was run on.
     // By place in the table: full precision first, then names and bit widths.
     type Place = (bool, String, [u32; 3], Vec<String>);
@@ -59,7 +63,8 @@ fn grid(rows: &[Row], trials: &Trials) -> Grid {
         let kept = if row.is_float { "all".to_owned() } else { quant.keep_float.join(", ") };
         let kept = if kept.is_empty() { "none".to_owned() } else { kept };
         let roles = [&quant.weights, &quant.activations, &quant.gradients].map(|role| choice(role, trials));
-        let line: Vec<String> = [row.method.clone(), widths(row)].into_iter().chain(roles).chain([kept]).collect();
+        let mut line: Vec<String> = [row.method.clone(), widths(row)].into_iter().chain(roles).chain([kept]).collect();
+        line.extend(has_layers.then(|| of_layers(row)));
         lines.insert((!row.is_float, row.method.clone(), row.widths, line.clone()), line);
     }
     let mut notes = vec!["All options of the methods, those at their defaults too.".to_owned()];
@@ -68,7 +73,7 @@ fn grid(rows: &[Row], trials: &Trials) -> Grid {
 }
 
 fn data(rows: &[Row], trials: &Trials) -> Data {
-    let facts = ["weights", "activations", "gradients", "keep_float", "train"];
+    let facts = ["weights", "activations", "gradients", "keep_float", "layers", "train"];
     let row = |row: &Row| {
         let config = &trials.records[row.example].config;
         let quant = &config.quant;
@@ -77,6 +82,7 @@ fn data(rows: &[Row], trials: &Trials) -> Data {
             Value::Text(choice(&quant.activations, trials)),
             Value::Text(choice(&quant.gradients, trials)),
             Value::Text(quant.keep_float.join(", ")),
+            Value::Text(quant.layers_label()),
             // Plain numbers and words always have a JSON form.
             serde_json::to_string(&config.train).map_or(Value::Absent, Value::Text),
         ];
@@ -99,5 +105,15 @@ mod tests {
         assert_eq!(sheet.grid.rows[0], ["float", "32/32", "float", "float", "float", "all"]);
         let expected = ["balanced", "2/32", "balanced (scale=max, threshold=mean)", "float", "float", "first, last"];
         assert_eq!(sheet.grid.rows[1], expected);
+    }
+
+    #[test]
+    fn settings_of_layers_are_spelled_out_where_there_are_any() {
+        let layers = serde_json::from_str(r#"[{"layer": "first", "weights": {"bits": 8}}]"#).unwrap();
+        let mixed = record().weights(method("dorefa", 2, &[])).edit(move |r| r.config.quant.layers = layers).build();
+        let trials = Trials::new(&[record().build(), mixed], &[]).unwrap();
+        let grid = Settings.build(&trials).unwrap().grid;
+        assert_eq!(grid.columns.last().unwrap().0, "In some layers");
+        assert_eq!([0, 1].map(|row| grid.rows[row][6].as_str()), ["", "first w8"]);
     }
 }

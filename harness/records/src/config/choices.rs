@@ -55,9 +55,9 @@ impl MethodChoice {
 }
 
 /// A map of scalars in which some keys have a meaning of their own and the rest are options.
-type Scalars = BTreeMap<String, OptionValue>;
+pub(crate) type Scalars = BTreeMap<String, OptionValue>;
 
-fn take_text<E: de::Error>(map: &mut Scalars, key: &'static str) -> Result<Option<String>, E> {
+pub(crate) fn take_text<E: de::Error>(map: &mut Scalars, key: &'static str) -> Result<Option<String>, E> {
     match map.remove(key) {
         None => Ok(None),
         Some(OptionValue::Text(v)) => Ok(Some(v)),
@@ -65,10 +65,19 @@ fn take_text<E: de::Error>(map: &mut Scalars, key: &'static str) -> Result<Optio
     }
 }
 
-fn serialize_choice<S: Serializer>(
+/// Bits in 1..=8; `None` where there are none.
+pub(crate) fn take_bits<E: de::Error>(map: &mut Scalars) -> Result<Option<u8>, E> {
+    match map.remove("bits") {
+        None => Ok(None),
+        Some(OptionValue::Int(b)) if (1..=8).contains(&b) => Ok(u8::try_from(b).ok()),
+        Some(other) => Err(E::custom(format!("`bits` is `{other}`, expected 1 to 8"))),
+    }
+}
+
+pub(crate) fn serialize_choice<'a, S: Serializer>(
     s: S,
     head: &[(&str, Option<OptionValue>)],
-    rest: &Options,
+    rest: impl Iterator<Item = (&'a str, &'a OptionValue)>,
 ) -> Result<S::Ok, S::Error> {
     let mut map = s.serialize_map(None)?;
     for (key, value) in head {
@@ -76,7 +85,7 @@ fn serialize_choice<S: Serializer>(
             map.serialize_entry(key, value)?;
         }
     }
-    for (key, value) in rest.iter() {
+    for (key, value) in rest {
         map.serialize_entry(key, value)?;
     }
     map.end()
@@ -85,7 +94,11 @@ fn serialize_choice<S: Serializer>(
 impl Serialize for DatasetChoice {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let root = self.root.as_ref().map(|r| OptionValue::Text(r.to_string_lossy().into_owned()));
-        serialize_choice(s, &[("name", Some(OptionValue::Text(self.name.clone()))), ("root", root)], &self.options)
+        serialize_choice(
+            s,
+            &[("name", Some(OptionValue::Text(self.name.clone()))), ("root", root)],
+            self.options.iter(),
+        )
     }
 }
 
@@ -100,7 +113,7 @@ impl<'de> Deserialize<'de> for DatasetChoice {
 
 impl Serialize for ModelChoice {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        serialize_choice(s, &[("name", Some(OptionValue::Text(self.name.clone())))], &self.options)
+        serialize_choice(s, &[("name", Some(OptionValue::Text(self.name.clone())))], self.options.iter())
     }
 }
 
@@ -115,7 +128,11 @@ impl<'de> Deserialize<'de> for ModelChoice {
 impl Serialize for MethodChoice {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let bits = self.bits.map(|b| OptionValue::Int(i64::from(b)));
-        serialize_choice(s, &[("method", Some(OptionValue::Text(self.method.clone()))), ("bits", bits)], &self.options)
+        serialize_choice(
+            s,
+            &[("method", Some(OptionValue::Text(self.method.clone()))), ("bits", bits)],
+            self.options.iter(),
+        )
     }
 }
 
@@ -123,11 +140,7 @@ impl<'de> Deserialize<'de> for MethodChoice {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<MethodChoice, D::Error> {
         let mut map = Scalars::deserialize(d)?;
         let method = take_text(&mut map, "method")?.ok_or_else(|| de::Error::missing_field("method"))?;
-        let bits = match map.remove("bits") {
-            None => None,
-            Some(OptionValue::Int(b)) if (1..=8).contains(&b) => u8::try_from(b).ok(),
-            Some(other) => return Err(de::Error::custom(format!("`bits` is `{other}`, expected 1 to 8"))),
-        };
+        let bits = take_bits(&mut map)?;
         Ok(MethodChoice { method, bits, options: map.into_iter().collect() })
     }
 }

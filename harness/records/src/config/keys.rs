@@ -5,6 +5,7 @@
 //! the two.
 
 use crate::config::key::{KeyDefault, KeyDoc, KeyKind};
+use crate::config::role::Role;
 
 /// Data set of a sweep that names none.
 pub(crate) const DATASET: &str = "digits";
@@ -19,7 +20,7 @@ pub(crate) const SCHEDULE: &str = "constant";
 /// Layers kept in full precision where nothing is said.
 pub(crate) const KEEP_FLOAT: [&str; 2] = ["first", "last"];
 /// The places that a method can occupy, as keys of `quant`.
-pub(crate) const ROLES: [&str; 3] = ["weights", "activations", "gradients"];
+pub(crate) const ROLES: [&str; 3] = [Role::Weight.key(), Role::Activation.key(), Role::Gradient.key()];
 
 /// A thing of ours that is chosen by name, with its own keys.
 pub(crate) struct Variant {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::{self, Deserializer};
-use serde::ser::{SerializeMap, Serializer};
+use serde::de::Deserializer;
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::choices::MethodChoice;
+use crate::config::choices::{MethodChoice, Scalars, serialize_choice, take_bits, take_text};
 use crate::config::key::KeyDoc;
 use crate::config::options::{OptionError, OptionValue, Options};
 use crate::config::role::Role;
@@ -37,6 +37,11 @@ impl LayerRule {
             Role::Activation => self.activations.as_ref(),
             Role::Gradient => self.gradients.as_ref(),
         }
+    }
+
+    /// Everything that changes.
+    pub fn changes(&self) -> impl Iterator<Item = &MethodChange> {
+        Role::ALL.into_iter().filter_map(|role| self.change(role))
     }
 
     /// In a few words: `layer3.* w3 a3`, `first w8 per=channel`.
@@ -155,33 +160,18 @@ impl MethodChange {
 
 impl Serialize for MethodChange {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        if let Some(method) = &self.method {
-            map.serialize_entry("method", method)?;
-        }
-        if let Some(bits) = self.bits {
-            map.serialize_entry("bits", &bits)?;
-        }
-        for (name, value) in &self.options {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+        let method = self.method.clone().map(OptionValue::Text);
+        let bits = self.bits.map(|bits| OptionValue::Int(i64::from(bits)));
+        let rest = self.options.iter().map(|(name, value)| (name.as_str(), value));
+        serialize_choice(serializer, &[("method", method), ("bits", bits)], rest)
     }
 }
 
 impl<'de> Deserialize<'de> for MethodChange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MethodChange, D::Error> {
-        let mut options = BTreeMap::<String, OptionValue>::deserialize(deserializer)?;
-        let method = match options.remove("method") {
-            None => None,
-            Some(OptionValue::Text(method)) => Some(method),
-            Some(other) => return Err(de::Error::custom(format!("`method` is `{other}`, expected text"))),
-        };
-        let bits = match options.remove("bits") {
-            None => None,
-            Some(OptionValue::Int(bits)) if (1..=8).contains(&bits) => u8::try_from(bits).ok(),
-            Some(other) => return Err(de::Error::custom(format!("`bits` is `{other}`, expected 1 to 8"))),
-        };
+        let mut options = Scalars::deserialize(deserializer)?;
+        let method = take_text(&mut options, "method")?;
+        let bits = take_bits(&mut options)?;
         Ok(MethodChange { method, bits, options })
     }
 }

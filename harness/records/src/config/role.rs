@@ -18,6 +18,19 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them, in the order of a configuration.
+    pub const ALL: [Role; 3] = [Role::Weight, Role::Activation, Role::Gradient];
+
+    /// The key of the role in `quant`.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Role::Weight => "weights",
+            Role::Activation => "activations",
+            Role::Gradient => "gradients",
+        }
+    }
+
     /// The name in records, tables and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -41,7 +54,7 @@ mod tests {
 
     #[test]
     fn files_and_messages_use_the_same_name() {
-        for role in [Role::Weight, Role::Activation, Role::Gradient] {
+        for role in Role::ALL {
             assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{role}\""));
         }
         assert!(serde_json::from_str::<Role>("\"bias\"").is_err());

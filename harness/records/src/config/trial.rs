@@ -6,9 +6,8 @@ use serde_json::Value;
 use crate::config::catalog::{Catalog, Entry};
 use crate::config::key::KeyDoc;
 use crate::config::keys::{self, ROLES};
-use crate::config::layers::LayerRule;
 use crate::config::options::Options;
-use crate::config::trial_config::{MethodChoice, TrialConfig};
+use crate::config::trial_config::{MethodChoice, QuantConfig, TrialConfig};
 
 /// One trial of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,7 +162,7 @@ pub(crate) fn label(config: &TrialConfig, varied: &[String], catalog: &Catalog) 
             {
                 continue;
             }
-            key if key.starts_with("quant.layers") => layers_label(&config.quant.layers),
+            key if key.starts_with("quant.layers") => layers_label(&config.quant),
             // A choice is best named by its name.
             "dataset" | "dataset.name" => config.dataset.name.clone(),
             "model" | "model.name" => config.model.name.clone(),
@@ -212,11 +211,9 @@ fn quant_label(config: &TrialConfig, varied: &[String], catalog: &Catalog) -> St
 }
 
 /// `layers=first w8 a8; layer3.* w3`, or `layers=none`.
-fn layers_label(rules: &[LayerRule]) -> String {
-    if rules.is_empty() {
-        return "layers=none".to_owned();
-    }
-    format!("layers={}", rules.iter().map(LayerRule::label).collect::<Vec<_>>().join("; "))
+fn layers_label(quant: &QuantConfig) -> String {
+    let label = quant.layers_label();
+    format!("layers={}", if label.is_empty() { "none" } else { &label })
 }
 
 fn option_labels(choice: &MethodChoice, catalog: &Catalog) -> Vec<String> {

@@ -77,9 +77,14 @@ impl QuantConfig {
     /// True where no layer is quantized, whatever it is called.
     #[must_use]
     pub fn is_float(&self) -> bool {
-        let changes = self.layers.iter().flat_map(|rule| [&rule.weights, &rule.activations, &rule.gradients]).flatten();
-        [&self.weights, &self.activations, &self.gradients].iter().all(|choice| choice.is_float())
-            && changes.into_iter().all(|change| change.method.as_deref() == Some("float"))
+        Role::ALL.into_iter().all(|role| self.choice(role).is_float())
+            && self.layers.iter().flat_map(LayerRule::changes).all(|change| change.method.as_deref() == Some("float"))
+    }
+
+    /// What differs in some layers, in words: `first w8 a8; layer3.* w3`. Empty where nothing does.
+    #[must_use]
+    pub fn layers_label(&self) -> String {
+        self.layers.iter().map(LayerRule::label).collect::<Vec<_>>().join("; ")
     }
 }
 
