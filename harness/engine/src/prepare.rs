@@ -179,16 +179,11 @@ fn contents_of(choice: &DatasetChoice, seen: &mut HashMap<String, Contents>) -> 
 }
 
 fn key_of(error: &ModelError) -> String {
-    let role = |role: &Role| match role {
-        Role::Weight => "weights",
-        Role::Activation => "activations",
-        Role::Gradient => "gradients",
-    };
     match error {
         ModelError::UnknownLayer { .. } => "quant.keep_float".to_owned(),
         ModelError::UnknownPattern { pattern, .. } => format!("quant.layers.{pattern}"),
         ModelError::NoPlace { pattern, role: of, .. } | ModelError::Change { pattern, role: of, .. } => {
-            format!("quant.layers.{pattern}.{}", role(of))
+            format!("quant.layers.{pattern}.{}", of.key())
         }
         ModelError::BytesOfTokens => "quant.input".to_owned(),
         ModelError::Site { .. } | ModelError::UnknownMethod(_) => "quant".to_owned(),

@@ -139,7 +139,7 @@ fn train(
     training.calibrate(job, progress)?;
     let mut last = None;
     if config.train.epochs == 0 {
-        last = Some(training.evaluate_untrained(job, progress)?);
+        last = Some(training.evaluate(job, progress)?);
     }
     for epoch in progress.epochs_done() + 1..=config.train.epochs {
         let (record, evaluation) = training.epoch(job, epoch, progress)?;

@@ -126,15 +126,6 @@ impl Training {
         calibrate::calibrate(job, &mut self.learner.network, images, &calibrate, &ctx)
     }
 
-    /// The evaluation of a network that is not trained (`train.epochs: 0`).
-    pub(crate) fn evaluate_untrained(
-        &mut self,
-        job: &Job<'_>,
-        progress: &TrialProgress,
-    ) -> Result<Evaluation, EngineError> {
-        self.evaluate(job, progress)
-    }
-
     fn try_resume(&mut self, job: &mut Job<'_>) -> Result<Option<ResumeState>, EngineError> {
         let Some(Resumable { state, checkpoint: path, passed_over }) = job.dir.load_checkpoint()? else {
             return Ok(None);
@@ -276,9 +267,9 @@ impl Training {
 
     /// Metrics on the validation and the test split, and the statistics of every quantized site.
     ///
-    /// This is where quantization is measured: after every epoch, with the weights as they are evaluated, activations
+    /// This is where quantization is measured: after every epoch, or once where there is none, with the weights as they are evaluated, activations
     /// on the first test samples only ([`EvalSplit::first`]).
-    fn evaluate(&mut self, job: &Job<'_>, progress: &TrialProgress) -> Result<Evaluation, EngineError> {
+    pub(crate) fn evaluate(&mut self, job: &Job<'_>, progress: &TrialProgress) -> Result<Evaluation, EngineError> {
         let total = self.length.total;
         let ctx = StepContext { step: progress.steps, total, seed: job.trial.config.train.seed, training: false };
         let between = || job.interrupted(progress, total).map_or(Ok(()), Err);

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cases::{
-    ALL, EVALUATION, FORWARD, TRAINING, assert_near, assert_same, bytes, cases, copy, default_options, normal, site,
+    EVALUATION, FORWARD, TRAINING, assert_near, assert_same, bytes, cases, copy, default_options, normal, site,
     variables,
 };
 use harness_kernels::planes::BitPlanes;
@@ -73,7 +73,7 @@ pub fn everything_on_both_paths(method: &dyn Method) {
 /// Codes are u8 below 2^k in the input's shape, survive packing, and the host's table decodes them to the very
 /// values that the device computes.
 fn codes_fit_and_decode_exactly(method: &dyn Method) {
-    cases(method, &ALL, |mut case| {
+    cases(method, &Role::ALL, |mut case| {
         let codes = case.quantizer.quantize(&case.input, &EVALUATION).unwrap();
         let name = &case.name;
         assert_eq!((codes.codes.kind(), codes.codes.size()), (Kind::Uint8, case.input.size()), "{name}");
@@ -147,7 +147,7 @@ fn gradient_is_the_surrogates(method: &dyn Method) {
 /// the sign of zero. Gradients, those of learned parameters included, may differ by [`Method::gradient_tolerance`].
 fn both_paths_agree(method: &dyn Method) {
     for ctx in [TRAINING, EVALUATION] {
-        cases(method, &ALL, |case| {
+        cases(method, &Role::ALL, |case| {
             let upstream = normal(&case.input.size(), 77);
             let run = || {
                 let (mut quantizer, store) = copy(method, &case);
@@ -178,7 +178,7 @@ fn both_paths_agree(method: &dyn Method) {
 
 /// NaN and infinities are refused with a count; fake quantization lets a NaN through instead of hiding it.
 fn what_is_not_finite_is_refused(method: &dyn Method) {
-    cases(method, &ALL, |mut case| {
+    cases(method, &Role::ALL, |mut case| {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let input = case.input.copy();
             let _ = input.view([-1]).get(0).fill_(bad);
@@ -198,7 +198,7 @@ fn what_is_not_finite_is_refused(method: &dyn Method) {
 
 /// Codes are a function of input, state and [`StepContext`]; a different seed may give others, the same never does.
 fn the_same_step_gives_the_same_codes(method: &dyn Method) {
-    cases(method, &ALL, |case| {
+    cases(method, &Role::ALL, |case| {
         let (mut one, _a) = copy(method, &case);
         let (mut two, _b) = copy(method, &case);
         let first = one.quantize(&case.input, &TRAINING).unwrap();
@@ -210,7 +210,7 @@ fn the_same_step_gives_the_same_codes(method: &dyn Method) {
 
 /// Evaluation twice is evaluation once, and leaves every variable as it was.
 fn evaluation_changes_nothing(method: &dyn Method) {
-    cases(method, &ALL, |mut case| {
+    cases(method, &Role::ALL, |mut case| {
         let before = variables(&case.store);
         let first = bytes(&case.quantizer.quantize(&case.input, &EVALUATION).unwrap());
         let _ = case.quantizer.forward(&(&case.input * 3.0), &EVALUATION).unwrap();
@@ -222,7 +222,7 @@ fn evaluation_changes_nothing(method: &dyn Method) {
 
 /// A second quantizer given the variables of the first goes on exactly like it: nothing is kept anywhere else.
 fn variables_carry_the_state(method: &dyn Method) {
-    cases(method, &ALL, |mut case| {
+    cases(method, &Role::ALL, |mut case| {
         let (mut twin, _store) = copy(method, &case);
         let other = &case.input * 0.5;
         for ctx in [EVALUATION, TRAINING, EVALUATION] {
@@ -278,7 +278,7 @@ fn documentation_is_complete(method: &dyn Method) {
 fn unsupported_roles_are_refused(method: &dyn Method) {
     let (min, _) = method.about().bits.unwrap_or((1, 1));
     let store = nn::VarStore::new(Device::Cpu);
-    for role in ALL {
+    for role in Role::ALL {
         let site = site(role, Bits::new(min).unwrap(), &normal(&[2, 3], 1));
         let supported = method.about().support(role).is_yes();
         assert_eq!(method.check(&site, &default_options(method)).is_ok(), supported, "{role}");

@@ -13,8 +13,6 @@ use crate::exit::Outcome;
 use crate::output::{columns, print, print_json};
 use crate::shared_arguments::Listing;
 
-const ROLES: [Role; 3] = [Role::Weight, Role::Activation, Role::Gradient];
-
 /// What the command lists: methods, which quantize, and folders, which rewrite batch normalization.
 enum Listed {
     Method(&'static dyn Method),
@@ -48,7 +46,7 @@ pub(crate) fn run(listing: &Listing) -> Outcome {
     print(columns(&["method", "bits", "quantizes", "what it is"], &rows))?;
     for listed in Listed::all() {
         let about = listed.about();
-        let reasons = ROLES.into_iter().filter_map(|role| match about.support(role) {
+        let reasons = Role::ALL.into_iter().filter_map(|role| match about.support(role) {
             Support::Yes => None,
             Support::No(reason) => Some(format!("  no {role} quantization: {reason}")),
         });
@@ -67,7 +65,8 @@ pub(crate) fn run(listing: &Listing) -> Outcome {
 
 fn row(about: &MethodAbout) -> Vec<String> {
     let bits = about.bits.map_or_else(|| "32".to_owned(), |(min, max)| range(min, max));
-    let roles: Vec<String> = ROLES.iter().filter(|role| about.support(**role).is_yes()).map(Role::to_string).collect();
+    let roles: Vec<String> =
+        Role::ALL.iter().filter(|role| about.support(**role).is_yes()).map(Role::to_string).collect();
     vec![about.about.name.to_owned(), bits, roles.join(", "), about.about.summary.to_owned()]
 }
 

@@ -39,14 +39,14 @@ pub(crate) struct ModelsArguments {
 pub(crate) fn run(arguments: &ModelsArguments) -> Outcome {
     let wanted = arguments.model.as_deref();
     let chosen = || MODELS.iter().filter(|model| wanted.is_none_or(|wanted| model.about().name == wanted));
-    if let Some(wanted) = wanted
-        && chosen().next().is_none()
-    {
-        let hint = harness_records::problem::suggest(wanted, MODELS.iter().map(|model| model.about().name));
-        return Err(refuse(format_args!("unknown model `{wanted}`; {hint}")));
-    }
-    if arguments.layers {
-        return layers::run(arguments);
+    if let Some(wanted) = wanted {
+        let Some(&model) = chosen().next() else {
+            let hint = harness_records::problem::suggest(wanted, MODELS.iter().map(|model| model.about().name));
+            return Err(refuse(format_args!("unknown model `{wanted}`; {hint}")));
+        };
+        if arguments.layers {
+            return layers::run(model, arguments);
+        }
     }
     if arguments.json {
         let all = chosen().map(|model| {

@@ -11,9 +11,6 @@ use super::QuantizerPlan;
 use crate::ModelError;
 use crate::layer::Layer;
 
-/// The roles that a setting has.
-const ROLES: [Role; 3] = [Role::Weight, Role::Activation, Role::Gradient];
-
 /// A layer with weights.
 struct Known<'a> {
     name: &'a str,
@@ -109,7 +106,7 @@ impl Settings {
 
 /// The setting of a layer that these entries fit.
 fn setting(layer: &str, quant: &QuantConfig, rules: &[usize], is_kept: bool) -> Result<Setting, ModelError> {
-    let [weights, activations, gradients] = ROLES.map(|role| {
+    let [weights, activations, gradients] = Role::ALL.map(|role| {
         let mut choice = quant.choice(role).clone();
         let mut changed_by = Vec::new();
         for &index in rules {
@@ -174,7 +171,7 @@ fn check_effect<'a>(
     layers: impl Iterator<Item = &'a Known<'a>> + Clone,
     kept: &[&str],
 ) -> Result<(), ModelError> {
-    for role in ROLES.into_iter().filter(|&role| rule.change(role).is_some()) {
+    for role in Role::ALL.into_iter().filter(|&role| rule.change(role).is_some()) {
         let mut open = layers.clone().filter(|layer| !kept.contains(&layer.name));
         let reason = match (open.clone().next(), role) {
             (None, _) => "`keep_float` keeps these layers in full precision, take them out of it (`keep_float: []`)",

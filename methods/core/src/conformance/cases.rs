@@ -83,7 +83,6 @@ pub(super) fn cases(method: &dyn Method, roles: &[Role], mut check: impl FnMut(C
 }
 
 pub(super) const FORWARD: [Role; 2] = [Role::Weight, Role::Activation];
-pub(super) const ALL: [Role; 3] = [Role::Weight, Role::Activation, Role::Gradient];
 
 /// Bit patterns, so that a difference of one ulp or of the sign of a NaN shows.
 pub(super) fn patterns(x: &Tensor) -> Vec<u32> {

@@ -1,6 +1,6 @@
 //! That every option of a method changes something.
 
-use super::cases::{ALL, EVALUATION, TRAINING, bytes, inputs, patterns, site, variables};
+use super::cases::{EVALUATION, TRAINING, bytes, inputs, patterns, site, variables};
 use crate::{Bits, Method, MethodError, Options, Role};
 use harness_records::config::effects::without_effect;
 use std::fmt::{Debug, Write};
@@ -20,7 +20,7 @@ pub fn every_option_has_an_effect(method: &dyn Method) {
 fn behaviour(method: &dyn Method, options: &Options) -> String {
     let mut seen = format!("{:?} {:?}", method.nonlinearity(), method.deployable(options));
     let (min, max) = method.about().bits.unwrap_or((1, 1));
-    for role in ALL.into_iter().filter(|&role| method.about().support(role).is_yes()) {
+    for role in Role::ALL.into_iter().filter(|&role| method.about().support(role).is_yes()) {
         // The widest codes of a few widths; wider ones take longer and show no more.
         for bits in (min..=max.min(4)).filter_map(Bits::new) {
             let of_width = at_width(method, options, role, bits);

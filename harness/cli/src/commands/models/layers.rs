@@ -1,6 +1,6 @@
 //! `harness models NAME --layers`.
 
-use harness_models::{Input, LayerSummary, Plan};
+use harness_models::{Input, LayerSummary, Model, Plan};
 use harness_records::config::{MethodChoice, ModelChoice, QuantConfig};
 use serde_json::json;
 
@@ -22,9 +22,8 @@ pub(super) fn shape(text: &str) -> Result<[i64; 3], String> {
     }
 }
 
-pub(super) fn run(arguments: &ModelsArguments) -> Outcome {
-    let name = arguments.model.as_deref().unwrap_or_default();
-    let Some(model) = harness_models::find(name) else { return Err(refuse(format_args!("unknown model `{name}`"))) };
+pub(super) fn run(model: &dyn Model, arguments: &ModelsArguments) -> Outcome {
+    let name = model.about().name;
     let sets: Vec<String> =
         arguments.sets.iter().map(|set| set.strip_prefix("model.").unwrap_or(set).to_owned()).collect();
     let choice = ModelChoice { name: name.to_owned(), options: options(model.about(), &sets)? };

@@ -5,11 +5,11 @@
 
 use crate::config::catalog::Catalog;
 use crate::config::key::node_value;
-use crate::config::keys::{self, ROLES};
+use crate::config::keys::ROLES;
 use crate::config::layers::{ChangeError, LayerRule, MethodChange, MethodFacts};
 use crate::config::options::{OptionError, OptionValue};
 use crate::config::trial_config::MethodChoice;
-use crate::sweep::resolve::plugs::{names, quoted};
+use crate::sweep::resolve::plugs::names;
 use crate::sweep::resolve::resolver::{Resolver, join};
 use crate::yaml::diagnostics::{Problem, suggest};
 use crate::yaml::node::{Key, Node, Origin, Value};
@@ -174,14 +174,7 @@ impl<'a> Resolver<'a> {
             self.problems.push(Problem::new(node.origin.clone(), format!("unknown method `{name}`")).hint(hint));
             return None;
         };
-        if !found.roles.has(role) && name != keys::METHOD {
-            let able: Vec<&str> = catalog.methods.iter().filter(|m| m.roles.has(role)).map(|m| m.about.name).collect();
-            let hint = format!("methods for {role} are {}", quoted(&able));
-            self.problems
-                .push(Problem::new(node.origin.clone(), format!("`{name}` cannot quantize {role}")).hint(hint));
-            return None;
-        }
-        Some(name)
+        self.quantizes(found, role, &node.origin).then_some(name)
     }
 
     fn width(&mut self, path: &str, node: &'a Node) -> Option<u8> {

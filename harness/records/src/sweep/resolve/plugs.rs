@@ -104,15 +104,23 @@ impl<'a> Resolver<'a> {
         let find = |name: &str| catalog.method(name);
         let Chosen { what, rest, origin } = self.choose(quant, &path, "method", find, &names(&catalog.methods))?;
         let name = what.about.name;
-        if !what.roles.has(role) && name != keys::METHOD {
-            let able: Vec<&str> = catalog.methods.iter().filter(|m| m.roles.has(role)).map(|m| m.about.name).collect();
-            let hint = format!("methods for {role} are {}", quoted(&able));
-            self.problems.push(Problem::new(origin.clone(), format!("`{name}` cannot quantize {role}")).hint(hint));
-        }
+        self.quantizes(what, role, origin);
         let given = rest.iter().find(|(key, node)| key.name == "bits" && node.value != Value::Null);
         let bits = self.bits(what, &path, given.map(|(key, node)| (key, node)), origin);
         let options = self.options(what, &path, &rest, &["method", "bits"], origin, &catalog.methods)?;
         Some(MethodChoice { method: name.to_owned(), bits: bits?, options })
+    }
+
+    /// Whether a method can stand at a role; says so where it cannot.
+    pub(super) fn quantizes(&mut self, method: &Entry, role: &str, origin: &Origin) -> bool {
+        let name = method.about.name;
+        if method.roles.has(role) || name == keys::METHOD {
+            return true;
+        }
+        let able = self.catalog.methods.iter().filter(|m| m.roles.has(role)).map(|m| format!("`{}`", m.about.name));
+        let hint = format!("methods for {role} are {}", able.collect::<Vec<_>>().join(", "));
+        self.problems.push(Problem::new(origin.clone(), format!("`{name}` cannot quantize {role}")).hint(hint));
+        false
     }
 
     /// `None`: wrong, and said so.
@@ -222,8 +230,4 @@ impl<'a> Resolver<'a> {
 
 pub(super) fn names(entries: &[Entry]) -> Vec<&'static str> {
     entries.iter().map(|entry| entry.about.name).collect()
-}
-
-pub(super) fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
